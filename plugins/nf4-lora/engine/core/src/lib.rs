@@ -1,0 +1,1 @@
+//! Model, training and generation over a `Backend`.

@@ -1,0 +1,72 @@
+//! The one error type of the engine: a stable code, a sentence, and what the caller can do.
+
+use std::fmt;
+
+/// Stable codes. Each one stands in the product's error table (`schemas/common/error-codes.ts`) under the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// A model, tokenizer, adapter or checkpoint file is damaged or not what its header says.
+    ModelFileInvalid,
+    /// A file is well formed, but holds something this engine does not implement (architecture, tensor type).
+    ModelUnsupported,
+    /// A request to the engine is malformed: names the field.
+    RequestInvalid,
+    /// Training rows cannot be used (none labelled, longer than the context …).
+    TrainingDataInvalid,
+    /// A loss, gradient or weight is not finite.
+    NonFinite,
+    /// A checkpoint does not fit the run that wants to resume from it.
+    CheckpointMismatch,
+    /// Reading or writing a file failed.
+    Io,
+    /// The operation was cancelled by its caller.
+    Cancelled,
+    /// A broken invariant inside the engine.
+    Internal,
+}
+
+impl Code {
+    /// The name used in the product's error table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::ModelFileInvalid => "MODEL_FILE_INVALID",
+            Code::ModelUnsupported => "MODEL_UNSUPPORTED",
+            Code::RequestInvalid => "ENGINE_REQUEST_INVALID",
+            Code::TrainingDataInvalid => "TRAINING_DATA_INVALID",
+            Code::NonFinite => "TRAINING_NON_FINITE",
+            Code::CheckpointMismatch => "CHECKPOINT_MISMATCH",
+            Code::Io => "ENGINE_IO",
+            Code::Cancelled => "ENGINE_CANCELLED",
+            Code::Internal => "ENGINE_INTERNAL",
+        }
+    }
+}
+
+/// An engine failure: `code` is stable, `message` names the file or field and what to do.
+#[derive(Debug, Clone)]
+pub struct EngineError {
+    pub code: Code,
+    pub message: String,
+}
+
+pub type Result<T> = std::result::Result<T, EngineError>;
+
+impl EngineError {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<std::io::Error> for EngineError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Code::Io, error.to_string())
+    }
+}

@@ -1,0 +1,3 @@
+//! File formats of the engine: GGUF, safetensors, NF4, tokenizer, chat template, PEFT adapters.
+pub mod error;
+pub mod nf4;
