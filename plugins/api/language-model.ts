@@ -1,0 +1,101 @@
+/** What a chat turn is, for every provider. */
+export interface Message {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** Which model, in which weight format; `adapterPath` is a folder in PEFT format. */
+export interface ModelChoice {
+  readonly id: string;
+  readonly weightFormat: 'nf4' | 'f32';
+}
+
+export interface ModelDescription {
+  readonly modelDigest: string;
+  readonly weightFormat: string;
+  readonly contextTokens: number;
+  readonly parameters: number;
+  /** Build of the engine and its instruction-set class: part of every cache key. */
+  readonly engineBuild: string;
+  readonly isaClass: string;
+}
+
+export interface GenerateRequest {
+  readonly rows: readonly { readonly id: string; readonly messages: readonly Message[] }[];
+  readonly adapterPath?: string;
+  readonly maxNewTokens: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly seed: number;
+  readonly stop: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: GenerateProgress) => void;
+}
+
+export interface GenerateProgress {
+  readonly done: number;
+  readonly total: number;
+  readonly tokensPerSecond: number;
+}
+
+/** Answers in the order of the request's rows. */
+export interface GenerateResult {
+  readonly answers: readonly {
+    readonly id: string;
+    readonly text: string;
+    readonly promptTokens: number;
+    readonly newTokens: number;
+    readonly finish: 'stop' | 'length';
+  }[];
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  readonly seconds: number;
+}
+
+export interface ScoreRequest {
+  readonly rows: readonly {
+    readonly id: string;
+    readonly messages: readonly Message[];
+    readonly continuations: readonly string[];
+  }[];
+  readonly adapterPath?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface ScoreResult {
+  /** One list a row, one entry a continuation. */
+  readonly scores: readonly (readonly { readonly logProbNats: number; readonly tokens: number }[])[];
+  readonly seconds: number;
+}
+
+export interface CountRequest {
+  readonly rows: readonly { readonly id: string; readonly messages: readonly Message[]; readonly answer?: string }[];
+  readonly signal: AbortSignal;
+}
+
+/** A model that can be called. Methods only the host calls start with `do`. */
+export interface LanguageModelV1 {
+  readonly specificationVersion: 'v1';
+  readonly provider: string;
+  readonly modelId: string;
+  readonly capabilities: {
+    readonly generate: boolean;
+    readonly score: boolean;
+    readonly count: boolean;
+    readonly adapters: boolean;
+  };
+  doDescribe(signal: AbortSignal): Promise<ModelDescription>;
+  doGenerate(request: GenerateRequest): Promise<GenerateResult>;
+  doScore(request: ScoreRequest): Promise<ScoreResult>;
+  doCount(
+    request: CountRequest,
+  ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]>;
+}
+
+/** Opens models by id. Throws `MODEL_NOT_FOUND` with what was tried. */
+export interface LanguageModelProviderV1 {
+  readonly id: string;
+  /** Cautious speeds on a small machine, for estimates before anything was measured. */
+  readonly assumedTokensPerSecond: { readonly prompt: number; readonly generate: number; readonly train: number };
+  open(choice: ModelChoice): LanguageModelV1;
+}

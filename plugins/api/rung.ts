@@ -1,0 +1,35 @@
+import type { z } from 'zod';
+import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
+import type { RequirementProfile } from '../../schemas/adapt/profile.ts';
+import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+
+export interface RungContext {
+  readonly spec: AdaptationSpec;
+  /** The rung's checked options. */
+  readonly options: unknown;
+  /** Assumed speeds of the chosen provider. */
+  readonly tokensPerSecond: { readonly prompt: number; readonly generate: number; readonly train: number };
+}
+
+export interface Eligibility {
+  readonly eligible: boolean;
+  readonly reason: string;
+}
+
+/** One rung of the ladder: it plans, the interpreter runs. */
+export interface RungV1 {
+  readonly specificationVersion: 'v1';
+  readonly id: string;
+  readonly title: string;
+  /** Relative inference cost of what this rung yields: lower is cheaper to run. */
+  readonly costRank: number;
+  readonly optionsSchema: z.ZodType;
+  eligibility(profile: RequirementProfile, context: RungContext): Eligibility;
+  /** Wall seconds, dev scoring included. */
+  estimateSeconds(context: RungContext): number;
+  /**
+   * The rung's sub-plan. It reads `${inputs.train}` and `${inputs.dev}` (Parquet artifacts with columns `id`, `input`,
+   * `output`), and its node `result` outputs a `RungOutput`.
+   */
+  toPlan(context: RungContext): PipelineSpecInput;
+}

@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { artifactRefSchema } from '../common/artifact-ref.ts';
+import { pipelineSpecSchema } from '../pipeline/pipeline-spec.ts';
+import { flowchartSchema } from './flowchart.ts';
+import { profileSchema } from './profile.ts';
+
+const optionsSchema = z.record(z.string(), z.json());
+
+/** A file under the data roots, or bytes already in the artifact store. */
+export const dataSourceSchema = z.union([
+  z.strictObject({ path: z.string().min(1), format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']).optional() }),
+  z.strictObject({ artifact: artifactRefSchema, format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']) }),
+]);
+
+/** A metric by name, with its options. */
+export const metricChoiceSchema = z.strictObject({ id: z.string().min(1), with: optionsSchema.default({}) });
+
+/** What a user writes to have a model adapted. Sizes in rows, lengths in tokens of the model's own tokenizer. */
+export const adaptationSpecSchema = z.strictObject({
+  specVersion: z.literal(1).default(1),
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
+  task: z.strictObject({
+    instruction: z.string().min(1).max(2000),
+    system: z.string().max(2000).default(''),
+    maxPromptTokens: z.int().min(8).max(8192).default(512),
+    maxAnswerTokens: z.int().min(1).max(4096).default(64),
+  }),
+  data: z.strictObject({
+    source: dataSourceSchema,
+    columns: z.strictObject({
+      input: z.string().min(1),
+      output: z.string().min(1),
+      group: z.string().min(1).optional(),
+    }),
+    sizes: z
+      .strictObject({
+        train: z.int().min(8).max(1_000_000).default(240),
+        dev: z.int().min(8).max(10_000).default(32),
+        test: z.int().min(8).max(10_000).default(48),
+      })
+      .prefault({}),
+    /** A named pipeline of a plugin, or one of your own. It must end in a node `split`. */
+    curation: z.union([z.string().min(1), pipelineSpecSchema]).default('standard'),
+  }),
+  model: z
+    .strictObject({
+      provider: z.string().min(1).default('nf4-lora'),
+      id: z.string().min(1).default('smollm2-135m-instruct'),
+      weightFormat: z.enum(['nf4', 'f32']).default('nf4'),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      primary: metricChoiceSchema.default({ id: 'chrf', with: {} }),
+      secondary: z.array(metricChoiceSchema).max(8).default([]),
+    })
+    .prefault({}),
+  /** Score of the primary metric (0 to 1) at which climbing stops. */
+  target: z.number().min(0).max(1),
+  budget: z.strictObject({ seconds: z.int().min(1).max(31_536_000) }),
+  profile: profileSchema.prefault({}),
+  /** Options of single rungs, by rung id; each rung checks its own. */
+  rungs: z.record(z.string(), optionsSchema).default({}),
+  /** Your own decision graph; the default is the flowchart named `standard`. */
+  flowchart: flowchartSchema.optional(),
+  statistics: z
+    .strictObject({
+      level: z.number().min(0.5).max(0.999).default(0.95),
+      resamples: z.int().min(200).max(100_000).default(2000),
+      /** A cheaper candidate wins if it is not worse than the best by more than this. */
+      nonInferiorityMargin: z.number().min(0).max(1).default(0.02),
+    })
+    .prefault({}),
+  seed: z.int().min(0).max(2_147_483_647).default(1),
+});
+
+export type AdaptationSpec = z.infer<typeof adaptationSpecSchema>;
+export type AdaptationSpecInput = z.input<typeof adaptationSpecSchema>;
+export type MetricChoice = z.infer<typeof metricChoiceSchema>;
+export type DataSource = z.infer<typeof dataSourceSchema>;

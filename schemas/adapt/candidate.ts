@@ -1,0 +1,125 @@
+/** Scored systems and decision records. Types only: free for workflow code. */
+import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { Comparison, FactValue, Facts } from './flowchart.ts';
+
+/** How a prompt is built from a row: the same instruction for every arm, plus demonstrations. */
+export interface PromptRecipe {
+  readonly system: string;
+  readonly instruction: string;
+  /** Number of demonstrations and how they are chosen from the training rows. */
+  readonly shots: number;
+  readonly choose: 'none' | 'fixed' | 'similar';
+}
+
+/** An estimate with its bootstrap interval. */
+export interface Estimate {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  /** Rows. */
+  readonly n: number;
+}
+
+/** A score of one candidate on one split. */
+export interface Score extends Estimate {
+  readonly metric: string;
+  /** Per-row sufficient statistics of the primary metric (JSON), for paired tests. */
+  readonly statistics: ArtifactRef;
+  readonly secondary: readonly { readonly metric: string; readonly value: number }[];
+  /** Rows `{ id, input, reference, prediction }` (JSONL). */
+  readonly predictions: ArtifactRef;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  /** Wall seconds of generation. */
+  readonly seconds: number;
+}
+
+/** A system that can answer: a model, maybe an adapter, and a recipe. */
+export interface Candidate {
+  readonly id: string;
+  readonly rung: string;
+  readonly recipe: PromptRecipe;
+  readonly adapter: ArtifactRef | null;
+  /** Loss curve and settings of the training run that made the adapter (JSON). */
+  readonly training: ArtifactRef | null;
+  readonly dev: Score;
+}
+
+/** What a rung's sub-plan must leave behind: its node `result` outputs this. */
+export interface RungOutput {
+  /** Every candidate that was tried on dev, best first. */
+  readonly candidates: readonly Candidate[];
+  /** How many candidates were compared on dev in all (hyper-parameter trials included). */
+  readonly tried: number;
+}
+
+/** What was measured at a rung and what follows. */
+export interface DecisionRecord {
+  readonly rung: string;
+  readonly metric: string;
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  /** Lower bound after the correction for the number of candidates tried. */
+  readonly correctedLow: number;
+  readonly n: number;
+  readonly tried: number;
+  readonly seconds: number;
+  readonly candidateId: string;
+  /** Paired comparison with the best candidate before this rung; null on the first one. */
+  readonly gain: { readonly against: string; readonly delta: number; readonly low: number; readonly high: number } | null;
+  readonly reason: string;
+}
+
+/** One node of the flowchart that was visited. */
+export interface PathStep {
+  readonly node: string;
+  readonly title: string;
+  readonly answer: 'yes' | 'no' | 'tried' | 'end';
+  readonly comparisons: readonly (Comparison & { readonly left: FactValue; readonly right: FactValue })[];
+}
+
+export interface TestResult {
+  readonly metric: string;
+  readonly candidates: readonly (Estimate & { readonly id: string; readonly rung: string; readonly score: Score })[];
+  /** The winner against every other finalist, on the same rows. */
+  readonly comparisons: readonly {
+    readonly rung: string;
+    readonly against: string;
+    readonly delta: number;
+    readonly low: number;
+    readonly high: number;
+  }[];
+}
+
+export type FinalVerdict = 'target-met' | 'target-not-confirmed' | 'target-not-met' | 'budget-exhausted';
+
+export interface Decision {
+  readonly rung: string;
+  readonly candidateId: string;
+  readonly verdict: FinalVerdict;
+  readonly reason: string;
+}
+
+/** What `adaptModel` returns. */
+export interface AdaptationOutcome {
+  readonly workflowId: string;
+  readonly decision: Decision;
+  readonly rungs: readonly DecisionRecord[];
+  readonly test: TestResult;
+  readonly path: readonly PathStep[];
+  readonly facts: Facts;
+  readonly report: { readonly html: ArtifactRef; readonly json: ArtifactRef; readonly markdown: ArtifactRef };
+  readonly seconds: number;
+}
+
+/** Answer of the query `progress`. */
+export interface Progress {
+  readonly phase: 'compile' | 'curate' | 'climb' | 'test' | 'report' | 'done' | 'failed';
+  readonly rung: string | null;
+  /** Nodes running now, as `<rung or phase>/<node id>`. */
+  readonly running: readonly string[];
+  readonly finished: readonly { readonly node: string; readonly seconds: number; readonly cached: boolean }[];
+  readonly secondsElapsed: number;
+  readonly budgetSeconds: number;
+}

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+
+const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.-]{0,79}$/);
+
+/** One comparison over named facts. */
+export const comparisonSchema = z.strictObject({
+  fact: factNameSchema,
+  is: z.enum(['>=', '>', '<=', '<', '==', '!=']),
+  than: z.union([z.number(), z.boolean(), z.string(), z.strictObject({ fact: factNameSchema })]),
+});
+
+const nodeNameSchema = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
+
+/** A question: all comparisons hold → `yes`, else `no`. */
+export const askNodeSchema = z.strictObject({
+  form: z.literal('ask'),
+  title: z.string().min(1).max(120),
+  all: z.array(comparisonSchema).min(1),
+  yes: nodeNameSchema,
+  no: nodeNameSchema,
+});
+
+/** A rung to climb. */
+export const tryNodeSchema = z.strictObject({
+  form: z.literal('try'),
+  title: z.string().min(1).max(120),
+  rung: z.string().min(1).max(40),
+  next: nodeNameSchema,
+});
+
+export const VERDICTS = ['target-met', 'target-not-met', 'budget-exhausted'] as const;
+
+/** The end of the climb. */
+export const endNodeSchema = z.strictObject({
+  form: z.literal('end'),
+  title: z.string().min(1).max(120),
+  verdict: z.enum(VERDICTS),
+});
+
+export const flowchartNodeSchema = z.discriminatedUnion('form', [askNodeSchema, tryNodeSchema, endNodeSchema]);
+
+/** The decision graph of a climb, as data. */
+export const flowchartSchema = z.strictObject({
+  name: z.string().min(1).max(80),
+  start: nodeNameSchema,
+  nodes: z.record(nodeNameSchema, flowchartNodeSchema),
+});
+
+export type Comparison = z.infer<typeof comparisonSchema>;
+export type FlowchartNode = z.infer<typeof flowchartNodeSchema>;
+export type Flowchart = z.infer<typeof flowchartSchema>;
+/** A fact's value as comparisons see it. */
+export type FactValue = number | boolean | string;
+export type Facts = { readonly [name: string]: FactValue };

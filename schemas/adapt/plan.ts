@@ -1,0 +1,29 @@
+/** The compiled adaptation: types only. */
+import type { PipelinePlan } from '../pipeline/plan.ts';
+import type { AdaptationSpec } from './adaptation-spec.ts';
+import type { Flowchart } from './flowchart.ts';
+
+/** A rung with its sub-plan. Sub-plans read `${inputs.train}`, `${inputs.dev}` and end in a node `result`. */
+export interface PlannedRung {
+  readonly id: string;
+  readonly eligible: boolean;
+  readonly eligibilityReason: string;
+  /** Wall seconds this rung is expected to take, dev scoring included. */
+  readonly estimateSeconds: number;
+  /** Relative inference cost: lower is cheaper to run. */
+  readonly costRank: number;
+  readonly plan: PipelinePlan | null;
+}
+
+export interface AdaptationPlan {
+  readonly interpreterVersion: number;
+  readonly spec: AdaptationSpec;
+  readonly specDigest: string;
+  readonly flowchart: Flowchart;
+  readonly curation: PipelinePlan;
+  readonly rungs: readonly PlannedRung[];
+  /** Scores one finalist on test: reads `${inputs.test}`, `${inputs.train}`, `${inputs.recipe}`, `${inputs.adapter}`. */
+  readonly test: PipelinePlan;
+  /** Versions of every plugin that took part. */
+  readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
+}

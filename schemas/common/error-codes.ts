@@ -1,0 +1,184 @@
+/** Every failure a user can meet. Pure: workflow code may import it. `docs/errors.md` lists the same codes; a test compares. */
+export interface ErrorEntry {
+  /** What it means, in one sentence. */
+  readonly meaning: string;
+  /** Whether trying the same thing again can help. */
+  readonly retryable: boolean;
+  /** What the user can do. */
+  readonly help: string;
+}
+
+export const ERROR_CODES = {
+  INVALID_SPEC: {
+    meaning: 'The spec is not valid; the message lists each field.',
+    retryable: false,
+    help: 'Correct the named fields and start again.',
+  },
+  UNKNOWN_WORKFLOW: {
+    meaning: 'There is no workflow of that name.',
+    retryable: false,
+    help: 'Use one of the names in the message.',
+  },
+  BUDGET_TOO_SMALL: {
+    meaning: 'The budget does not even cover the first rung.',
+    retryable: false,
+    help: 'Raise budget.seconds or lower data.sizes.',
+  },
+  BUDGET_EXHAUSTED: {
+    meaning: 'The budget ran out before any rung was measured.',
+    retryable: false,
+    help: 'Raise budget.seconds or lower data.sizes.',
+  },
+  FILE_NOT_FOUND: {
+    meaning: 'A file named in the input does not exist or cannot be read.',
+    retryable: false,
+    help: 'Check the path; it is looked up under the data roots.',
+  },
+  PATH_OUTSIDE_DATA_ROOTS: {
+    meaning: 'A path leads outside the folders the worker may read.',
+    retryable: false,
+    help: 'Move the file, or add its folder to ESCADA_DATA_ROOTS.',
+  },
+  DATA_UNREADABLE: {
+    meaning: 'A data file is damaged or not in the stated format.',
+    retryable: false,
+    help: 'Repair the named line, or state the right format.',
+  },
+  DATA_COLUMN_MISSING: {
+    meaning: 'A mapped column is not in the data.',
+    retryable: false,
+    help: 'Use one of the columns listed in the message.',
+  },
+  DATA_TOO_FEW_ROWS: {
+    meaning: 'Too few usable rows are left after curation.',
+    retryable: false,
+    help: 'Add rows, lower data.sizes, or loosen the curation steps.',
+  },
+  ARTIFACT_MISSING: {
+    meaning: 'An artifact is not in the store.',
+    retryable: false,
+    help: 'Run the step that makes it again, or point the worker at the right store.',
+  },
+  ARTIFACT_DAMAGED: {
+    meaning: "An artifact's bytes do not fit its digest.",
+    retryable: false,
+    help: 'Delete the damaged object and run the step that makes it again.',
+  },
+  STEP_KIND_UNKNOWN: {
+    meaning: 'No plugin brings this step kind.',
+    retryable: false,
+    help: 'Use one of the kinds in the message, or add the plugin that brings it.',
+  },
+  PAYLOAD_TOO_LARGE: {
+    meaning: 'A step returned more than may travel in a history.',
+    retryable: false,
+    help: 'Return an artifact reference instead of the data.',
+  },
+  PLUGIN_DUPLICATE: {
+    meaning: 'Two plugins bring the same name.',
+    retryable: false,
+    help: 'Remove one of them.',
+  },
+  PLUGIN_API_VERSION: {
+    meaning: 'A plugin was written for another version of the plugin contract.',
+    retryable: false,
+    help: 'Update the plugin or Escada.',
+  },
+  PLUGIN_NEED_MISSING: {
+    meaning: 'A plugin needs another one that is not listed before it.',
+    retryable: false,
+    help: 'List the needed plugin first.',
+  },
+  PLUGIN_OPTIONS_INVALID: {
+    meaning: 'The options of a plugin do not fit its schema.',
+    retryable: false,
+    help: 'Correct the named fields.',
+  },
+  MODEL_NOT_FOUND: {
+    meaning: 'The model is not on this machine.',
+    retryable: false,
+    help: 'Run `escada model pull`, or set ESCADA_MODEL_PATH to a file.',
+  },
+  MODEL_FILE_INVALID: {
+    meaning: 'A model, tokenizer, adapter or checkpoint file is damaged.',
+    retryable: false,
+    help: 'Delete the file and fetch it again.',
+  },
+  MODEL_UNSUPPORTED: {
+    meaning: 'The engine does not implement this architecture or tensor type.',
+    retryable: false,
+    help: 'Use a supported model; the message names what is missing.',
+  },
+  ENGINE_NOT_BUILT: {
+    meaning: 'The native engine is not built.',
+    retryable: false,
+    help: 'Run `npm start` or `npm test` once; both build it.',
+  },
+  ENGINE_REQUEST_INVALID: {
+    meaning: 'A request to the engine is malformed.',
+    retryable: false,
+    help: 'The message names the field.',
+  },
+  ENGINE_CRASHED: {
+    meaning: 'The engine process ended unexpectedly.',
+    retryable: true,
+    help: 'The step is tried again from its newest checkpoint; the last log lines are in the message.',
+  },
+  ENGINE_STALLED: {
+    meaning: 'The engine made no progress for too long and was stopped.',
+    retryable: true,
+    help: 'The step is tried again from its newest checkpoint.',
+  },
+  ENGINE_CANCELLED: {
+    meaning: 'The operation was cancelled.',
+    retryable: true,
+    help: 'Nothing to do.',
+  },
+  ENGINE_IO: {
+    meaning: 'The engine could not read or write a file.',
+    retryable: true,
+    help: 'Check free disk space and permissions.',
+  },
+  ENGINE_INTERNAL: {
+    meaning: 'A broken invariant inside the engine.',
+    retryable: false,
+    help: 'Report it with the message.',
+  },
+  TRAINING_DATA_INVALID: {
+    meaning: 'The training rows cannot be used.',
+    retryable: false,
+    help: 'The message counts the rows and says why.',
+  },
+  TRAINING_NON_FINITE: {
+    meaning: 'A loss or gradient was not finite.',
+    retryable: false,
+    help: 'Lower the learning rate.',
+  },
+  CHECKPOINT_MISMATCH: {
+    meaning: 'A checkpoint belongs to another run.',
+    retryable: false,
+    help: 'Use an empty output folder.',
+  },
+  SERVER_UNREACHABLE: {
+    meaning: 'No Temporal server answers at the address.',
+    retryable: true,
+    help: 'Start one with `escada server`, or set TEMPORAL_ADDRESS.',
+  },
+  NO_WORKER: {
+    meaning: 'Nobody polls the task queue, so a run would wait for ever.',
+    retryable: true,
+    help: 'Start a worker with `escada worker`.',
+  },
+  RUN_NOT_FOUND: {
+    meaning: 'There is no run of that id.',
+    retryable: false,
+    help: 'List runs in the Temporal UI, or check the id.',
+  },
+  INTERNAL: {
+    meaning: 'A broken invariant.',
+    retryable: false,
+    help: 'Report it with the message.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+
+/** Node ids become activity ids and folder names. */
+export const nodeIdSchema = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
+
+/** A step kind with its major version, for instance `curate.exact-dedupe@1`. */
+export const stepKindNameSchema = z.string().regex(/^[a-z][a-z0-9.-]{0,60}@[1-9][0-9]*$/);
+
+/**
+ * Values may hold references: a string that is exactly `${inputs.x}`, `${item}`, `${item.x}` or `${nodes.<id>.output.x}`
+ * is replaced by the value it names. There is no expression language.
+ */
+const jsonObjectSchema = z.record(z.string(), z.json());
+
+/** One call of a step kind. */
+export const stepNodeSchema = z.strictObject({
+  id: nodeIdSchema,
+  form: z.literal('step'),
+  uses: stepKindNameSchema,
+  with: jsonObjectSchema.default({}),
+  after: z.array(nodeIdSchema).default([]),
+});
+
+/** Runs `body` once for each item of a list; its output is the list of the bodies' outputs, by node id. */
+export const mapNodeSchema = z.strictObject({
+  id: nodeIdSchema,
+  form: z.literal('map'),
+  over: z.union([z.array(z.json()), z.string().regex(/^\$\{[^}]+\}$/)]),
+  concurrency: z.int().min(1).max(8).default(1),
+  body: z.array(stepNodeSchema).min(1),
+  after: z.array(nodeIdSchema).default([]),
+});
+
+export const pipelineNodeSchema = z.discriminatedUnion('form', [stepNodeSchema, mapNodeSchema]);
+
+/** A user-written graph of steps. Nodes start when the nodes they refer to (or name in `after`) have finished. */
+export const pipelineSpecSchema = z.strictObject({
+  specVersion: z.literal(1).default(1),
+  name: z.string().min(1).max(80),
+  inputs: jsonObjectSchema.default({}),
+  nodes: z.array(pipelineNodeSchema).min(1).max(200),
+});
+
+export type StepNode = z.infer<typeof stepNodeSchema>;
+export type MapNode = z.infer<typeof mapNodeSchema>;
+export type PipelineNode = z.infer<typeof pipelineNodeSchema>;
+export type PipelineSpec = z.infer<typeof pipelineSpecSchema>;
+export type PipelineSpecInput = z.input<typeof pipelineSpecSchema>;

@@ -1,0 +1,48 @@
+/** What the interpreter runs: types only, made by the compiler, read by workflow code. */
+import type { JsonValue } from '../common/json.ts';
+
+export type ResourceClass = 'cpu' | 'gpu' | 'io';
+export type RetryClass = 'readOnly' | 'idempotentWrite' | 'billable' | 'onceOnly';
+
+/** A step with everything resolved that the workflow needs to schedule it. */
+export interface PlannedStep {
+  readonly id: string;
+  readonly form: 'step';
+  /** Step kind and Activity type, for instance `curate.null-filter@1`. */
+  readonly uses: string;
+  readonly with: { readonly [key: string]: JsonValue };
+  /** Ids of the nodes that must have finished first. */
+  readonly needs: readonly string[];
+  readonly resource: ResourceClass;
+  readonly retry: RetryClass;
+  readonly startToCloseTimeoutMs: number;
+  readonly heartbeatTimeoutMs: number;
+  /** One plain-text line for timelines. */
+  readonly summary: string;
+}
+
+export interface PlannedMap {
+  readonly id: string;
+  readonly form: 'map';
+  readonly over: readonly JsonValue[] | string;
+  readonly concurrency: number;
+  readonly body: readonly PlannedStep[];
+  readonly needs: readonly string[];
+}
+
+export type PlannedNode = PlannedStep | PlannedMap;
+
+/** Nodes in an order in which every node follows those it needs. */
+export interface PipelinePlan {
+  readonly interpreterVersion: number;
+  readonly name: string;
+  readonly nodes: readonly PlannedNode[];
+}
+
+/** What a step's Activity returns to the interpreter. */
+export interface StepResult {
+  readonly output: { readonly [key: string]: JsonValue };
+  /** True when the result was found in the store and nothing was run. */
+  readonly cached: boolean;
+  readonly seconds: number;
+}
