@@ -1,1 +1,2 @@
 //! Model, training and generation over a `Backend`.
+pub mod backend;

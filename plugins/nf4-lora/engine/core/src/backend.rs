@@ -1,0 +1,409 @@
+//! The border between the model and the machine: every numeric operation of training and generation.
+//!
+//! Contract of every implementation:
+//! - **Deterministic.** A result depends on the arguments and the instruction-set class only, never on the thread
+//!   count, the call before or the address of a buffer. Reductions have a fixed order (no atomics).
+//! - **Row independent.** Where an operation maps rows to rows (linear, matmul NT/NN, norms, attention with cache,
+//!   cross-entropy, arg max), an output row is a function of its own input row(s) alone, bit for bit: neither the
+//!   number of rows of the call nor the position of the row in it may change it. Batched and single generation agree
+//!   through this.
+//! - **Prefix of a buffer.** Buffers may be longer than an operation needs; it reads and writes the first elements
+//!   (after `offset`, where one is given) and leaves the rest alone.
+//! - **Errors.** Memory and transfer calls return errors. Operations do not: shapes are the caller's duty (an
+//!   implementation may panic on a broken one), and a device failure is reported by the next transfer.
+//!
+//! Matrices are row-major and contiguous. Letters: `T` token rows, `S` sequences, `C` channels, `N`/`K` output/input
+//! width of a linear layer, `R` LoRA rank, `V` vocabulary, `NH`/`NKV` query/key heads, `HS` head size. `f32` is the
+//! dtype of every `Buffer`, `u32` of every `Index`.
+
+use escada_engine_formats::error::Result;
+use escada_engine_formats::nf4::Nf4Tensor;
+
+/// A frozen weight matrix `[rows = N, cols = K]` on its way to the device.
+pub enum LinearSource<'a> {
+    /// `[rows, cols] f32`, kept as f32.
+    F32 { rows: usize, cols: usize, data: &'a [f32] },
+    /// Kept in NF4 (first-level scales may be decoded on upload).
+    Nf4(&'a Nf4Tensor),
+}
+
+/// A buffer from element `offset` on.
+pub struct At<'a, B> {
+    pub buffer: &'a B,
+    pub offset: usize,
+}
+
+/// A writable buffer from element `offset` on.
+pub struct AtMut<'a, B> {
+    pub buffer: &'a mut B,
+    pub offset: usize,
+}
+
+impl<'a, B> At<'a, B> {
+    pub fn new(buffer: &'a B, offset: usize) -> Self {
+        Self { buffer, offset }
+    }
+    /// The buffer from its start.
+    pub fn start(buffer: &'a B) -> Self {
+        Self { buffer, offset: 0 }
+    }
+}
+
+impl<'a, B> AtMut<'a, B> {
+    pub fn new(buffer: &'a mut B, offset: usize) -> Self {
+        Self { buffer, offset }
+    }
+    /// The buffer from its start.
+    pub fn start(buffer: &'a mut B) -> Self {
+        Self { buffer, offset: 0 }
+    }
+}
+
+/// Which operands of `matmul` are read transposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `c[m,n] = Σk a[m,k] b[n,k]`
+    Nt,
+    /// `c[m,n] = Σk a[m,k] b[k,n]`
+    Nn,
+    /// `c[m,n] = Σk a[k,m] b[k,n]`
+    Tn,
+}
+
+/// `c = alpha * (a ∘ b)`, added to `c` when `accumulate`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matmul {
+    pub layout: Layout,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub alpha: f32,
+    pub accumulate: bool,
+}
+
+/// Head geometry; `NH` is a multiple of `NKV`, query head `h` reads key head `h / (NH / NKV)`.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionShape {
+    /// `NH`
+    pub heads: usize,
+    /// `NKV`
+    pub kv_heads: usize,
+    /// `HS`
+    pub head_size: usize,
+    /// Factor of the scores, usually `1/sqrt(HS)`.
+    pub scale: f32,
+}
+
+/// Sequences packed without padding: sequence `s` owns token rows `starts[s] .. starts[s+1]`.
+pub struct Sequences<'a, I> {
+    /// `[S+1] u32`, ascending from 0.
+    pub starts: &'a I,
+    /// `S`
+    pub count: usize,
+    /// `T = starts[S]`
+    pub tokens: usize,
+    /// Longest sequence in tokens.
+    pub longest: usize,
+}
+
+/// Keys and values of sequences in generation: one segment shared by all, then one growing segment per slot.
+///
+/// The keys of a query of sequence `s` are, in this logical order, `shared_tokens` rows of the shared segment and
+/// the rows `slot*slot_tokens ..` of the slot's segment. The order of accumulation depends on the logical position
+/// only, so that a prefix gives the same bits whether it is shared or not.
+pub struct CachedKeys<'a, B, I> {
+    /// `[≥ shared_tokens, NKV*HS] f32`
+    pub shared_k: &'a B,
+    /// `[≥ shared_tokens, NKV*HS] f32`
+    pub shared_v: &'a B,
+    pub shared_tokens: usize,
+    /// `[slots, slot_tokens, NKV*HS] f32`
+    pub slot_k: &'a B,
+    /// `[slots, slot_tokens, NKV*HS] f32`
+    pub slot_v: &'a B,
+    /// Rows of one slot.
+    pub slot_tokens: usize,
+    /// `[S] u32`: slot of each sequence of the call.
+    pub slots: &'a I,
+    /// `[S] u32`: rows the slot held before the query rows of this call. Query `j` of sequence `s` (counted from
+    /// `starts[s]`) sees the shared rows and `slot_before[s] + j + 1` rows of its slot (its own key included: the
+    /// caller has stored the keys of this call already).
+    pub slot_before: &'a I,
+    /// Largest number of keys a query of this call sees.
+    pub longest_keys: usize,
+}
+
+/// One AdamW step with torch's semantics; all scalars are computed by the caller in f64 and rounded once.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamW {
+    /// Factor applied to the gradient first (clipping).
+    pub gradient_scale: f32,
+    /// `1 - lr * weightDecay`, multiplied into the parameter first.
+    pub decay: f32,
+    pub beta1: f32,
+    pub one_minus_beta1: f32,
+    pub beta2: f32,
+    pub one_minus_beta2: f32,
+    /// `lr / (1 - beta1^step)`
+    pub step_size: f32,
+    /// `sqrt(1 - beta2^step)`: the denominator is `sqrt(v) / this + epsilon`.
+    pub bias_correction2_sqrt: f32,
+    pub epsilon: f32,
+}
+
+/// Dropout of one site. Element `i` is kept iff word `i % 4` of `philox(key, i / 4, stream)` (see `rng.rs`), as a
+/// fraction of 2^32, is `>= probability`; kept elements are multiplied by `1 / (1 - probability)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Dropout {
+    pub probability: f32,
+    pub key: u64,
+    pub stream: u64,
+}
+
+/// The numeric operations. See the module documentation for the contract.
+pub trait Backend: Send + 'static {
+    /// `f32` elements on the device.
+    type Buffer: Send;
+    /// `u32` elements on the device.
+    type Index: Send;
+    /// A frozen weight `[N, K]`.
+    type Linear: Send;
+
+    /// Instruction-set class, part of every digest: equal classes give equal bits (`"x86-64-avx512f"`, `"scalar"`).
+    fn isa_class(&self) -> String;
+    /// Worker threads in use; never changes a result.
+    fn threads(&self) -> usize;
+
+    // ---- memory -------------------------------------------------------------------------------------------------
+
+    /// `[len] f32`, zeroed.
+    fn alloc(&self, len: usize) -> Result<Self::Buffer>;
+    /// Elements in the buffer.
+    fn len(&self, buffer: &Self::Buffer) -> usize;
+    /// Host to device: `buffer[offset ..] = data`.
+    fn upload(&self, data: &[f32], buffer: &mut Self::Buffer, offset: usize) -> Result<()>;
+    /// Device to host: `data = buffer[offset ..]`. Waits for pending operations.
+    fn download(&self, buffer: &Self::Buffer, offset: usize, data: &mut [f32]) -> Result<()>;
+    /// `[len] u32`, zeroed.
+    fn alloc_index(&self, len: usize) -> Result<Self::Index>;
+    /// Elements in the index.
+    fn index_len(&self, index: &Self::Index) -> usize;
+    /// Host to device: `index[0 ..] = data`.
+    fn upload_index(&self, data: &[u32], index: &mut Self::Index) -> Result<()>;
+    /// Device to host: `data = index[0 ..]`.
+    fn download_index(&self, index: &Self::Index, data: &mut [u32]) -> Result<()>;
+    /// Stores a frozen weight on the device.
+    fn upload_linear(&self, source: LinearSource<'_>) -> Result<Self::Linear>;
+    /// Bytes the weight occupies on the device.
+    fn linear_bytes(&self, linear: &Self::Linear) -> usize;
+
+    // ---- moving and adding --------------------------------------------------------------------------------------
+
+    /// `x[0..n] = value`.
+    fn fill(&self, x: AtMut<'_, Self::Buffer>, n: usize, value: f32);
+    /// `dst[0..n] = src[0..n]`.
+    fn copy(&self, src: At<'_, Self::Buffer>, dst: AtMut<'_, Self::Buffer>, n: usize);
+    /// `x[0..n] *= factor`.
+    fn scale(&self, x: AtMut<'_, Self::Buffer>, n: usize, factor: f32);
+    /// `dst[0..n] += src[0..n]`.
+    fn add(&self, src: &Self::Buffer, dst: &mut Self::Buffer, n: usize);
+    /// `out[0..n] = a[0..n] + b[0..n]`.
+    fn sum(&self, a: &Self::Buffer, b: &Self::Buffer, out: &mut Self::Buffer, n: usize);
+    /// `dst[i, :] = src[rows[i], :]` for `i < count`; `src [*, cols]`, `dst [count, cols]`.
+    fn gather_rows(
+        &self,
+        src: &Self::Buffer,
+        rows: &Self::Index,
+        count: usize,
+        cols: usize,
+        dst: &mut Self::Buffer,
+    );
+    /// `dst[rows[i], :] = src[i, :]`; `rows` holds no value twice.
+    fn scatter_rows(
+        &self,
+        src: &Self::Buffer,
+        rows: &Self::Index,
+        count: usize,
+        cols: usize,
+        dst: &mut Self::Buffer,
+    );
+    /// `dst[rows[i], :] += src[i, :]`; `rows` holds no value twice.
+    fn scatter_add_rows(
+        &self,
+        src: &Self::Buffer,
+        rows: &Self::Index,
+        count: usize,
+        cols: usize,
+        dst: &mut Self::Buffer,
+    );
+    /// `out[0..n] = mask * x[0..n] / (1 - p)`, added when `accumulate`. Linear in `x`: the same call is its gradient.
+    fn dropout(&self, x: &Self::Buffer, out: &mut Self::Buffer, n: usize, site: Dropout, accumulate: bool);
+
+    // ---- matrix products ----------------------------------------------------------------------------------------
+
+    /// `out[t, :] = table[ids[t], :]`; `table [V, C]` f32 linear, `ids [T] u32`, `out [T, C]`.
+    fn embedding(&self, table: &Self::Linear, ids: &Self::Index, tokens: usize, out: &mut Self::Buffer);
+    /// `y [T, N] = x [T, K] · Wᵀ`, added to `y` when `accumulate`.
+    fn linear_forward(
+        &self,
+        weight: &Self::Linear,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+        tokens: usize,
+        accumulate: bool,
+    );
+    /// `dx [T, K] = dy [T, N] · W`, added to `dx` when `accumulate`.
+    fn linear_backward(
+        &self,
+        weight: &Self::Linear,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+        tokens: usize,
+        accumulate: bool,
+    );
+    /// Dense product of f32 operands (LoRA): see `Matmul` and `Layout` for the shapes of `a`, `b`, `c`.
+    fn matmul(
+        &self,
+        spec: Matmul,
+        a: At<'_, Self::Buffer>,
+        b: At<'_, Self::Buffer>,
+        c: AtMut<'_, Self::Buffer>,
+    );
+
+    // ---- layers -------------------------------------------------------------------------------------------------
+
+    /// `rstd[t] = 1/sqrt(mean(x[t,:]²) + epsilon)`, `out = x * rstd * weight`; `x, out [T, C]`, `weight [C]`,
+    /// `rstd [T]`.
+    #[allow(clippy::too_many_arguments)]
+    fn rms_norm(
+        &self,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        epsilon: f32,
+        tokens: usize,
+        channels: usize,
+        out: &mut Self::Buffer,
+        rstd: &mut Self::Buffer,
+    );
+    /// Input gradient of `rms_norm`: `dx (+)= rstd * (dy*w - x * rstd² * mean(dy*w*x))`; `dx, dy, x [T, C]`.
+    #[allow(clippy::too_many_arguments)]
+    fn rms_norm_backward(
+        &self,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        rstd: &Self::Buffer,
+        dy: &Self::Buffer,
+        tokens: usize,
+        channels: usize,
+        dx: &mut Self::Buffer,
+        accumulate: bool,
+    );
+    /// Half-split rotation in place: for `i < HS/2`, `(a, b) = (x[i], x[i+HS/2])` become
+    /// `(a·cos - b·sin, b·cos + a·sin)`; with `inverse` the sine is negated (the gradient).
+    /// `x [T, heads*HS]`, `positions [T] u32`, `cos, sin [≥ max position + 1, HS/2]`.
+    #[allow(clippy::too_many_arguments)]
+    fn rope(
+        &self,
+        x: &mut Self::Buffer,
+        positions: &Self::Index,
+        cos: &Self::Buffer,
+        sin: &Self::Buffer,
+        tokens: usize,
+        heads: usize,
+        head_size: usize,
+        inverse: bool,
+    );
+    /// Causal attention within each sequence. `q, out [T, NH*HS]`, `k, v [T, NKV*HS]`, `lse [T, NH]` receives
+    /// `ln Σ exp(scale * q·k)` of each query.
+    #[allow(clippy::too_many_arguments)]
+    fn attention(
+        &self,
+        shape: AttentionShape,
+        sequences: Sequences<'_, Self::Index>,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        out: &mut Self::Buffer,
+        lse: &mut Self::Buffer,
+    );
+    /// Gradients of `attention`, written over `dq [T, NH*HS]`, `dk, dv [T, NKV*HS]`; `d_out [T, NH*HS]`.
+    #[allow(clippy::too_many_arguments)]
+    fn attention_backward(
+        &self,
+        shape: AttentionShape,
+        sequences: Sequences<'_, Self::Index>,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        out: &Self::Buffer,
+        lse: &Self::Buffer,
+        d_out: &Self::Buffer,
+        dq: &mut Self::Buffer,
+        dk: &mut Self::Buffer,
+        dv: &mut Self::Buffer,
+    );
+    /// Attention of new query rows over cached keys (prefill of a prompt's tail and decoding alike).
+    /// `q, out [T, NH*HS]`; the query rows of sequence `s` are `starts[s] .. starts[s+1]`.
+    fn attention_cached(
+        &self,
+        shape: AttentionShape,
+        queries: Sequences<'_, Self::Index>,
+        keys: CachedKeys<'_, Self::Buffer, Self::Index>,
+        q: &Self::Buffer,
+        out: &mut Self::Buffer,
+    );
+    /// `out = silu(gate) * up`, `n` elements each.
+    fn swiglu(&self, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer, n: usize);
+    /// Gradients of `swiglu`, written over `d_gate` and `d_up`.
+    #[allow(clippy::too_many_arguments)]
+    fn swiglu_backward(
+        &self,
+        gate: &Self::Buffer,
+        up: &Self::Buffer,
+        d_out: &Self::Buffer,
+        d_gate: &mut Self::Buffer,
+        d_up: &mut Self::Buffer,
+        n: usize,
+    );
+
+    // ---- head ---------------------------------------------------------------------------------------------------
+
+    /// `losses[i] = -ln softmax(logits[i,:])[targets[i]]` (nats); then, in place,
+    /// `logits = (softmax - onehot) * gradient_scale`. `logits [rows, V]`, `targets [rows] u32`, `losses [rows]`.
+    fn cross_entropy(
+        &self,
+        logits: &mut Self::Buffer,
+        targets: &Self::Index,
+        rows: usize,
+        vocabulary: usize,
+        gradient_scale: f32,
+        losses: &mut Self::Buffer,
+    );
+    /// `out[i] = ln softmax(logits[i,:])[targets[i]]` (nats); `logits [rows, V]`, `out [rows]`.
+    fn log_probs(
+        &self,
+        logits: &Self::Buffer,
+        targets: &Self::Index,
+        rows: usize,
+        vocabulary: usize,
+        out: &mut Self::Buffer,
+    );
+    /// `out[i]` = column of the largest `logits[i,:]`, the smallest such column on a tie; NaN never wins.
+    fn arg_max(&self, logits: &Self::Buffer, rows: usize, vocabulary: usize, out: &mut Self::Index);
+
+    // ---- optimizer ----------------------------------------------------------------------------------------------
+
+    /// One AdamW step over `n` elements: `p *= decay; g' = g * gradient_scale; m = beta1*m + (1-beta1)*g';
+    /// v = beta2*v + (1-beta2)*g'²; p -= step_size * m / (sqrt(v)/bias_correction2_sqrt + epsilon)`.
+    fn adamw(
+        &self,
+        spec: AdamW,
+        parameters: &mut Self::Buffer,
+        gradients: &Self::Buffer,
+        m: &mut Self::Buffer,
+        v: &mut Self::Buffer,
+        n: usize,
+    );
+    /// `Σ x[0..n]²` in f64 with a fixed order. Waits for pending operations. Non-finite elements give a non-finite sum.
+    fn sum_squares(&self, x: At<'_, Self::Buffer>, n: usize) -> Result<f64>;
+}
