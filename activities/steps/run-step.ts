@@ -1,0 +1,129 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { Context } from '@temporalio/activity';
+import { MAX_PAYLOAD_BYTES } from '../../schemas/common/constants.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
+import type { StepResult } from '../../schemas/pipeline/plan.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
+import type { FileStore } from '../artifacts/file-store.ts';
+import { translateFailure } from '../shared/failures.ts';
+import { formatIssues } from '../shared/issues.ts';
+import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
+import { openScratch } from './scratch.ts';
+
+export interface StepDeps {
+  readonly store: FileStore;
+  readonly services: StepServices;
+}
+
+/** Seconds between heartbeats of a step that is busy but silent, well inside the shortest time-out (10 s). */
+const PULSE_MS = 2000;
+
+/** Makes the Activity of one step kind. Its argument is the step's `with`, references already replaced. */
+export function stepActivity(kind: StepKindV1<never>, deps: StepDeps) {
+  return async (input: JsonObject): Promise<StepResult> => {
+    try {
+      return await runStep(kind as unknown as StepKindV1<unknown>, input, deps);
+    } catch (error) {
+      throw translateFailure(error);
+    }
+  };
+}
+
+async function runStep(kind: StepKindV1<unknown>, input: JsonObject, deps: StepDeps): Promise<StepResult> {
+  // Captured once: Activity calls inside abort listeners and timers run outside the Activity's own context.
+  const context = Context.current();
+  const { workflowExecution, activityId } = context.info;
+  const parsed = kind.withSchema.safeParse(input);
+  if (!parsed.success) {
+    const issues = formatIssues(parsed.error, 'with');
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message: `Step ${activityId} (${kind.kind}): ${issues}` });
+  }
+  const pulse = startPulse(context);
+  try {
+    const salt = (await kind.doCacheSalt?.(parsed.data, deps.services, context.cancellationSignal)) ?? '';
+    const key = actionKey(kind.kind, input, salt);
+    const workflowId = workflowExecution?.workflowId ?? 'none';
+    // A published result of an earlier attempt counts even for kinds that are not cacheable: the reply may have been lost.
+    const published = join(deps.store.root, 'runs', workflowId.replaceAll(/[^A-Za-z0-9._-]/g, '_'), `${key}.json`);
+    const paths = kind.cacheable ? [cachePath(deps.store, key)] : [published];
+    for (const path of paths) {
+      const found = await readAction(deps.store, path);
+      if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
+    }
+    const finished = await execute(kind, parsed.data, deps, pulse, workflowId, activityId);
+    for (const path of paths) await writeAction(path, finished);
+    return { output: finished.output, cached: false, seconds: finished.seconds };
+  } finally {
+    pulse.stop();
+  }
+}
+
+async function execute(
+  kind: StepKindV1<unknown>,
+  input: unknown,
+  deps: StepDeps,
+  pulse: Pulse,
+  workflowId: string,
+  nodeId: string,
+): Promise<FinishedAction> {
+  const scratch = await openScratch(deps.store.root, workflowId, nodeId);
+  const started = performance.now();
+  const output = await kind.doRun(input, {
+    ...bindServices(deps.services),
+    signal: pulse.signal,
+    heartbeat: (details) => pulse.report(details),
+    scratchDir: scratch.attemptDir,
+    earlierScratchDirs: scratch.earlierDirs,
+  });
+  pulse.signal.throwIfAborted();
+  const checked = kind.outputSchema.parse(output);
+  guardSize(kind.kind, checked);
+  await rm(scratch.nodeDir, { recursive: true, force: true });
+  return { output: checked, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Services are class instances or closures; a spread would lose prototype methods. */
+function bindServices(services: StepServices): StepServices {
+  return {
+    store: services.store,
+    languageModel: (provider, choice) => services.languageModel(provider, choice),
+    trainer: (id) => services.trainer(id),
+    metric: (choice) => services.metric(choice),
+    retriever: (id) => services.retriever(id),
+    resolveDataPath: (path) => services.resolveDataPath(path),
+  };
+}
+
+function guardSize(kind: string, output: JsonObject): void {
+  const sizeBytes = Buffer.byteLength(JSON.stringify(output));
+  if (sizeBytes <= MAX_PAYLOAD_BYTES) return;
+  throw new EscadaFailure({
+    code: 'PAYLOAD_TOO_LARGE',
+    message: `Step kind ${kind} returned ${sizeBytes} bytes; at most ${MAX_PAYLOAD_BYTES} may travel in a history.`,
+    fields: { kind, sizeBytes },
+  });
+}
+
+interface Pulse {
+  readonly signal: AbortSignal;
+  report(details: JsonObject): void;
+  stop(): void;
+}
+
+/** Keeps an Activity alive while it works and repeats its newest details. */
+function startPulse(context: Context): Pulse {
+  let latest: JsonObject = {};
+  context.heartbeat(latest);
+  const timer = setInterval(() => context.heartbeat(latest), PULSE_MS);
+  return {
+    signal: context.cancellationSignal,
+    report: (details) => {
+      latest = details;
+      context.heartbeat(latest);
+    },
+    stop: () => clearInterval(timer),
+  };
+}
