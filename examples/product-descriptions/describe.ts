@@ -1,0 +1,61 @@
+import type { Category, Kind } from './lexicon/categories.ts';
+import type { Colour } from './lexicon/colours.ts';
+import type { Feature } from './lexicon/features.ts';
+import type { Material, MaterialFamily } from './lexicon/materials.ts';
+import type { Moment } from './lexicon/moments.ts';
+import { itemAt } from './random.ts';
+import type { Random } from './random.ts';
+import { signOffs } from './lexicon/sign-offs.ts';
+
+/** Everything that is true of one product. */
+export interface Product {
+  readonly category: Category;
+  readonly kind: Kind;
+  readonly family: MaterialFamily;
+  readonly material: Material;
+  readonly colour: Colour;
+  readonly moment: Moment;
+  readonly feature: Feature;
+}
+
+/** How often the usual wording of an idea is taken, then the second, the third, the fourth. */
+const habit: readonly number[] = [0.62, 0.2, 0.12, 0.06];
+
+const fillers = ['Good quality.', 'New.', 'For home use.', 'In stock.', '', ''] as const;
+
+/** The supplier's structured line, in the supplier's American spelling. */
+export function attributesOf(product: Product): string {
+  const { kind, material, colour, moment } = product;
+  return `kind: ${kind.supplier}; material: ${material.supplier}; color: ${colour.supplier}; for: ${moment.supplier}`;
+}
+
+/** The supplier's dull description: the only place that names the feature. */
+export function dullTextOf(product: Product, random: Random): string {
+  const fact = capitalise(random.pick(product.feature.dull));
+  return [`${fact}.`, random.pick(fillers)].filter((part) => part !== '').join(' ');
+}
+
+/**
+ * The house's text. Which wording is usual depends on the attributes (warm or cool colour, indoors
+ * or out, material family) and can be learnt; whether the usual one is taken is free and cannot.
+ */
+export function houseTextOf(product: Product, random: Random): string {
+  const { category, kind, family, material, colour, moment, feature } = product;
+  const turn = colour.warm ? 0 : 1;
+  const opening = wording(moment.openings, turn, random);
+  const handover = wording(category.handovers, 0, random);
+  const shade = wording(colour.names, 0, random);
+  const telling = wording(feature.told, 0, random);
+  const signOff = wording(signOffs[family], category.outdoor ? 1 : 0, random);
+  const thing = `${kind.house ?? kind.supplier} in ${shade} ${material.house}`;
+  return `${opening}, ${handover} ${thing}. ${telling}. ${signOff}.`;
+}
+
+function wording(choices: readonly string[], turn: number, random: Random): string {
+  const weights = choices.map((_, index) => itemAt(habit, index));
+  return itemAt(choices, (random.weighted(weights) + turn) % choices.length);
+}
+
+function capitalise(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

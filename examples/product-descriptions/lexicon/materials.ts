@@ -1,0 +1,21 @@
+/** What a thing is made of decides how the house says goodbye (see sign-offs.ts). */
+export type MaterialFamily = 'wood' | 'metal' | 'clay' | 'cloth' | 'woven';
+
+/** Supplier's word and the house's spelling, where the two differ. */
+export interface Material {
+  readonly supplier: string;
+  readonly house: string;
+}
+
+/** Materials by family. */
+export const materials: Readonly<Record<MaterialFamily, readonly Material[]>> = {
+  wood: same('oak', 'walnut', 'ash', 'beech', 'bamboo'),
+  metal: [...same('brass', 'copper', 'steel'), { supplier: 'aluminum', house: 'aluminium' }],
+  clay: same('stoneware', 'porcelain', 'glass', 'terracotta'),
+  cloth: same('linen', 'cotton', 'wool', 'felt', 'canvas'),
+  woven: same('leather', 'cork', 'jute', 'willow'),
+};
+
+function same(...names: readonly string[]): readonly Material[] {
+  return names.map((name) => ({ supplier: name, house: name }));
+}
