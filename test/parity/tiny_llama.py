@@ -1,0 +1,126 @@
+"""The tiny random Llama of the fixtures: its tokenizer, its weights in bf16, its LoRA adapter."""
+
+import json
+import shutil
+
+import numpy as np
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+    "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+VOCABULARY = 384
+LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "bias": "none", "task_type": "CAUSAL_LM"}
+LINEARS = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+SENTENCES = [
+    "Write a product description for a stainless steel kettle that holds 1.7 litres.",
+    "The kettle boils quickly, pours cleanly and keeps its warmth on the coldest morning.",
+    "Describe a pair of wool hiking socks, size 42, in two short sentences.",
+    "Soft merino wool keeps your feet dry and warm; the reinforced heel lasts for years.",
+    "What is the capacity of the blue enamel coffee pot?",
+    "It holds 12 cups and the handle stays cool while you pour.",
+    "system user assistant\nYou are a careful assistant. Answer in one sentence.\n",
+]
+
+
+def make_tokenizer(folder):
+    """Trains a byte-level BPE with single digits split off and writes tokenizer.json and tokenizer_config.json."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    if tokenizer.get_vocab_size() != VOCABULARY:
+        raise SystemExit(f"tokenizer has {tokenizer.get_vocab_size()} tokens, expected {VOCABULARY}")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|im_start|>",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|im_end|>",
+        "unk_token": "<|endoftext|>",
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 512,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _draw(random, name, shape):
+    """Scales at which attention, gates and logits are far from uniform; norms differ from one."""
+    if "norm" in name:
+        return 1.0 + 0.2 * random.standard_normal(shape)
+    if "embed" in name:
+        return 0.25 * random.standard_normal(shape)
+    # Rows of different scale, so that an absmax taken from the wrong block is seen.
+    rows = np.exp(0.5 * random.standard_normal((shape[0], 1)))
+    return rows * random.standard_normal(shape) * 1.3 / np.sqrt(shape[1])
+
+
+def make_checkpoint(torch, folder, seed=11):
+    """Writes config.json and model.safetensors (bf16) with transformers' own save."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=512,
+        rms_norm_eps=1e-5, tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+        rope_theta=10000.0,
+    )
+    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    random = np.random.default_rng(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(_draw(random, name, tuple(parameter.shape)).astype(np.float32)))
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+
+
+def load_base(torch, folder):
+    """The checkpoint widened to float32, plain attention."""
+    from transformers import LlamaForCausalLM
+
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def make_adapter(torch, folder, seed=12):
+    """Writes adapter/ with PEFT's own save: A uniform in ±1/sqrt(in), B normal (0.05), so that nothing is zero."""
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(load_base(torch, folder), LoraConfig(target_modules=LINEARS, **LORA))
+    random = np.random.default_rng(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            shape = tuple(parameter.shape)
+            if "lora_A" in name:
+                values = random.uniform(-1, 1, shape) / np.sqrt(shape[1])
+            elif "lora_B" in name:
+                values = 0.05 * random.standard_normal(shape)
+            else:
+                continue
+            parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+    model.peft_config["default"].base_model_name_or_path = "tiny-llama"
+    shutil.rmtree(folder / "adapter", ignore_errors=True)
+    model.save_pretrained(folder / "adapter")
+    (folder / "adapter" / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter" / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["target_modules"] = sorted(config["target_modules"])
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load_adapted(torch, folder, base=None):
+    """Base plus the adapter, adapter trainable."""
+    from peft import PeftModel
+
+    base = load_base(torch, folder) if base is None else base
+    return PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
