@@ -22,7 +22,11 @@ use escada_engine_formats::nf4::Nf4Tensor;
 /// A frozen weight matrix `[rows = N, cols = K]` on its way to the device.
 pub enum LinearSource<'a> {
     /// `[rows, cols] f32`, kept as f32.
-    F32 { rows: usize, cols: usize, data: &'a [f32] },
+    F32 {
+        rows: usize,
+        cols: usize,
+        data: &'a [f32],
+    },
     /// Kept in NF4 (first-level scales may be decoded on upload).
     Nf4(&'a Nf4Tensor),
 }
