@@ -1,8 +1,8 @@
-import { openAsBlob } from 'node:fs';
-import { tableFromIPC } from '@uwdata/flechette';
-import { ParquetFile } from 'parquet-wasm';
-import type { RecordBatch } from 'parquet-wasm';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { Worker } from 'node:worker_threads';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { ReaderAnswer } from './row-reader-thread.ts';
 
 /** A row of a dataset as training, prompting and scoring use it. */
 export interface DataRow {
@@ -14,23 +14,23 @@ export interface DataRow {
 /** Most rows that `readRows` holds at once; larger files are for `streamRows`. */
 export const MAX_ROWS_IN_MEMORY = 1_000_000;
 
-const COLUMNS = ['id', 'input', 'output'];
-/** Rows decoded at a time: bounds the memory of the reader whatever the file's row group size is. */
-const BATCH_ROWS = 1024;
-
 /**
  * Reads rows of a Parquet file with text columns `id`, `input` and `output`, row group by row group, in file order.
  * Throws `FILE_NOT_FOUND`, or `DATA_UNREADABLE` when the file is damaged, lacks a column or holds a null there.
  */
 export async function* streamRows(path: string): AsyncGenerator<DataRow> {
-  const file = await open(path);
+  await checkReadable(path);
+  const thread = new Worker(new URL('./row-reader-thread.ts', import.meta.url), { workerData: { path } });
+  const death = deathOf(thread);
   try {
-    checkColumns(file, path);
-    // The reader's own `limit` is not honoured by its stream: one row group at a time lets the caller stop early.
-    for (let group = 0; group < file.metadata().numRowGroups(); group += 1)
-      yield* readGroup(file, group, path);
+    for (;;) {
+      const reply = await ask(thread, death, path);
+      if ('end' in reply) return;
+      if ('problem' in reply) throw unreadable(path, reply.problem);
+      yield* reply.rows;
+    }
   } finally {
-    file.free();
+    await thread.terminate();
   }
 }
 
@@ -49,51 +49,32 @@ export async function readRows(path: string, options: { readonly limit?: number 
   return rows;
 }
 
-async function open(path: string): Promise<ParquetFile> {
-  const blob = await blobOf(path);
-  return ParquetFile.fromFile(blob).catch((cause: unknown) => {
-    throw unreadable(path, 'it is not a Parquet file, or it is damaged', cause);
-  });
-}
-
-async function blobOf(path: string): Promise<Blob> {
-  try {
-    return await openAsBlob(path);
-  } catch (cause) {
+async function checkReadable(path: string): Promise<void> {
+  await access(path).catch((cause: unknown) => {
     const message = `Cannot read ${path}.`;
     throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message, fields: { path }, cause });
-  }
-}
-
-/** Columns that are not there are silently left out by the reader, so they are looked for first. */
-function checkColumns(file: ParquetFile, path: string): void {
-  const names = tableFromIPC(file.schema().intoIPCStream()).names.map(String);
-  const missing = COLUMNS.filter((name) => !names.includes(name));
-  if (missing.length === 0) return;
-  throw unreadable(path, `it has no column ${missing.join(', ')}; its columns are ${names.join(', ')}`);
-}
-
-async function* readGroup(file: ParquetFile, group: number, path: string): AsyncGenerator<DataRow> {
-  const options = { columns: COLUMNS, rowGroups: [group], batchSize: BATCH_ROWS, concurrency: 1 };
-  const stream = await file.stream(options).catch((cause: unknown) => {
-    throw unreadable(path, 'a row group is damaged', cause);
   });
-  const reader = (stream as ReadableStream<RecordBatch>).getReader();
-  for (;;) {
-    const next = await reader.read().catch((cause: unknown) => {
-      throw unreadable(path, 'a row group is damaged', cause);
-    });
-    if (next.done) return;
-    for (const row of tableFromIPC(next.value.intoIPCStream()).toArray()) yield checkRow(row, path);
-  }
 }
 
-function checkRow(row: Record<string, unknown>, path: string): DataRow {
-  const { id, input, output } = row;
-  if (typeof id !== 'string' || typeof input !== 'string' || typeof output !== 'string') {
-    throw unreadable(path, `the row with id ${JSON.stringify(id)} holds a value that is not text`);
+/** Rejects when the thread ends. Listens from the start: it may also die between two requests. */
+function deathOf(thread: Worker): Promise<never> {
+  const death = new Promise<never>((_, reject) => {
+    thread.once('error', reject);
+    thread.once('exit', () => reject(new Error('the reader thread ended')));
+  });
+  death.catch(() => undefined);
+  return death;
+}
+
+/** One batch from the thread. A thread that dies has met pages it could not decode. */
+async function ask(thread: Worker, death: Promise<never>, path: string): Promise<ReaderAnswer> {
+  thread.postMessage('next');
+  try {
+    const [reply] = (await Promise.race([once(thread, 'message'), death])) as [ReaderAnswer];
+    return reply;
+  } catch (cause) {
+    throw unreadable(path, 'a part of it is damaged', cause);
   }
-  return { id, input, output };
 }
 
 function unreadable(path: string, why: string, cause?: unknown): EscadaFailure {
