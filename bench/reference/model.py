@@ -55,7 +55,7 @@ def prompt_text(task, row, shots=()):
 
 
 def user_turn(task, row):
-    asked = f"{task['instruction']}\n{row['attributes']}\n{row['dull']}"
+    asked = f"{task['instruction']}\n{row['input']}"
     return f"<|im_start|>user\n{asked}{END_OF_TURN}\n"
 
 

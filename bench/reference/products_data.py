@@ -13,7 +13,7 @@ def clean_rows(path, task, tokenizer):
     for raw in csv.DictReader(open(path, newline="", encoding="utf-8")):
         funnel["raw"] += 1
         row = {name: normalise(cell) for name, cell in raw.items()}
-        key = tuple(row[name].lower() for name in ("attributes", "dull", "description"))
+        key = tuple(row[name].lower() for name in ("input", "description"))
         prompt_tokens = len(tokenizer(prompt_text(task, row))["input_ids"])
         answer_tokens = len(tokenizer(row["description"] + END_OF_TURN)["input_ids"])
         if not all(key):

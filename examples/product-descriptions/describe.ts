@@ -23,16 +23,20 @@ const habit: readonly number[] = [0.62, 0.2, 0.12, 0.06];
 
 const fillers = ['Good quality.', 'New.', 'For home use.', 'In stock.', '', ''] as const;
 
-/** The supplier's structured line, in the supplier's American spelling. */
+/**
+ * What the supplier sends, in American spelling: structured attributes, then a dull description, which
+ * is the only place that names the feature.
+ */
+export function inputOf(product: Product, random: Random): string {
+  const fact = capitalise(random.pick(product.feature.dull));
+  const dull = [`${fact}.`, random.pick(fillers)].filter((part) => part !== '').join(' ');
+  return `${attributesOf(product)}; about: ${dull}`;
+}
+
+/** The structured part of the input. */
 export function attributesOf(product: Product): string {
   const { kind, material, colour, moment } = product;
   return `kind: ${kind.supplier}; material: ${material.supplier}; color: ${colour.supplier}; for: ${moment.supplier}`;
-}
-
-/** The supplier's dull description: the only place that names the feature. */
-export function dullTextOf(product: Product, random: Random): string {
-  const fact = capitalise(random.pick(product.feature.dull));
-  return [`${fact}.`, random.pick(fillers)].filter((part) => part !== '').join(' ');
 }
 
 /**

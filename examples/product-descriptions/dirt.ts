@@ -3,15 +3,16 @@ import type { Random } from './random.ts';
 
 /** One row of the file before it gets an id. */
 export interface RawRow {
+  /** The shop's code for the product; copies keep it. */
+  readonly product: string;
   readonly category: string;
-  readonly attributes: string;
-  readonly dull: string;
+  readonly input: string;
   readonly description: string;
 }
 
-type TextField = 'attributes' | 'dull' | 'description';
+type TextField = 'input' | 'description';
 
-const textFields: readonly TextField[] = ['attributes', 'dull', 'description'];
+const textFields: readonly TextField[] = ['input', 'description'];
 const blanks = ['', '', '', ' ', '\t', '\u00a0 '] as const;
 const manual = [
   'Read these instructions before first use and keep them for later.',
@@ -34,7 +35,7 @@ export function withPastedManual(row: RawRow, random: Random): RawRow {
   const pages = Array.from({ length: 2 + random.below(3) }, () => random.shuffled(manual).join(' '));
   const pasted = pages.join('\n\n');
   return random.chance(0.7)
-    ? { ...row, dull: `${row.dull} ${pasted}` }
+    ? { ...row, input: `${row.input} ${pasted}` }
     : { ...row, description: `${row.description} ${pasted}` };
 }
 

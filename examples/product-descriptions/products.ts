@@ -1,11 +1,14 @@
-import { attributesOf, dullTextOf, houseTextOf } from './describe.ts';
+import { attributesOf, houseTextOf, inputOf } from './describe.ts';
 import type { Product } from './describe.ts';
 import { duplicateOf, withEmptyCell, withOddWhitespace, withPastedManual } from './dirt.ts';
 import type { RawRow } from './dirt.ts';
 import { categories } from './lexicon/categories.ts';
+import type { Category } from './lexicon/categories.ts';
 import { colours } from './lexicon/colours.ts';
 import { features } from './lexicon/features.ts';
+import type { Feature } from './lexicon/features.ts';
 import { materials } from './lexicon/materials.ts';
+import type { MaterialFamily } from './lexicon/materials.ts';
 import { moments } from './lexicon/moments.ts';
 import { createRandom } from './random.ts';
 import type { Random } from './random.ts';
@@ -14,7 +17,7 @@ import type { Random } from './random.ts';
 export const dirtShares = { duplicate: 0.05, emptyCell: 0.04, pastedManual: 0.03, oddWhitespace: 0.04 } as const;
 
 /** Columns of the file, in order. */
-export const columns = ['id', 'category', 'attributes', 'dull', 'description'] as const;
+export const columns = ['id', 'product', 'category', 'input', 'description'] as const;
 
 /**
  * The whole file as cells, in file order. Equal arguments give equal cells.
@@ -27,8 +30,19 @@ export function generateProducts(options: { seed: number; rows: number }): strin
   const duplicates = Math.round(rows * dirtShares.duplicate);
   const unique = distinctRows(rows - duplicates, random);
   const { spoilt, clean } = spoil(unique, rows, random);
-  const copies = random.shuffled(clean).slice(0, duplicates).map((row) => duplicateOf(row, random));
-  return random.shuffled([...spoilt, ...clean, ...copies]).map(toCells);
+  const rowsOnce = random.shuffled([...spoilt, ...clean]);
+  const originals = random.shuffled(clean).slice(0, duplicates);
+  return withCopies(rowsOnce, originals, random).map(toCells);
+}
+
+/** Lists each original a second time, somewhere after its first place. */
+function withCopies(rows: readonly RawRow[], originals: readonly RawRow[], random: Random): RawRow[] {
+  const out = [...rows];
+  for (const original of originals) {
+    const first = out.indexOf(original);
+    out.splice(first + 1 + random.below(out.length - first), 0, duplicateOf(original, random));
+  }
+  return out;
 }
 
 function spoil(unique: readonly RawRow[], rows: number, random: Random): { spoilt: RawRow[]; clean: RawRow[] } {
@@ -47,7 +61,7 @@ function distinctRows(count: number, random: Random): RawRow[] {
   while (rows.size < count) {
     const product = drawProduct(random);
     const key = `${attributesOf(product)}|${product.feature.name}`;
-    if (!rows.has(key)) rows.set(key, describeRow(product, random));
+    if (!rows.has(key)) rows.set(key, describeRow(product, rows.size, random));
   }
   return [...rows.values()];
 }
@@ -63,20 +77,25 @@ function drawProduct(random: Random): Product {
     material: random.pick(materials[family]),
     colour: random.pick(colours),
     moment: random.pick(moments),
-    feature: random.pick(features.filter((feature) => feature.families.includes(family))),
+    feature: random.pick(features.filter((feature) => suits(feature, category, family))),
   };
 }
 
-function describeRow(product: Product, random: Random): RawRow {
+function suits(feature: Feature, category: Category, family: MaterialFamily): boolean {
+  const here = feature.categories === undefined || feature.categories.includes(category.name);
+  return here && feature.families.includes(family);
+}
+
+function describeRow(product: Product, index: number, random: Random): RawRow {
   return {
+    product: `SKU-${1000 + index}`,
     category: product.category.name,
-    attributes: attributesOf(product),
-    dull: dullTextOf(product, random),
+    input: inputOf(product, random),
     description: houseTextOf(product, random),
   };
 }
 
 function toCells(row: RawRow, index: number): string[] {
   const id = `P${String(index + 1).padStart(4, '0')}`;
-  return [id, row.category, row.attributes, row.dull, row.description];
+  return [id, row.product, row.category, row.input, row.description];
 }

@@ -44,7 +44,7 @@ export const categories: readonly Category[] = [
       { supplier: 'butter dish', families: hard },
       { supplier: 'bread basket', families: soft },
     ],
-    handovers: ['set out this', 'pass round this', 'lay the table with this'],
+    handovers: ['set out this', 'pass round this', 'begin with this'],
   },
   {
     name: 'study',
@@ -128,7 +128,7 @@ export const categories: readonly Category[] = [
       { supplier: 'shoe rack', families: ['wood', 'metal'] },
       { supplier: 'door mat', families: soft },
     ],
-    handovers: ['leave it to this', 'pause by this', 'drop everything at this'],
+    handovers: ['leave it to this', 'pause by this', 'drop your keys by this'],
   },
   {
     name: 'laundry',

@@ -17,7 +17,7 @@ export const colours: readonly Colour[] = [
   { supplier: 'navy', warm: false, names: ['midnight navy', 'guernsey navy', 'inkwell navy'] },
   { supplier: 'cream', warm: true, names: ['clotted cream', 'candle cream', 'old-paper cream'] },
   { supplier: 'beige', warm: true, names: ['oatcake beige', 'dune beige', 'biscuit beige'] },
-  { supplier: 'brown', warm: true, names: ['conker brown', 'toast brown', 'ploughed-field brown'] },
+  { supplier: 'brown', warm: true, names: ['conker brown', 'toast brown', 'bracken brown'] },
   { supplier: 'red', warm: true, names: ['brick red', 'rosehip red', 'pillar-box red'] },
   { supplier: 'orange', warm: true, names: ['marmalade orange', 'ember orange', 'fox orange'] },
   { supplier: 'yellow', warm: true, names: ['mustard yellow', 'gorse yellow', 'egg-yolk yellow'] },

@@ -4,6 +4,8 @@ import type { MaterialFamily } from './materials.ts';
 export interface Feature {
   readonly name: string;
   readonly families: readonly MaterialFamily[];
+  /** Departments it makes sense in; all of them where absent. */
+  readonly categories?: readonly string[];
   readonly dull: readonly string[];
   readonly told: readonly string[];
 }
@@ -47,6 +49,7 @@ export const features: readonly Feature[] = [
   {
     name: 'dishwasher',
     families: ['metal', 'clay'],
+    categories: ['kitchen', 'table', 'bathroom', 'travel'],
     dull: ['dishwasher safe', 'ok in dishwasher', 'dishwasher proof'],
     told: [
       'Nobody has to stand at the sink',
@@ -67,6 +70,7 @@ export const features: readonly Feature[] = [
   {
     name: 'non-slip',
     families: any,
+    categories: ['kitchen', 'table', 'study', 'bathroom', 'hallway', 'garden'],
     dull: ['non-slip base', 'anti-slip bottom', 'does not slip'],
     told: [
       'It stays put through wild gestures',
@@ -77,6 +81,7 @@ export const features: readonly Feature[] = [
   {
     name: 'lid',
     families: ['wood', 'metal', 'clay', 'woven'],
+    categories: ['kitchen', 'table', 'bathroom', 'laundry', 'travel', 'bedroom'],
     dull: ['soft-close lid', 'lid closes softly', 'slow closing lid'],
     told: [
       'The top comes down like a whisper',
@@ -87,6 +92,7 @@ export const features: readonly Feature[] = [
   {
     name: 'rechargeable',
     families: ['wood', 'metal', 'clay'],
+    categories: ['study', 'bedroom', 'living room', 'garden'],
     dull: ['with rechargeable light', 'light charges by USB', 'built-in USB light'],
     told: [
       'Its small glow lasts a whole week',
@@ -97,6 +103,7 @@ export const features: readonly Feature[] = [
   {
     name: 'refillable',
     families: ['clay', 'metal'],
+    categories: ['kitchen', 'table', 'bathroom', 'garden'],
     dull: ['refillable', 'can be refilled', 'refills available'],
     told: [
       'Top it up instead of throwing it out',
@@ -119,7 +126,7 @@ export const features: readonly Feature[] = [
     families: any,
     dull: ['fits in a drawer', 'small size', 'compact'],
     told: [
-      'It asks for no more room than a paperback',
+      'It takes no more room than a paperback',
       'Even the narrowest flat has a place for it',
       'Small spaces take to it at once',
     ],
@@ -137,6 +144,7 @@ export const features: readonly Feature[] = [
   {
     name: 'pocket',
     families: soft,
+    categories: ['travel', 'bathroom', 'laundry', 'living room', 'study'],
     dull: ['inside pocket', 'has hidden pocket', 'extra pocket inside'],
     told: [
       'A secret place keeps your keys',
@@ -147,6 +155,7 @@ export const features: readonly Feature[] = [
   {
     name: 'drains',
     families: ['wood', 'metal', 'clay'],
+    categories: ['kitchen', 'bathroom', 'garden', 'hallway'],
     dull: ['has drain holes', 'water drains off', 'drainage holes'],
     told: [
       'Puddles find their own way out',
@@ -157,9 +166,10 @@ export const features: readonly Feature[] = [
   {
     name: 'airtight',
     families: ['wood', 'metal', 'clay'],
+    categories: ['kitchen', 'table', 'travel', 'laundry'],
     dull: ['airtight seal', 'seals airtight', 'has rubber seal'],
     told: [
-      'Whatever goes in stays as fresh as gossip',
+      'What goes in stays fresh as gossip',
       'Stale is a word it never learnt',
       'The weather is kept firmly outside',
     ],
@@ -167,9 +177,10 @@ export const features: readonly Feature[] = [
   {
     name: 'magnet',
     families: any,
+    categories: ['study', 'bedroom', 'travel', 'laundry', 'bathroom'],
     dull: ['magnetic clasp', 'closes by magnet', 'magnet closure'],
     told: [
-      'It shuts with a click you will come to love',
+      'It shuts with a click you will love',
       'One hand is all it wants',
       'The two halves find each other',
     ],
@@ -177,6 +188,7 @@ export const features: readonly Feature[] = [
   {
     name: 'adjusts',
     families: ['wood', 'metal'],
+    categories: ['study', 'bedroom', 'living room', 'laundry', 'bathroom', 'hallway'],
     dull: ['adjustable height', 'height can be changed', 'three heights'],
     told: [
       'It rises to meet the tall and the tiny',
@@ -189,7 +201,7 @@ export const features: readonly Feature[] = [
     families: any,
     dull: ['rainproof', 'water resistant', 'resists rain'],
     told: [
-      'A shower rolls off like an idle remark',
+      'Showers roll off like idle remarks',
       'Leave it out and sleep soundly',
       'Wet Tuesdays do not trouble it',
     ],
@@ -207,9 +219,10 @@ export const features: readonly Feature[] = [
   {
     name: 'steady',
     families: hard,
+    categories: ['study', 'bedroom', 'living room', 'hallway', 'garden', 'kitchen'],
     dull: ['heavy base', 'weighted base', 'stable base'],
     told: [
-      'It stands its ground on the wonkiest floor',
+      'It stands firm on the wonkiest floor',
       'Nothing short of a dance tips it',
       'Low and solid, like a good aunt',
     ],
@@ -221,12 +234,13 @@ export const features: readonly Feature[] = [
     told: [
       'Hips and toddlers pass unharmed',
       'There is not a bruise in it',
-      'Every corner has been talked out of it',
+      'Every corner has been calmed down',
     ],
   },
   {
     name: 'lining',
     families: soft,
+    categories: ['travel', 'bathroom', 'laundry', 'living room', 'table'],
     dull: ['removable lining', 'lining comes out', 'lining can be removed'],
     told: [
       'Its inner layer lifts out for a rinse',

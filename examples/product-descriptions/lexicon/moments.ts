@@ -38,7 +38,7 @@ export const moments: readonly Moment[] = [
   ),
   moment(
     'busy weeknights',
-    'When you have twenty minutes and a hungry crowd',
+    'When you have a hungry crowd to feed',
     'After your day has run long',
     'On evenings you cook from memory',
   ),
@@ -58,7 +58,7 @@ export const moments: readonly Moment[] = [
     'garden suppers',
     'When you eat by the last of the light',
     'Once your table has moved outdoors',
-    'On evenings you let the swifts do the talking',
+    'On evenings you let the swifts talk',
   ),
   moment(
     'train journeys',
@@ -81,7 +81,7 @@ export const moments: readonly Moment[] = [
   moment(
     'bath nights',
     'When you lock the door and run the taps',
-    'After your worries have gone down the plughole',
+    'After your worries have drained away',
     'Once you are pink to the ears',
   ),
   moment(
