@@ -14,7 +14,12 @@ import { createRandom } from './random.ts';
 import type { Random } from './random.ts';
 
 /** Share of the file's rows spoilt in each way; the four sets do not overlap. */
-export const dirtShares = { duplicate: 0.05, emptyCell: 0.04, pastedManual: 0.03, oddWhitespace: 0.04 } as const;
+export const dirtShares = {
+  duplicate: 0.05,
+  emptyCell: 0.04,
+  pastedManual: 0.03,
+  oddWhitespace: 0.04,
+} as const;
 
 /** Columns of the file, in order. */
 export const columns = ['id', 'product', 'category', 'input', 'description'] as const;
@@ -45,7 +50,11 @@ function withCopies(rows: readonly RawRow[], originals: readonly RawRow[], rando
   return out;
 }
 
-function spoil(unique: readonly RawRow[], rows: number, random: Random): { spoilt: RawRow[]; clean: RawRow[] } {
+function spoil(
+  unique: readonly RawRow[],
+  rows: number,
+  random: Random,
+): { spoilt: RawRow[]; clean: RawRow[] } {
   const empties = Math.round(rows * dirtShares.emptyCell);
   const manuals = Math.round(rows * dirtShares.pastedManual);
   const odd = Math.round(rows * dirtShares.oddWhitespace);

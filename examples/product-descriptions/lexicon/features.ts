@@ -61,11 +61,7 @@ export const features: readonly Feature[] = [
     name: 'hangs',
     families: any,
     dull: ['has a hanging loop', 'can be hung up', 'loop to hang it'],
-    told: [
-      'Any old nail will hold it',
-      'It waits on a peg until wanted',
-      'Walls turn into storage for once',
-    ],
+    told: ['Any old nail will hold it', 'It waits on a peg until wanted', 'Walls turn into storage for once'],
   },
   {
     name: 'non-slip',
@@ -105,11 +101,7 @@ export const features: readonly Feature[] = [
     families: ['clay', 'metal'],
     categories: ['kitchen', 'table', 'bathroom', 'garden'],
     dull: ['refillable', 'can be refilled', 'refills available'],
-    told: [
-      'Top it up instead of throwing it out',
-      'Empty is never the end of it',
-      'The bin goes hungry',
-    ],
+    told: ['Top it up instead of throwing it out', 'Empty is never the end of it', 'The bin goes hungry'],
   },
   {
     name: 'spares',
@@ -157,11 +149,7 @@ export const features: readonly Feature[] = [
     families: ['wood', 'metal', 'clay'],
     categories: ['kitchen', 'bathroom', 'garden', 'hallway'],
     dull: ['has drain holes', 'water drains off', 'drainage holes'],
-    told: [
-      'Puddles find their own way out',
-      'It is dry again by teatime',
-      'Damp never gets a foothold',
-    ],
+    told: ['Puddles find their own way out', 'It is dry again by teatime', 'Damp never gets a foothold'],
   },
   {
     name: 'airtight',
