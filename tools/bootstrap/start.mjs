@@ -1,0 +1,36 @@
+// `npm start`: sets the machine up (fast when it is), then runs the quickstart with the arguments passed on.
+// Plain JavaScript that any Node from 18 on understands, because nothing is installed yet when it begins.
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { explain, BootstrapError } from './lib/errors.mjs';
+import { runProgram } from './lib/program.mjs';
+import { createProgress } from './lib/progress.mjs';
+import { programEnvironment, setUp } from './lib/set-up.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+
+async function main() {
+  const progress = createProgress();
+  const stop = new AbortController();
+  const interrupt = () => stop.abort(new Error('interrupted'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const ready = await setUp({ root, progress, signal: stop.signal });
+  progress.line('ready', `set-up took ${progress.seconds().toFixed(1)} s`);
+  progress.close();
+  process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  const env = programEnvironment(ready, progress.seconds());
+  const node = path.join(root, 'node_modules/.bin/node');
+  // From the folder the user is in, so that relative paths among the arguments mean what they say.
+  const args = [path.join(root, 'cli/main.ts'), 'quickstart', ...process.argv.slice(2)];
+  return runProgram(node, args, { env, cwd: process.env.INIT_CWD ?? process.cwd() });
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (/** @type {unknown} */ error) => {
+    process.stderr.write(`\n${explain(error)}\n`);
+    process.exitCode = error instanceof BootstrapError ? error.exitCode : 1;
+  },
+);
