@@ -1,0 +1,181 @@
+//! f32 operands: row-major matrices packed on the fly, and weights kept as panels.
+
+use super::driver::Panels;
+use crate::buffer::Aligned;
+use crate::isa::Isa;
+use crate::simd::Simd;
+
+/// `B[k, n] = data[k*ld + n]`, `[K, N]` row-major.
+#[derive(Clone, Copy)]
+pub struct RowMajor {
+    pub data: *const f32,
+    pub ld: usize,
+    pub n: usize,
+}
+
+/// `B[k, n] = data[n*ld + k]`, `[N, K]` row-major.
+#[derive(Clone, Copy)]
+pub struct Transposed {
+    pub data: *const f32,
+    pub ld: usize,
+    pub n: usize,
+}
+
+/// `B[k, n]` = element `(n, k)` of a weight `[N, K]` kept as panels: read in place.
+#[derive(Clone, Copy)]
+pub struct WeightForward {
+    pub data: *const f32,
+    pub k: usize,
+}
+
+/// `B[n, k]` = element `(n, k)` of a weight `[N, K]` kept as panels: transposed on the fly.
+#[derive(Clone, Copy)]
+pub struct WeightBackward {
+    pub data: *const f32,
+    /// Columns of the weight.
+    pub k: usize,
+}
+
+macro_rules! shared {
+    ($($name:ident),*) => {$(
+        // SAFETY: read-only views whose memory the caller of the product keeps borrowed.
+        unsafe impl Send for $name {}
+        unsafe impl Sync for $name {}
+    )*};
+}
+shared!(RowMajor, Transposed, WeightForward, WeightBackward);
+
+unsafe impl Panels for RowMajor {
+    const NEEDS_SCRATCH: bool = true;
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+        let column = index * 2 * S::LANES;
+        let src = self.data.add(k0 * self.ld + column);
+        copy_panel::<S>(src, self.ld, self.n - column, kc, scratch);
+        scratch
+    }
+}
+
+/// Copies `kc` rows of up to `NR` columns (`n` exist) into a panel, zeroes behind them.
+#[inline(always)]
+unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
+    let nr = 2 * S::LANES;
+    let first = n.min(S::LANES);
+    let second = n.min(nr) - first;
+    for k in 0..kc {
+        let (from, to) = (src.add(k * ld), panel.add(k * nr));
+        if second == S::LANES {
+            S::store(to, S::load(from));
+            S::store(to.add(S::LANES), S::load(from.add(S::LANES)));
+        } else {
+            S::store(to, S::load_first(from, first));
+            S::store(to.add(S::LANES), S::load_first(from.add(first), second));
+        }
+    }
+}
+
+unsafe impl Panels for Transposed {
+    const NEEDS_SCRATCH: bool = true;
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+        let row = index * 2 * S::LANES;
+        let src = self.data.add(row * self.ld + k0);
+        transpose_panel::<S>(src, self.ld, (self.n - row).min(2 * S::LANES), kc, scratch);
+        scratch
+    }
+}
+
+/// Turns `n <= NR` rows of `kc` elements into a panel `[kc, NR]`, zeroes behind them.
+#[inline(always)]
+pub unsafe fn transpose_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
+    let (l, nr) = (S::LANES, 2 * S::LANES);
+    for half in 0..2 {
+        let rows = n.saturating_sub(half * l).min(l);
+        let (from, to) = (src.add(half * l * ld), panel.add(half * l));
+        let whole = if rows == l { kc / l * l } else { 0 };
+        for k in (0..whole).step_by(l) {
+            S::transpose(from.add(k), ld, to.add(k * nr), nr);
+        }
+        for k in whole..kc {
+            for i in 0..l {
+                *to.add(k * nr + i) = if i < rows { *from.add(i * ld + k) } else { 0.0 };
+            }
+        }
+    }
+}
+
+unsafe impl Panels for WeightForward {
+    const NEEDS_SCRATCH: bool = false;
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, _kc: usize, _: *mut f32) -> *const f32 {
+        self.data.add((index * self.k + k0) * 2 * S::LANES)
+    }
+}
+
+unsafe impl Panels for WeightBackward {
+    const NEEDS_SCRATCH: bool = true;
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+        // Here the summed index is the weight's row; blocks start on multiples of 16, so that they may start and end
+        // inside a stored panel.
+        let nr = 2 * S::LANES;
+        let column = index * nr;
+        let columns = (self.k - column).min(nr);
+        let mut done = 0;
+        while done < kc {
+            let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
+            let rows = (nr - inside).min(kc - done);
+            let src = self.data.add((panel * self.k + column) * nr + inside);
+            transpose_panel::<S>(src, nr, columns, rows, scratch.add(done * nr));
+            done += rows;
+        }
+        scratch
+    }
+}
+
+/// A weight `[N, K]` as panels `[N/NR, K, NR]`, zero rows behind `N`.
+pub struct DenseWeight {
+    pub rows: usize,
+    pub cols: usize,
+    panels: Aligned<f32>,
+    panel_columns: usize,
+}
+
+impl DenseWeight {
+    /// Packs a row-major `[rows, cols]`; `None` when there is no memory.
+    pub fn pack(isa: Isa, rows: usize, cols: usize, data: &[f32]) -> Option<Self> {
+        let nr = isa.panel_columns();
+        let mut panels = Aligned::try_zeroed(rows.div_ceil(nr).checked_mul(nr)?.checked_mul(cols)?)?;
+        for (row, values) in data.chunks_exact(cols.max(1)).take(rows).enumerate() {
+            let start = row / nr * nr * cols + row % nr;
+            for (k, value) in values.iter().enumerate() {
+                panels[start + k * nr] = *value;
+            }
+        }
+        Some(Self { rows, cols, panels, panel_columns: nr })
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.panels.len() * size_of::<f32>()
+    }
+
+    /// Source for `X · Wᵀ`.
+    pub fn forward(&self) -> WeightForward {
+        WeightForward { data: self.panels.as_ptr(), k: self.cols }
+    }
+
+    /// Source for `dY · W`.
+    pub fn backward(&self) -> WeightBackward {
+        WeightBackward { data: self.panels.as_ptr(), k: self.cols }
+    }
+
+    /// Copies row `row` to `out [cols]`.
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        let nr = self.panel_columns;
+        let start = row / nr * nr * self.cols + row % nr;
+        for (k, value) in out.iter_mut().enumerate() {
+            *value = self.panels[start + k * nr];
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Blocking and distribution of a product over the team.
+
+use super::micro::{Tile, tile};
+use crate::isa::Isa;
+use crate::scratch::with_scratch;
+use crate::simd::Simd;
+use crate::simd_entry;
+use crate::team::Team;
+
+/// Longest block of `K`: a panel of `KC x NR` and a strip of `MR x KC` share the first-level cache.
+pub const K_BLOCK: usize = 256;
+/// Rows whose strips stay in the second-level cache while the panels of a task pass by.
+const M_BLOCK: usize = 240;
+/// Most panels of one task: `K_BLOCK x 6 NR` f32 stay in the second-level cache.
+const TASK_PANELS: usize = 6;
+/// Multiply-adds below which a product is not worth waking the team for.
+const SERIAL_WORK: usize = 100_000;
+/// Tasks per thread to even out unequal progress.
+const TASKS_PER_THREAD: usize = 3;
+/// Fewest rows of a task when the rows are split: each task fetches its panels anew.
+const SPLIT_ROWS: usize = 48;
+
+/// Length of the blocks of `K` (the last may be shorter): depends on `k` only, for equal bits everywhere.
+pub fn k_block(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(K_BLOCK).max(1)).next_multiple_of(16)
+}
+
+/// Where the panels of `B` come from.
+///
+/// # Safety
+/// Implementors return pointers valid for `[kc, NR]`.
+#[allow(clippy::missing_safety_doc)]
+pub unsafe trait Panels: Copy + Send + Sync {
+    /// Whether `fetch` writes to the scratch memory.
+    const NEEDS_SCRATCH: bool;
+    /// Rows `k0 .. k0+kc` of panel `index` (columns `index*NR ..`), `[kc, NR]`: in place, or written to `scratch`.
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32;
+    /// Whether `direct` is there.
+    const DIRECT: bool = false;
+    /// Computes a tile of at most `MR` rows straight from panel `index`, without `fetch`; same bits.
+    unsafe fn direct<S: Simd>(&self, _index: usize, _k0: usize, _tile: &Tile) {}
+}
+
+/// The operands other than `B`.
+#[derive(Clone, Copy)]
+pub struct Product {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    /// Element `(i, p)` at `a[i*a_row + p*a_col]`.
+    pub a: *const f32,
+    pub a_row: usize,
+    pub a_col: usize,
+    /// `[m, n]`, contiguous.
+    pub c: *mut f32,
+    pub alpha: f32,
+    pub accumulate: bool,
+}
+
+// SAFETY: tasks read `a` and write disjoint parts of `c`; the caller of `multiply` holds both borrows meanwhile.
+unsafe impl Send for Product {}
+unsafe impl Sync for Product {}
+
+/// A rectangle of `C`: rows `m0..m1`, panels `p0..p1`.
+#[derive(Clone, Copy)]
+pub struct Part {
+    pub m0: usize,
+    pub m1: usize,
+    pub p0: usize,
+    pub p1: usize,
+}
+
+/// How `C` is cut into tasks.
+pub struct Grid {
+    rows: usize,
+    panels: usize,
+    row_tasks: usize,
+    panel_tasks: usize,
+    m: usize,
+    all_panels: usize,
+}
+
+impl Grid {
+    /// Cuts `m` rows by `panels` panels of a product with `work` multiply-adds.
+    pub fn new(m: usize, panels: usize, work: usize, threads: usize) -> Grid {
+        let wanted = if threads == 1 || work < SERIAL_WORK { 1 } else { threads * TASKS_PER_THREAD };
+        let per_task = panels.div_ceil(wanted).clamp(1, TASK_PANELS);
+        let panel_tasks = panels.div_ceil(per_task);
+        let splits = wanted.div_ceil(panel_tasks.max(1)).min(m / SPLIT_ROWS).max(1);
+        let rows = m.div_ceil(splits).next_multiple_of(12).max(1);
+        Grid { rows, panels: per_task, row_tasks: m.div_ceil(rows), panel_tasks, m, all_panels: panels }
+    }
+    /// Number of parts.
+    pub fn tasks(&self) -> usize {
+        self.row_tasks * self.panel_tasks
+    }
+    /// Part number `task`.
+    pub fn part(&self, task: usize) -> Part {
+        let (m0, p0) = (task % self.row_tasks * self.rows, task / self.row_tasks * self.panels);
+        Part { m0, m1: (m0 + self.rows).min(self.m), p0, p1: (p0 + self.panels).min(self.all_panels) }
+    }
+}
+
+/// `C = alpha * A · B` with `B` from `panels`; all operands as in `Product`.
+///
+/// # Safety
+/// The pointers of `product` and `panels` are valid for the shapes, and `isa` can run here.
+pub unsafe fn multiply<P: Panels>(team: &Team, isa: Isa, product: &Product, panels: P) {
+    let Product { m, n, k, .. } = *product;
+    if k == 0 && !product.accumulate {
+        std::ptr::write_bytes(product.c, 0, m * n);
+    }
+    let grid = Grid::new(m, n.div_ceil(isa.panel_columns()), m * n * k, team.threads());
+    team.run(grid.tasks(), |task| {
+        // SAFETY: parts are disjoint in `c`; the rest is the caller's promise.
+        unsafe { part_entry(isa, *product, panels, grid.part(task)) }
+    });
+}
+
+// The entry macro has no type parameters, so the panel source travels through one generic function per class here.
+unsafe fn part_entry<P: Panels>(isa: Isa, product: Product, panels: P, part: Part) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn avx512<P: Panels>(product: Product, panels: P, part: Part) {
+        run_part::<crate::simd::Avx512, P>(product, panels, part)
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2<P: Panels>(product: Product, panels: P, part: Part) {
+        run_part::<crate::simd::Avx2Fma, P>(product, panels, part)
+    }
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => avx512(product, panels, part),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2Fma => avx2(product, panels, part),
+        _ => run_part::<crate::simd::Portable, P>(product, panels, part),
+    }
+}
+
+#[inline(always)]
+unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) {
+    let nr = 2 * S::LANES;
+    let kc_full = k_block(product.k);
+    let count = part.p1 - part.p0;
+    let direct = P::DIRECT && part.m1 - part.m0 <= S::MR;
+    let scratch = if P::NEEDS_SCRATCH && !direct { with_scratch(0, count * kc_full * nr) } else { std::ptr::null_mut() };
+    let mut fetched = [std::ptr::null::<f32>(); TASK_PANELS];
+    let mut k0 = 0;
+    while k0 < product.k {
+        let kc = kc_full.min(product.k - k0);
+        let block = Tile {
+            m: part.m1 - part.m0,
+            n: 0,
+            k: kc,
+            a: product.a.add(k0 * product.a_col),
+            a_row: product.a_row,
+            a_col: product.a_col,
+            b: std::ptr::null(),
+            b_row: nr,
+            c: product.c,
+            c_row: product.n,
+            alpha: product.alpha,
+            accumulate: product.accumulate || k0 > 0,
+        };
+        if direct {
+            direct_block::<S, P>(&panels, k0, &block, product.n, part);
+            k0 += kc;
+            continue;
+        }
+        for (j, slot) in fetched.iter_mut().enumerate().take(count) {
+            let own = if P::NEEDS_SCRATCH { scratch.add(j * kc_full * nr) } else { scratch };
+            *slot = panels.fetch::<S>(part.p0 + j, k0, kc, own);
+        }
+        multiply_block::<S>(&block, product.n, &fetched[..count], part);
+        k0 += kc;
+    }
+}
+
+#[inline(always)]
+unsafe fn direct_block<S: Simd, P: Panels>(panels: &P, k0: usize, block: &Tile, n: usize, part: Part) {
+    let nr = 2 * S::LANES;
+    for index in part.p0..part.p1 {
+        let column = index * nr;
+        let a = block.a.add(part.m0 * block.a_row);
+        let c = block.c.add(part.m0 * block.c_row + column);
+        panels.direct::<S>(index, k0, &Tile { n: nr.min(n - column), a, c, ..*block });
+    }
+}
+
+#[inline(always)]
+unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[*const f32], part: Part) {
+    let nr = 2 * S::LANES;
+    let mut m0 = part.m0;
+    while m0 < part.m1 {
+        let m = M_BLOCK.min(part.m1 - m0);
+        for (j, b) in fetched.iter().enumerate() {
+            let column = (part.p0 + j) * nr;
+            tile::<S>(&Tile {
+                m,
+                n: nr.min(n - column),
+                a: block.a.add(m0 * block.a_row),
+                b: *b,
+                c: block.c.add(m0 * block.c_row + column),
+                ..*block
+            });
+        }
+        m0 += m;
+    }
+}
+
+simd_entry! {
+    /// One tile on its own, for tests and small products.
+    pub unsafe fn single_tile(t: &Tile) = tile;
+}

@@ -1,0 +1,108 @@
+//! The register tile: `MR` rows by one or two vectors of columns, all of one block of `K`.
+
+use crate::simd::Simd;
+
+/// `c [m, n] = alpha * a [m, k] · b [k, n]`, added to `c` when `accumulate`.
+#[derive(Clone, Copy)]
+pub struct Tile {
+    pub m: usize,
+    /// Columns of `c`, at most two vectors.
+    pub n: usize,
+    pub k: usize,
+    /// Element `(i, p)` at `a[i*a_row + p*a_col]`.
+    pub a: *const f32,
+    pub a_row: usize,
+    pub a_col: usize,
+    /// Row `p` at `b[p*b_row ..]`, readable for whole vectors.
+    pub b: *const f32,
+    pub b_row: usize,
+    pub c: *mut f32,
+    pub c_row: usize,
+    pub alpha: f32,
+    pub accumulate: bool,
+}
+
+/// Any number of rows; the columns fit two vectors.
+///
+/// # Safety
+/// The pointers of the tile are valid for its shape.
+#[inline(always)]
+pub unsafe fn tile<S: Simd>(t: &Tile) {
+    if t.n > S::LANES { rows::<S, 2>(t) } else { rows::<S, 1>(t) }
+}
+
+#[inline(always)]
+unsafe fn rows<S: Simd, const NV: usize>(t: &Tile) {
+    let mut row = 0;
+    while row < t.m {
+        let count = (t.m - row).min(S::MR);
+        let part = Tile { m: count, a: t.a.add(row * t.a_row), c: t.c.add(row * t.c_row), ..*t };
+        match count {
+            1 => kernel::<S, 1, NV>(&part),
+            2 => kernel::<S, 2, NV>(&part),
+            3 => kernel::<S, 3, NV>(&part),
+            4 => kernel::<S, 4, NV>(&part),
+            _ if S::MR <= 4 => unreachable!(),
+            5 => kernel::<S, 5, NV>(&part),
+            6 => kernel::<S, 6, NV>(&part),
+            _ if S::MR <= 6 => unreachable!(),
+            7 => kernel::<S, 7, NV>(&part),
+            8 => kernel::<S, 8, NV>(&part),
+            9 => kernel::<S, 9, NV>(&part),
+            10 => kernel::<S, 10, NV>(&part),
+            11 => kernel::<S, 11, NV>(&part),
+            _ => kernel::<S, 12, NV>(&part),
+        }
+        row += count;
+    }
+}
+
+#[inline(always)]
+unsafe fn kernel<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
+    let mut acc = [[S::splat(0.0); NV]; MR];
+    let (mut a, mut b) = (t.a, t.b);
+    for _ in 0..t.k {
+        let mut columns = [S::splat(0.0); NV];
+        for (v, column) in columns.iter_mut().enumerate() {
+            *column = S::load(b.add(v * S::LANES));
+        }
+        for (i, sums) in acc.iter_mut().enumerate() {
+            let value = S::splat(*a.add(i * t.a_row));
+            for v in 0..NV {
+                sums[v] = S::fma(value, columns[v], sums[v]);
+            }
+        }
+        a = a.add(t.a_col);
+        b = b.add(t.b_row);
+    }
+    finish::<S, MR, NV>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+}
+
+/// Writes `alpha * acc` (plus the old value) to `MR` rows of `n` columns.
+///
+/// # Safety
+/// `c` is valid for `MR` rows of `n` columns.
+#[inline(always)]
+pub unsafe fn finish<S: Simd, const MR: usize, const NV: usize>(
+    acc: &[[S::V; NV]; MR],
+    c: *mut f32,
+    c_row: usize,
+    n: usize,
+    alpha: f32,
+    accumulate: bool,
+) {
+    let alpha = S::splat(alpha);
+    for (i, sums) in acc.iter().enumerate() {
+        for (v, sum) in sums.iter().enumerate() {
+            let p = c.add(i * c_row + v * S::LANES);
+            let left = n - (v * S::LANES).min(n);
+            if left >= S::LANES {
+                let old = if accumulate { S::load(p) } else { S::splat(0.0) };
+                S::store(p, S::fma(alpha, *sum, old));
+            } else if left > 0 {
+                let old = if accumulate { S::load_first(p, left) } else { S::splat(0.0) };
+                S::store_first(p, S::fma(alpha, *sum, old), left);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! NF4 weights: kept as 4-bit panels, decoded on the way into the product.
+//!
+//! A panel holds `NR = 2 L` rows of the weight (`L` lanes); for each column `k` it has `L` bytes: byte `j` carries
+//! the code of row `j` in its low nibble and that of row `j + L` in its high one, so that one load and two look-ups
+//! give two vectors in order. Scales are decoded to f32 once, per panel and run of columns with one scale. A
+//! decoded weight is `round(table[code] * scale)`: bit for bit the value of the storage format.
+
+use super::driver::Panels;
+use super::micro::{Tile, finish};
+use crate::buffer::Aligned;
+use crate::gemm::dense::transpose_panel;
+use crate::isa::Isa;
+use crate::scratch::with_scratch;
+use crate::simd::Simd;
+use escada_engine_formats::nf4::{AbsMax, Nf4Tensor};
+
+/// The 16 NF4 values as f32 bits, code 0 first.
+pub const NF4_BITS: [u32; 16] = [
+    0xbf80_0000, 0xbf32_39b1, 0xbf06_6b30, 0xbeca_32a0, 0xbe91_a24d, 0xbe3d_353f, 0xbdba_7871, 0x0000_0000,
+    0x3da2_faff, 0x3e24_cae3, 0x3e7c_04dd, 0x3ead_033a, 0x3ee1_a4b8, 0x3f10_07ab, 0x3f39_13b3, 0x3f80_0000,
+];
+
+/// `NF4_BITS` as numbers.
+pub static NF4_TABLE: [f32; 16] = {
+    let mut table = [0.0; 16];
+    let mut code = 0;
+    while code < 16 {
+        table[code] = f32::from_bits(NF4_BITS[code]);
+        code += 1;
+    }
+    table
+};
+
+/// Code of the value zero, for padding rows.
+const ZERO_CODES: u8 = 0x77;
+
+/// Scale of block `block` exactly as the format defines it: product rounded, then the sum.
+pub fn block_scale(absmax: &AbsMax, block: usize) -> f32 {
+    match absmax {
+        AbsMax::Plain(values) => values[block],
+        AbsMax::Nested { codes, table, absmax, offset, nested_blocksize } => {
+            let product = table[codes[block] as usize] * absmax[block / nested_blocksize];
+            product + offset
+        }
+    }
+}
+
+/// A weight `[N, K]` in NF4 panels.
+pub struct Nf4Weight {
+    pub rows: usize,
+    pub cols: usize,
+    /// Columns that share a scale in every row: the block size, or its common divisor with `K`.
+    run: usize,
+    /// `[N/NR, K, L] u8`
+    codes: Aligned<u8>,
+    /// `[N/NR, K/run, NR] f32`
+    scales: Aligned<f32>,
+}
+
+impl Nf4Weight {
+    /// Rearranges a stored tensor; `None` when there is no memory.
+    pub fn pack(isa: Isa, tensor: &Nf4Tensor) -> Option<Self> {
+        let (lanes, nr) = (isa.lanes(), isa.panel_columns());
+        let (rows, cols) = (tensor.rows, tensor.cols);
+        let panels = rows.div_ceil(nr);
+        // Blocks run over the flattened tensor; where K is no multiple of the block size they start at different
+        // columns in different rows, but always at multiples of the common divisor.
+        let run = common_divisor(cols, tensor.blocksize).max(1);
+        let mut codes = Aligned::try_zeroed(panels.checked_mul(cols)?.checked_mul(lanes)?)?;
+        codes.fill(ZERO_CODES);
+        let mut scales: Aligned<f32> = Aligned::try_zeroed(panels.checked_mul(cols / run)?.checked_mul(nr)?)?;
+        for row in 0..rows {
+            let (panel, inside) = (row / nr, row % nr);
+            let (byte, shift) = (inside % lanes, inside / lanes * 4);
+            for k in 0..cols {
+                let at = row * cols + k;
+                let code = tensor.packed[at / 2] >> (4 * (1 - at % 2)) & 15;
+                let slot = &mut codes[(panel * cols + k) * lanes + byte];
+                *slot = *slot & !(15 << shift) | code << shift;
+            }
+            for j in 0..cols / run {
+                let block = (row * cols + j * run) / tensor.blocksize;
+                scales[(panel * (cols / run) + j) * nr + inside] = block_scale(&tensor.absmax, block);
+            }
+        }
+        Some(Self { rows, cols, run, codes, scales })
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.codes.len() + self.scales.len() * size_of::<f32>()
+    }
+
+    /// Source for `X · Wᵀ`.
+    pub fn forward(&self) -> Nf4Forward {
+        Nf4Forward(self.view())
+    }
+
+    /// Source for `dY · W`.
+    pub fn backward(&self) -> Nf4Backward {
+        Nf4Backward(self.view())
+    }
+
+    fn view(&self) -> View {
+        View { codes: self.codes.as_ptr(), scales: self.scales.as_ptr(), k: self.cols, run: self.run }
+    }
+
+    /// Copies row `row`, decoded, to `out [cols]`.
+    pub fn row(&self, isa: Isa, row: usize, out: &mut [f32]) {
+        let (lanes, nr) = (isa.lanes(), isa.panel_columns());
+        let (panel, inside) = (row / nr, row % nr);
+        for (k, value) in out.iter_mut().enumerate() {
+            let byte = self.codes[(panel * self.cols + k) * lanes + inside % lanes];
+            let code = byte >> (inside / lanes * 4) & 15;
+            let scale = self.scales[(panel * (self.cols / self.run) + k / self.run) * nr + inside];
+            *value = NF4_TABLE[code as usize] * scale;
+        }
+    }
+}
+
+fn common_divisor(mut a: usize, mut b: usize) -> usize {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[derive(Clone, Copy)]
+struct View {
+    codes: *const u8,
+    scales: *const f32,
+    k: usize,
+    run: usize,
+}
+
+impl View {
+    /// Decodes columns `k0 .. k0+kc` of a panel to `out [kc, NR]`.
+    #[inline(always)]
+    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32) {
+        let (l, nr) = (S::LANES, 2 * S::LANES);
+        let table = S::table(NF4_TABLE.as_ptr());
+        let mut k = k0;
+        while k < k0 + kc {
+            let run = k / self.run;
+            let end = ((run + 1) * self.run).min(k0 + kc);
+            let scale = self.scales.add((panel * (self.k / self.run) + run) * nr);
+            let (low_scale, high_scale) = (S::load(scale), S::load(scale.add(l)));
+            let mut codes = self.codes.add((panel * self.k + k) * l);
+            let mut to = out.add((k - k0) * nr);
+            for _ in k..end {
+                let (low, high) = S::lookup(table, codes);
+                S::store(to, S::mul(low, low_scale));
+                S::store(to.add(l), S::mul(high, high_scale));
+                codes = codes.add(l);
+                to = to.add(nr);
+            }
+            k = end;
+        }
+    }
+}
+
+/// `B[k, n]` = element `(n, k)` of an NF4 weight `[N, K]`.
+#[derive(Clone, Copy)]
+pub struct Nf4Forward(View);
+
+/// `B[n, k]` = element `(n, k)` of an NF4 weight `[N, K]`.
+#[derive(Clone, Copy)]
+pub struct Nf4Backward(View);
+
+// SAFETY: read-only views whose memory the caller of the product keeps borrowed.
+unsafe impl Send for Nf4Forward {}
+unsafe impl Sync for Nf4Forward {}
+unsafe impl Send for Nf4Backward {}
+unsafe impl Sync for Nf4Backward {}
+
+unsafe impl Panels for Nf4Forward {
+    const NEEDS_SCRATCH: bool = true;
+    const DIRECT: bool = true;
+
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+        self.0.decode::<S>(index, k0, kc, scratch);
+        scratch
+    }
+
+    #[inline(always)]
+    unsafe fn direct<S: Simd>(&self, index: usize, k0: usize, t: &Tile) {
+        match t.m {
+            1 => fused::<S, 1>(&self.0, index, k0, t),
+            2 => fused::<S, 2>(&self.0, index, k0, t),
+            3 => fused::<S, 3>(&self.0, index, k0, t),
+            4 => fused::<S, 4>(&self.0, index, k0, t),
+            _ if S::MR <= 4 => unreachable!(),
+            5 => fused::<S, 5>(&self.0, index, k0, t),
+            6 => fused::<S, 6>(&self.0, index, k0, t),
+            _ if S::MR <= 6 => unreachable!(),
+            7 => fused::<S, 7>(&self.0, index, k0, t),
+            8 => fused::<S, 8>(&self.0, index, k0, t),
+            9 => fused::<S, 9>(&self.0, index, k0, t),
+            10 => fused::<S, 10>(&self.0, index, k0, t),
+            11 => fused::<S, 11>(&self.0, index, k0, t),
+            _ => fused::<S, 12>(&self.0, index, k0, t),
+        }
+    }
+}
+
+/// The register tile with the decoding in its inner loop: a few rows do not repay a pass through memory. The chain
+/// of each element is that of the tile over a decoded panel.
+#[inline(always)]
+unsafe fn fused<S: Simd, const MR: usize>(view: &View, panel: usize, k0: usize, t: &Tile) {
+    let (l, nr) = (S::LANES, 2 * S::LANES);
+    let table = S::table(NF4_TABLE.as_ptr());
+    let mut acc = [[S::splat(0.0); 2]; MR];
+    let mut a = t.a;
+    let mut codes = view.codes.add((panel * view.k + k0) * l);
+    let mut k = k0;
+    while k < k0 + t.k {
+        let run = k / view.run;
+        let end = ((run + 1) * view.run).min(k0 + t.k);
+        let scale = view.scales.add((panel * (view.k / view.run) + run) * nr);
+        let (low_scale, high_scale) = (S::load(scale), S::load(scale.add(l)));
+        for _ in k..end {
+            let (low, high) = S::lookup(table, codes);
+            let (low, high) = (S::mul(low, low_scale), S::mul(high, high_scale));
+            for (i, sums) in acc.iter_mut().enumerate() {
+                let value = S::splat(*a.add(i * t.a_row));
+                sums[0] = S::fma(value, low, sums[0]);
+                sums[1] = S::fma(value, high, sums[1]);
+            }
+            a = a.add(t.a_col);
+            codes = codes.add(l);
+        }
+        k = end;
+    }
+    finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+}
+
+unsafe impl Panels for Nf4Backward {
+    const NEEDS_SCRATCH: bool = true;
+
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+        // The summed index is the weight's row: decode a square of a stored panel, then turn it.
+        let nr = 2 * S::LANES;
+        let column = index * nr;
+        let columns = (self.0.k - column).min(nr);
+        let square = with_scratch(1, nr * nr);
+        let mut done = 0;
+        while done < kc {
+            let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
+            let rows = (nr - inside).min(kc - done);
+            self.0.decode::<S>(panel, column, columns, square);
+            transpose_panel::<S>(square.add(inside), nr, columns, rows, scratch.add(done * nr));
+            done += rows;
+        }
+        scratch
+    }
+}
