@@ -1,0 +1,50 @@
+/**
+ * Main of the engine's process. It only carries lines: requests from descriptor 3 to the native engine, its replies to
+ * descriptor 4. Two rules matter: the process ends as soon as descriptor 3 closes, even in the middle of a training, so
+ * that no orphan holds the device; and JavaScript never computes here, so that `cancel` is always heard.
+ */
+import { createRequire } from 'node:module';
+import { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { onEachLine } from './lines.ts';
+
+interface NativeEngine {
+  handle(requestJson: string): void;
+}
+interface NativeAddon {
+  readonly Engine: new (onMessage: (line: string) => void) => NativeEngine;
+}
+
+const DEFAULT_ADDON = fileURLToPath(new URL('../engine/node/escada-engine.node', import.meta.url));
+
+const requests = new Socket({ fd: 3, readable: true, writable: false });
+const replies = new Socket({ fd: 4, readable: false, writable: true });
+
+/** SIGKILL instead of an orderly exit: a computing thread must not delay the end by one step. */
+const die = (): void => {
+  process.kill(process.pid, 'SIGKILL');
+};
+
+// The parent is gone: nobody is left to read, so there is nothing to finish.
+requests.on('close', die);
+requests.on('error', die);
+replies.on('error', die);
+
+// A terminal's Ctrl-C and a service manager's stop reach the whole group: the worker decides what they mean.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+
+const send = (line: string): void => {
+  replies.write(`${line}\n`);
+};
+
+try {
+  const addonPath = process.env['ESCADA_ENGINE_ADDON'] ?? DEFAULT_ADDON;
+  const { Engine } = createRequire(import.meta.url)(addonPath) as NativeAddon;
+  const engine = new Engine(send);
+  onEachLine(requests, (line) => engine.handle(line));
+} catch (error) {
+  const message = `the native engine cannot be loaded: ${error instanceof Error ? error.message : String(error)}`;
+  send(JSON.stringify({ v: 1, id: null, error: { code: 'ENGINE_NOT_BUILT', message } }));
+  replies.end(die);
+}

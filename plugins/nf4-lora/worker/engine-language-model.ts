@@ -1,0 +1,136 @@
+import { join } from 'node:path';
+import type {
+  CountRequest,
+  GenerateRequest,
+  GenerateResult,
+  LanguageModelV1,
+  ModelChoice,
+  ModelDescription,
+  ScoreRequest,
+  ScoreResult,
+} from '../../api/language-model.ts';
+import { PROVIDER_ID } from '../contract.ts';
+import { protocolFailure } from './engine-errors.ts';
+import type { EnginePool, LoadedEngine } from './engine-pool.ts';
+import { modelKey, type ModelSource } from './model-key.ts';
+import { ROWS } from './protocol.ts';
+import { readRows, withScratch, writeRows } from './rows.ts';
+
+/** What the plugin hands to the models and trainers it makes. */
+export interface EngineServices {
+  readonly pool: EnginePool;
+  /** Path of a model by its id. Throws `MODEL_NOT_FOUND`. */
+  readonly findModelPath: (id: string) => Promise<string>;
+  /** Longest silence of a running operation. */
+  readonly stallMs: number;
+  /** Rows that are generated side by side. */
+  readonly batchRows: number;
+  /** Descriptions by model key: asking again must not wait for the device. */
+  readonly descriptions: Map<string, ModelDescription>;
+}
+
+/** A model of this plugin's engine. */
+export class EngineLanguageModel implements LanguageModelV1 {
+  readonly specificationVersion = 'v1';
+  readonly provider = PROVIDER_ID;
+  readonly modelId: string;
+  readonly capabilities = { generate: true, score: true, count: true, adapters: true };
+  readonly #choice: ModelChoice;
+  readonly #services: EngineServices;
+
+  constructor(choice: ModelChoice, services: EngineServices) {
+    this.modelId = choice.id;
+    this.#choice = choice;
+    this.#services = services;
+  }
+
+  async doDescribe(signal: AbortSignal): Promise<ModelDescription> {
+    const source = await modelSource(this.#choice, this.#services);
+    const key = await modelKey(source);
+    const known = this.#services.descriptions.get(key);
+    if (known !== undefined) return known;
+    const description = await this.#services.pool.use(source, signal, (engine) =>
+      Promise.resolve(describe(engine, this.#choice)),
+    );
+    this.#services.descriptions.set(key, description);
+    return description;
+  }
+
+  async doGenerate(request: GenerateRequest): Promise<GenerateResult> {
+    const { rows, signal, onProgress, adapterPath, maxNewTokens, temperature, topP, seed, stop } = request;
+    const { batchRows, stallMs } = this.#services;
+    return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
+      const sampling = { maxNewTokens, batchRows, temperature, topP, seed, stop: [...stop] };
+      const total = await engine.process.request(
+        'generate',
+        { requestsPath, outPath, adapterPath, ...sampling },
+        { signal, stallMs, onEvent: onProgress },
+      );
+      const answers = await readRows(outPath, ROWS.generate.output);
+      checkOrder('generate', rows, answers);
+      const { promptTokens, newTokens, seconds } = total;
+      return { answers, promptTokens, newTokens, seconds };
+    });
+  }
+
+  async doScore(request: ScoreRequest): Promise<ScoreResult> {
+    const { rows, signal, adapterPath } = request;
+    return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
+      const params = { requestsPath, outPath, adapterPath };
+      const options = { signal, stallMs: this.#services.stallMs };
+      const { seconds } = await engine.process.request('score', params, options);
+      const scored = await readRows(outPath, ROWS.score.output);
+      checkOrder('score', rows, scored);
+      return { scores: scored.map((row) => row.scores), seconds };
+    });
+  }
+
+  async doCount(
+    request: CountRequest,
+  ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]> {
+    const { rows, signal } = request;
+    return this.#run(signal, rows, async (engine, rowsPath, outPath) => {
+      await engine.process.request('count', { rowsPath, outPath }, { signal });
+      const counted = await readRows(outPath, ROWS.count.output);
+      checkOrder('count', rows, counted);
+      return counted.map(({ promptTokens, answerTokens }) => ({ promptTokens, answerTokens }));
+    });
+  }
+
+  async #run<T>(
+    signal: AbortSignal,
+    rows: readonly unknown[],
+    work: (engine: LoadedEngine, inPath: string, outPath: string) => Promise<T>,
+  ): Promise<T> {
+    const source = await modelSource(this.#choice, this.#services);
+    return withScratch(async (folder) => {
+      const inPath = join(folder, 'in.jsonl');
+      await writeRows(inPath, rows);
+      return this.#services.pool.use(source, signal, (engine) =>
+        work(engine, inPath, join(folder, 'out.jsonl')),
+      );
+    });
+  }
+}
+
+/** Where the chosen model is, and in which format it is to be held. */
+export async function modelSource(choice: ModelChoice, services: EngineServices): Promise<ModelSource> {
+  return { path: await services.findModelPath(choice.id), weightFormat: choice.weightFormat };
+}
+
+function describe({ hello, model }: LoadedEngine, choice: ModelChoice): ModelDescription {
+  const { modelDigest, contextTokens, parameters } = model;
+  const { engineBuild, isaClass } = hello;
+  return { modelDigest, weightFormat: choice.weightFormat, contextTokens, parameters, engineBuild, isaClass };
+}
+
+/** Answers are matched by position; this makes sure that they may be. */
+function checkOrder(
+  method: string,
+  asked: readonly { readonly id: string }[],
+  answered: readonly { readonly id: string }[],
+): void {
+  const fits =
+    asked.length === answered.length && asked.every((row, index) => row.id === answered[index]?.id);
+  if (!fits) throw protocolFailure(method, 'the rows of the answer are not those of the request');
+}

@@ -1,0 +1,39 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { EscadaFailure } from '../../api/failure.ts';
+
+/** Folder of fetched models: `ESCADA_CACHE_DIR`, else the user's cache folder. */
+export function modelsFolder(env: NodeJS.ProcessEnv = process.env): string {
+  const cache = env['ESCADA_CACHE_DIR'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'escada');
+  return join(cache, 'models');
+}
+
+/**
+ * The file or folder of a model: an absolute path is taken as it is; for an id, `ESCADA_MODEL_PATH` wins over the
+ * fetched models. Throws `MODEL_NOT_FOUND` with what was tried.
+ */
+export async function findModelPath(id: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  const given = isAbsolute(id) ? id : env['ESCADA_MODEL_PATH'];
+  const folder = join(modelsFolder(env), id);
+  if (given !== undefined && given !== '') {
+    if (existsSync(given)) return given;
+    throw notFound(id, [given]);
+  }
+  // Ids are names, not paths: nothing outside the folder of models is reachable through one.
+  if (!/^[\w.-]+$/.test(id) || id.startsWith('.') || !existsSync(folder)) throw notFound(id, [folder]);
+  const names = await readdir(folder);
+  const weights = names.filter((name) => name.endsWith('.gguf')).sort();
+  if (weights[0] !== undefined) return join(folder, weights[0]);
+  if (names.includes('config.json')) return folder;
+  throw notFound(id, [join(folder, '*.gguf'), join(folder, 'config.json')]);
+}
+
+function notFound(id: string, tried: readonly string[]): EscadaFailure {
+  return new EscadaFailure({
+    code: 'MODEL_NOT_FOUND',
+    message: `Model ${id} is not on this machine; looked at ${tried.join(', ')}. Run \`escada model pull ${id}\`, or set ESCADA_MODEL_PATH to a file.`,
+    fields: { model: id, tried },
+  });
+}

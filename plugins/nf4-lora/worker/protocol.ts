@@ -1,0 +1,213 @@
+/**
+ * Every message of the engine protocol (`../PROTOCOL.md`), as schemas. Requests are typed by them; replies and events
+ * are checked with them, because they come from another process.
+ */
+import { z } from 'zod';
+
+/** Version that both sides state in every message. */
+export const PROTOCOL_VERSION = 1;
+
+const count = z.int().nonnegative();
+const seconds = z.number().nonnegative();
+const path = z.string().min(1);
+const envelope = { v: z.literal(PROTOCOL_VERSION), id: count };
+
+/** One chat turn. */
+export const messageSchema = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: z.string(),
+});
+
+/** How the weights are held in memory while the engine computes. */
+export const weightFormatSchema = z.enum(['nf4', 'f32']);
+export type WeightFormat = z.infer<typeof weightFormatSchema>;
+
+/** Hyper-parameters of a training, by their usual names. */
+export const trainConfigSchema = z.strictObject({
+  r: z.int().positive(),
+  loraAlpha: z.number().positive(),
+  loraDropout: z.number().min(0).lt(1),
+  targetModules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]),
+  rsLora: z.boolean(),
+  learningRate: z.number().positive(),
+  lrSchedulerType: z.enum(['constant', 'linear', 'cosine']),
+  warmupSteps: count,
+  weightDecay: z.number().nonnegative(),
+  adamBeta1: z.number().min(0).lt(1),
+  adamBeta2: z.number().min(0).lt(1),
+  adamEpsilon: z.number().positive(),
+  maxGradNorm: z.number().nonnegative(),
+  perDeviceTrainBatchSize: z.int().positive(),
+  gradientAccumulationSteps: z.int().positive(),
+  numTrainEpochs: z.number().positive(),
+  maxSteps: z.union([z.literal(-1), z.int().positive()]),
+  maxSeqLengthTokens: z.int().positive(),
+  seed: count,
+  saveSteps: z.int().positive(),
+});
+
+const rowProgress = z.strictObject({
+  done: count,
+  total: count,
+  newTokens: count,
+  tokensPerSecond: z.number().nonnegative(),
+});
+
+/** Progress of one optimizer step. */
+export const trainEventSchema = z.strictObject({
+  step: count,
+  totalSteps: count,
+  lossNats: z.number(),
+  learningRate: z.number().nonnegative(),
+  gradientNorm: z.number().nonnegative(),
+  tokensPerSecond: z.number().nonnegative(),
+  etaSeconds: seconds,
+  rssBytes: count,
+  checkpointStep: count,
+});
+
+/** Parameters, result and event of each method. `z.never()` = the method has no events. */
+export const METHODS = {
+  hello: {
+    params: z.strictObject({}),
+    result: z.strictObject({
+      protocol: z.literal(PROTOCOL_VERSION),
+      engineBuild: z.string().min(1),
+      isaClass: z.string().min(1),
+      threads: z.int().positive(),
+    }),
+    event: z.never(),
+  },
+  load: {
+    params: z.strictObject({
+      path,
+      weightFormat: weightFormatSchema,
+      blockSize: z.int().positive(),
+      doubleQuant: z.boolean(),
+      threads: z.int().positive().optional(),
+    }),
+    result: z.strictObject({
+      modelDigest: z.string().min(1),
+      architecture: z.string(),
+      layers: count,
+      hiddenSize: count,
+      vocabularySize: count,
+      contextTokens: count,
+      parameters: count,
+      weightBytes: count,
+      rssBytes: count,
+      seconds,
+    }),
+    event: z.never(),
+  },
+  count: {
+    params: z.strictObject({ rowsPath: path, outPath: path }),
+    result: z.strictObject({ rows: count, seconds }),
+    event: z.never(),
+  },
+  generate: {
+    params: z.strictObject({
+      requestsPath: path,
+      outPath: path,
+      adapterPath: path.optional(),
+      maxNewTokens: z.int().positive(),
+      batchRows: z.int().positive(),
+      temperature: z.number().nonnegative(),
+      topP: z.number().gt(0).max(1),
+      seed: count,
+      stop: z.array(z.string().min(1)),
+    }),
+    result: z.strictObject({
+      rows: count,
+      promptTokens: count,
+      sharedPrefixTokens: count,
+      newTokens: count,
+      seconds,
+    }),
+    event: rowProgress,
+  },
+  score: {
+    params: z.strictObject({ requestsPath: path, outPath: path, adapterPath: path.optional() }),
+    result: z.strictObject({ rows: count, tokens: count, seconds }),
+    event: rowProgress,
+  },
+  train: {
+    params: z.strictObject({ rowsPath: path, outDir: path, config: trainConfigSchema }),
+    result: z.strictObject({
+      adapterPath: path,
+      adapterSha256: z.string().regex(/^[0-9a-f]{64}$/),
+      steps: count,
+      lossFirstNats: z.number(),
+      lossLastNats: z.number(),
+      labelledTokens: count,
+      seconds,
+      resumedFromStep: count,
+    }),
+    event: trainEventSchema,
+  },
+  cancel: {
+    params: z.strictObject({ target: count }),
+    result: z.strictObject({ cancelled: z.boolean() }),
+    event: z.never(),
+  },
+} as const;
+
+export type Method = keyof typeof METHODS;
+export type ParamsOf<M extends Method> = z.infer<(typeof METHODS)[M]['params']>;
+export type ResultOf<M extends Method> = z.infer<(typeof METHODS)[M]['result']>;
+export type EventOf<M extends Method> = z.infer<(typeof METHODS)[M]['event']>;
+
+/** Anything the child may send; `event` and `result` are checked with their method's schema afterwards. */
+export const replySchema = z.union([
+  z.strictObject({ ...envelope, event: z.unknown() }),
+  z.strictObject({ ...envelope, result: z.unknown() }),
+  z.strictObject({
+    ...envelope,
+    // Null where the request was too broken to have an id, or the child could not even start.
+    id: count.nullable(),
+    error: z.strictObject({ code: z.string(), message: z.string() }),
+  }),
+]);
+export type Reply = z.infer<typeof replySchema>;
+
+/** Rows of the bulk files, by the method that reads or writes them. */
+export const ROWS = {
+  count: {
+    input: z.strictObject({
+      id: z.string(),
+      messages: z.array(messageSchema),
+      answer: z.string().optional(),
+    }),
+    output: z.strictObject({ id: z.string(), promptTokens: count, answerTokens: count }),
+  },
+  generate: {
+    input: z.union([
+      z.strictObject({ id: z.string(), messages: z.array(messageSchema) }),
+      z.strictObject({ id: z.string(), prompt: z.string() }),
+    ]),
+    output: z.strictObject({
+      id: z.string(),
+      text: z.string(),
+      promptTokens: count,
+      newTokens: count,
+      finish: z.enum(['stop', 'length']),
+    }),
+  },
+  score: {
+    input: z.union([
+      z.strictObject({
+        id: z.string(),
+        messages: z.array(messageSchema),
+        continuations: z.array(z.string()),
+      }),
+      z.strictObject({ id: z.string(), prompt: z.string(), continuations: z.array(z.string()) }),
+    ]),
+    output: z.strictObject({
+      id: z.string(),
+      scores: z.array(z.strictObject({ logProbNats: z.number(), tokens: count })),
+    }),
+  },
+  train: {
+    input: z.strictObject({ id: z.string(), messages: z.array(messageSchema), answer: z.string() }),
+  },
+} as const;

@@ -1,0 +1,59 @@
+/** Bulk data between worker and engine: files of one JSON object a line, in a scratch folder that is always removed. */
+import { createReadStream } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { z } from 'zod';
+import { EscadaFailure } from '../../api/failure.ts';
+
+/** Characters gathered before a write: few system calls, little memory. */
+const CHUNK_CHARS = 256 * 1024;
+
+/** Writes one row a line. */
+export async function writeRows(path: string, rows: Iterable<unknown>): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    let chunk = '';
+    for (const row of rows) {
+      chunk += `${JSON.stringify(row)}\n`;
+      if (chunk.length < CHUNK_CHARS) continue;
+      await file.write(chunk);
+      chunk = '';
+    }
+    await file.write(chunk);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads the rows of a file the engine wrote. Throws `ENGINE_IO` that names file and line when one does not fit. */
+export async function readRows<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
+  const rows: T[] = [];
+  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    rows.push(parseRow(line, schema, `${path}:${rows.length + 1}`));
+  }
+  return rows;
+}
+
+function parseRow<T>(line: string, schema: z.ZodType<T>, place: string): T {
+  try {
+    return schema.parse(JSON.parse(line));
+  } catch (cause) {
+    throw new EscadaFailure({
+      code: 'ENGINE_IO',
+      message: `${place}: not a row of the expected shape`,
+      cause,
+    });
+  }
+}
+
+/** Runs `work` with an empty folder and removes the folder afterwards, also when `work` fails. */
+export async function withScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'escada-engine-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

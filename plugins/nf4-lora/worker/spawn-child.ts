@@ -1,0 +1,51 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import type { Duplex, Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { EscadaFailure } from '../../api/failure.ts';
+
+/** The engine's process and its three streams. */
+export interface SpawnedChild {
+  readonly process: ChildProcess;
+  /** Descriptor 3 of the child. */
+  readonly requests: Duplex;
+  /** Descriptor 4 of the child. */
+  readonly replies: Duplex;
+  readonly log: Readable;
+}
+
+const HERE = import.meta.url;
+const CHILD = fileURLToPath(new URL(HERE.endsWith('.ts') ? './child.ts' : './child.js', HERE));
+
+/** Path of the native engine: option, then environment, then the place where the build puts it. */
+export function addonPath(given?: string): string {
+  const built = new URL('../engine/node/escada-engine.node', HERE);
+  return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? fileURLToPath(built);
+}
+
+/** Starts the child. Throws `ENGINE_NOT_BUILT` when the addon is not there, `ENGINE_CRASHED` when there is no process. */
+export function spawnChild(options: { addonPath?: string }): SpawnedChild {
+  const addon = addonPath(options.addonPath);
+  if (!existsSync(addon)) {
+    throw new EscadaFailure({
+      code: 'ENGINE_NOT_BUILT',
+      message: `The native engine is not at ${addon}. Run \`npm start\` or \`npm test\` once; both build it.`,
+      fields: { addonPath: addon },
+    });
+  }
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CHILD], {
+    env: { ...process.env, ESCADA_ENGINE_ADDON: addon },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  // A failed start is reported twice: by the missing pid, which is used here, and by an event that must be heard.
+  child.on('error', () => undefined);
+  if (child.pid === undefined) {
+    throw new EscadaFailure({
+      code: 'ENGINE_CRASHED',
+      message: `The engine's process could not be started with ${process.execPath}.`,
+      fields: { execPath: process.execPath },
+    });
+  }
+  const [, , log, requests, replies] = child.stdio;
+  return { process: child, log: log as Readable, requests: requests as Duplex, replies: replies as Duplex };
+}

@@ -1,0 +1,14 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readRows } from './rows.ts';
+
+const logRowSchema = z.object({ step: z.int(), lossNats: z.number(), learningRate: z.number() });
+
+/** One entry a step, first step first, as kept by the newest checkpoint of a finished training. */
+export async function readTrainingLog(outDir: string): Promise<z.infer<typeof logRowSchema>[]> {
+  const steps = (await readdir(outDir))
+    .map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1] ?? 0))
+    .sort((left, right) => right - left);
+  return readRows(join(outDir, `checkpoint-${steps[0] ?? 0}`, 'log.jsonl'), logRowSchema);
+}
