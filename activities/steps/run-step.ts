@@ -11,7 +11,7 @@ import type { FileStore } from '../artifacts/file-store.ts';
 import { translateFailure } from '../shared/failures.ts';
 import { formatIssues } from '../shared/issues.ts';
 import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
-import { openScratch } from './scratch.ts';
+import { openScratch, type Scratch } from './scratch.ts';
 
 export interface StepDeps {
   readonly store: FileStore;
@@ -27,7 +27,9 @@ export function stepActivity(kind: StepKindV1<never>, deps: StepDeps) {
     try {
       return await runStep(kind as unknown as StepKindV1<unknown>, input, deps);
     } catch (error) {
-      throw translateFailure(error);
+      const { cancellationSignal } = Context.current();
+      // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
+      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error);
     }
   };
 }
@@ -53,8 +55,10 @@ async function runStep(kind: StepKindV1<unknown>, input: JsonObject, deps: StepD
       const found = await readAction(deps.store, path);
       if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
     }
-    const finished = await execute(kind, parsed.data, deps, pulse, workflowId, activityId);
+    const scratch = await openScratch(deps.store.root, workflowId, activityId);
+    const finished = await execute(kind, parsed.data, deps, pulse, scratch);
     for (const path of paths) await writeAction(path, finished);
+    await rm(scratch.nodeDir, { recursive: true, force: true });
     return { output: finished.output, cached: false, seconds: finished.seconds };
   } finally {
     pulse.stop();
@@ -66,10 +70,8 @@ async function execute(
   input: unknown,
   deps: StepDeps,
   pulse: Pulse,
-  workflowId: string,
-  nodeId: string,
+  scratch: Scratch,
 ): Promise<FinishedAction> {
-  const scratch = await openScratch(deps.store.root, workflowId, nodeId);
   const started = performance.now();
   const output = await kind.doRun(input, {
     ...bindServices(deps.services),
@@ -81,7 +83,6 @@ async function execute(
   pulse.signal.throwIfAborted();
   const checked = kind.outputSchema.parse(output);
   guardSize(kind.kind, checked);
-  await rm(scratch.nodeDir, { recursive: true, force: true });
   return { output: checked, seconds: (performance.now() - started) / 1000 };
 }
 

@@ -22,8 +22,10 @@ export interface AdaptationPlan {
   readonly flowchart: Flowchart;
   readonly curation: PipelinePlan;
   readonly rungs: readonly PlannedRung[];
-  /** Scores one finalist on test: reads `${inputs.test}`, `${inputs.train}`, `${inputs.recipe}`, `${inputs.adapter}`. */
+  /** Scores one finalist on test: reads `${inputs.test}`, `${inputs.train}`, `${inputs.candidate}`. */
   readonly test: PipelinePlan;
+  /** Wall seconds that scoring one finalist on test is expected to take. */
+  readonly testEstimateSeconds: number;
   /** Versions of every plugin that took part. */
   readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
 }

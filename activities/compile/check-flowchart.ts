@@ -1,0 +1,66 @@
+import type { Flowchart, FlowchartNode } from '../../schemas/adapt/flowchart.ts';
+import { nearest } from '../../plugins/host/nearest.ts';
+import type { IssueList } from './issue-list.ts';
+
+function nextOf(node: FlowchartNode): readonly string[] {
+  if (node.form === 'ask') return [node.yes, node.no];
+  return node.form === 'try' ? [node.next] : [];
+}
+
+/** Names of the facts that a flowchart may ask for. */
+export function knownFacts(rungIds: readonly string[]): string[] {
+  const perRung = rungIds.flatMap((id) =>
+    ['eligible', 'estimateSeconds', 'tried', 'value', 'low'].map((name) => `rungs.${id}.${name}`),
+  );
+  const profile = ['externalKnowledge', 'customToneOrFormat', 'changingData', 'citationsNeeded', 'tuningAllowed'];
+  return [
+    'target',
+    'best.value',
+    'best.low',
+    'budget.seconds',
+    'budget.secondsLeft',
+    ...profile.map((name) => `profile.${name}`),
+    ...perRung,
+  ];
+}
+
+/** Checks names, rungs and facts of a flowchart, and that every walk ends. */
+export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], issues: IssueList): void {
+  const facts = knownFacts(rungIds);
+  const at = (name: string) => `flowchart.nodes.${name}`;
+  if (!Object.hasOwn(chart.nodes, chart.start)) issues.add('flowchart.start', `there is no node "${chart.start}"`);
+  for (const [name, node] of Object.entries(chart.nodes)) {
+    for (const next of nextOf(node)) {
+      if (!Object.hasOwn(chart.nodes, next)) issues.add(at(name), `there is no node "${next}"`);
+    }
+    if (node.form === 'try' && !rungIds.includes(node.rung)) {
+      issues.add(`${at(name)}.rung`, `there is no rung "${node.rung}"; known: ${rungIds.join(', ')}`);
+    }
+    if (node.form !== 'ask') continue;
+    for (const { fact, than } of node.all) {
+      const named = typeof than === 'object' ? [fact, than.fact] : [fact];
+      for (const one of named.filter((name) => !facts.includes(name))) {
+        const guess = nearest(one, facts);
+        issues.add(at(name), `"${one}" is not a known fact.${guess === null ? '' : ` Did you mean "${guess}"?`}`);
+      }
+    }
+  }
+  const loop = findLoop(chart);
+  if (loop !== null) issues.add('flowchart', `these nodes form a loop: ${loop.join(' → ')}`);
+}
+
+function findLoop(chart: Flowchart): readonly string[] | null {
+  const finished = new Set<string>();
+  const walk = (name: string, trail: readonly string[]): readonly string[] | null => {
+    if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name];
+    const node = chart.nodes[name];
+    if (node === undefined || finished.has(name)) return null;
+    for (const next of nextOf(node)) {
+      const loop = walk(next, [...trail, name]);
+      if (loop !== null) return loop;
+    }
+    finished.add(name);
+    return null;
+  };
+  return walk(chart.start, []);
+}

@@ -1,0 +1,24 @@
+import type { PluginHost } from '../../plugins/host/host.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
+import type { PipelinePlan } from '../../schemas/pipeline/plan.ts';
+import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
+import { formatPath } from '../shared/issues.ts';
+import { compilePipeline } from './compile-pipeline.ts';
+import { IssueList } from './issue-list.ts';
+
+/** Compiles a user's own pipeline. Throws `INVALID_SPEC` with every issue. */
+export function compilePipelineSpec(
+  raw: unknown,
+  host: PluginHost,
+): { readonly plan: PipelinePlan; readonly inputs: JsonObject } {
+  const issues = new IssueList();
+  const parsed = pipelineSpecSchema.safeParse(raw);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) issues.add(formatPath(issue.path) || 'spec', issue.message);
+    issues.throwIfAny();
+    throw parsed.error;
+  }
+  const plan = compilePipeline(parsed.data, { registry: host.registry, inputs: [], path: 'spec' }, issues);
+  issues.throwIfAny();
+  return { plan, inputs: parsed.data.inputs as JsonObject };
+}

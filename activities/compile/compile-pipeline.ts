@@ -1,0 +1,160 @@
+import { INTERPRETER_VERSION } from '../../schemas/common/constants.ts';
+import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import type { PipelinePlan, PlannedNode, PlannedStep } from '../../schemas/pipeline/plan.ts';
+import {
+  pipelineSpecSchema,
+  type PipelineNode,
+  type PipelineSpecInput,
+  type StepNode,
+} from '../../schemas/pipeline/pipeline-spec.ts';
+import { parseReference, stringsIn } from '../../schemas/pipeline/references.ts';
+import type { Registry } from '../../plugins/host/registry.ts';
+import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
+import { formatPath } from '../shared/issues.ts';
+import type { IssueList } from './issue-list.ts';
+
+interface Scope {
+  /** Inputs that will be there when the plan runs. */
+  readonly inputs: ReadonlySet<string>;
+  readonly nodes: ReadonlySet<string>;
+  readonly insideMap: boolean;
+}
+
+/**
+ * Compiles a pipeline: kinds resolved, options checked as far as references allow, references checked, cycles refused,
+ * nodes put in an order in which each follows those it needs. Problems go to `issues`.
+ */
+export function compilePipeline(
+  raw: PipelineSpecInput,
+  options: { readonly registry: Registry; readonly inputs: readonly string[]; readonly path: string },
+  issues: IssueList,
+): PipelinePlan {
+  const parsed = pipelineSpecSchema.safeParse(raw);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) issues.add(`${options.path}.${formatPath(issue.path)}`, issue.message);
+    return { interpreterVersion: INTERPRETER_VERSION, name: 'invalid', nodes: [] };
+  }
+  const spec = parsed.data;
+  const ids = spec.nodes.map((node) => node.id);
+  reportRepeats(ids, options.path, issues);
+  const scope: Scope = {
+    inputs: new Set([...options.inputs, ...Object.keys(spec.inputs)]),
+    nodes: new Set(ids),
+    insideMap: false,
+  };
+  const nodes = spec.nodes.map((node, index) =>
+    planNode(node, scope, { ...options, path: `${options.path}.nodes[${index}]` }, issues),
+  );
+  return { interpreterVersion: INTERPRETER_VERSION, name: spec.name, nodes: inOrder(nodes, options.path, issues) };
+}
+
+interface NodeOptions {
+  readonly registry: Registry;
+  readonly path: string;
+}
+
+function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedNode {
+  if (node.form === 'step') return planStep(node, scope, options, issues);
+  const bodyIds = node.body.map((step) => step.id);
+  reportRepeats(bodyIds, `${options.path}.body`, issues);
+  const inner: Scope = { ...scope, nodes: new Set([...scope.nodes, ...bodyIds]), insideMap: true };
+  const body = node.body.map((step, index) =>
+    planStep(step, inner, { ...options, path: `${options.path}.body[${index}]` }, issues),
+  );
+  const over = node.over as readonly JsonValue[] | string;
+  const outer = new Set(checkReferences(over, scope, `${options.path}.over`, issues));
+  for (const step of body) for (const need of step.needs) if (!bodyIds.includes(need)) outer.add(need);
+  for (const need of node.after) outer.add(need);
+  const local = body.map((step) => ({ ...step, needs: step.needs.filter((need) => bodyIds.includes(need)) }));
+  return {
+    id: node.id,
+    form: 'map',
+    over,
+    concurrency: node.concurrency,
+    body: inOrder(local, options.path, issues),
+    needs: [...outer],
+  };
+}
+
+function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedStep {
+  const kind = issues.attempt(`${options.path}.uses`, () =>
+    options.registry.stepKinds.get(node.uses, 'STEP_KIND_UNKNOWN'),
+  ) as StepKindV1 | null;
+  const values = node.with as JsonObject;
+  const needs = new Set([...checkReferences(values, scope, `${options.path}.with`, issues), ...node.after]);
+  for (const need of node.after) {
+    if (!scope.nodes.has(need)) issues.add(`${options.path}.after`, `there is no node "${need}"`);
+  }
+  if (kind !== null) checkOptions(kind, values, `${options.path}.with`, issues);
+  return {
+    id: node.id,
+    form: 'step',
+    uses: node.uses,
+    with: values,
+    needs: [...needs],
+    resource: kind?.resource ?? 'cpu',
+    retry: kind?.retry ?? 'onceOnly',
+    startToCloseTimeoutMs: kind?.startToCloseTimeoutMs ?? 60_000,
+    heartbeatTimeoutMs: kind?.heartbeatTimeoutMs ?? 10_000,
+    summary: (kind?.summarize(values) ?? node.uses).slice(0, 200),
+  };
+}
+
+/** Checks every reference of a value and returns the ids of the nodes it needs. */
+function checkReferences(value: JsonValue, scope: Scope, path: string, issues: IssueList): string[] {
+  const needs: string[] = [];
+  for (const { text, path: at } of stringsIn(value)) {
+    const reference = parseReference(text);
+    const where = [path, ...at].join('.');
+    if (reference === null) continue;
+    if (typeof reference === 'string') issues.add(where, reference);
+    else if (reference.root === 'item' && !scope.insideMap) issues.add(where, `${text} is only known inside a map`);
+    else if (reference.root === 'inputs' && !scope.inputs.has(reference.path[0] ?? '')) {
+      issues.add(where, `${text}: known inputs are ${[...scope.inputs].sort().join(', ')}`);
+    } else if (reference.root === 'nodes') {
+      if (scope.nodes.has(reference.node)) needs.push(reference.node);
+      else issues.add(where, `${text}: there is no node "${reference.node}"`);
+    }
+  }
+  return needs;
+}
+
+/** Checks options against the kind's schema; what stands where a reference stands is checked when the step runs. */
+function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues: IssueList): void {
+  const parsed = kind.withSchema.safeParse(values);
+  if (parsed.success) return;
+  const references = stringsIn(values)
+    .filter(({ text }) => typeof parseReference(text) === 'object' && parseReference(text) !== null)
+    .map(({ path: at }) => at.join('.'));
+  for (const issue of parsed.error.issues) {
+    const at = issue.path.map(String).join('.');
+    const hidden = references.some((reference) => reference === at || reference.startsWith(`${at}.`) || at === '');
+    if (!(hidden && issue.code !== 'unrecognized_keys')) issues.add(`${path}.${formatPath(issue.path)}`, issue.message);
+  }
+}
+
+function reportRepeats(ids: readonly string[], path: string, issues: IssueList): void {
+  for (const id of new Set(ids.filter((id, index) => ids.indexOf(id) !== index))) {
+    issues.add(path, `the node id "${id}" is used more than once`);
+  }
+}
+
+/** Sorts nodes so that each follows those it needs, keeping the written order otherwise. Cycles become issues. */
+function inOrder<T extends PlannedNode>(nodes: readonly T[], path: string, issues: IssueList): T[] {
+  const waiting = [...nodes];
+  const done = new Set<string>();
+  const ordered: T[] = [];
+  while (waiting.length > 0) {
+    const index = waiting.findIndex((node) =>
+      node.needs.every((need) => done.has(need) || !nodes.some((other) => other.id === need)),
+    );
+    if (index < 0) {
+      issues.add(path, `these nodes wait for each other: ${waiting.map((node) => node.id).join(', ')}`);
+      return ordered;
+    }
+    const [next] = waiting.splice(index, 1) as [T];
+    done.add(next.id);
+    ordered.push(next);
+  }
+  return ordered;
+}

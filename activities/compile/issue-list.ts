@@ -1,0 +1,39 @@
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+
+/** One thing that is wrong with a spec. */
+export interface Issue {
+  /** Where, as a user would write it: `rungs.peft.learningRates[0]`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Collects issues so that a user hears of all of them at once. */
+export class IssueList {
+  readonly issues: Issue[] = [];
+
+  add(path: string, message: string): void {
+    this.issues.push({ path, message });
+  }
+
+  /** Runs a check; its coded failure becomes an issue at the path and null is returned. */
+  attempt<T>(path: string, check: () => T): T | null {
+    try {
+      return check();
+    } catch (error) {
+      if (!(error instanceof EscadaFailure)) throw error;
+      this.add(path, error.message);
+      return null;
+    }
+  }
+
+  /** Throws `INVALID_SPEC` when anything was added. Issues stand in the message, since UIs fold the details away. */
+  throwIfAny(): void {
+    if (this.issues.length === 0) return;
+    const lines = this.issues.map(({ path, message }) => `${path}: ${message}`);
+    throw new EscadaFailure({
+      code: 'INVALID_SPEC',
+      message: `The spec is not valid:\n- ${lines.join('\n- ')}`,
+      fields: { issues: this.issues.map(({ path, message }) => ({ path, message })) },
+    });
+  }
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { nearest } from '../../plugins/host/nearest.ts';
+import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
+import { formatPath } from '../shared/issues.ts';
+import { IssueList } from './issue-list.ts';
+
+/** Every property name of a JSON Schema, for "did you mean". */
+function propertyNames(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  return Object.entries(schema).flatMap(([key, member]) =>
+    key === 'properties' && typeof member === 'object' && member !== null
+      ? [...Object.keys(member), ...Object.values(member).flatMap(propertyNames)]
+      : propertyNames(member),
+  );
+}
+
+let knownNames: readonly string[] | undefined;
+
+function suggestion(key: string): string {
+  knownNames ??= [...new Set(propertyNames(z.toJSONSchema(adaptationSpecSchema, { io: 'input' })))];
+  const guess = nearest(key, knownNames);
+  return guess === null ? '' : ` Did you mean "${guess}"?`;
+}
+
+/** Checks a raw value against the schema of adaptation specs. Throws `INVALID_SPEC` with every issue and its path. */
+export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
+  const issues = new IssueList();
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || Object.keys(raw).length === 0) {
+    issues.add('spec', 'is empty: give one JSON object with at least "name", "task", "data", "target" and "budget".');
+    issues.throwIfAny();
+  }
+  const parsed = adaptationSpecSchema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  for (const issue of parsed.error.issues) addIssue(issues, issue);
+  issues.throwIfAny();
+  throw parsed.error;
+}
+
+function addIssue(issues: IssueList, issue: z.core.$ZodIssue): void {
+  const path = formatPath(issue.path);
+  if (issue.code !== 'unrecognized_keys') {
+    issues.add(path || 'spec', issue.message);
+    return;
+  }
+  for (const key of issue.keys) {
+    issues.add(path === '' ? key : `${path}.${key}`, `is not a known field.${suggestion(key)}`);
+  }
+}

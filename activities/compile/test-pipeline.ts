@@ -1,0 +1,36 @@
+import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
+import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+
+/** Scores one finalist on the test rows. Reads `${inputs.candidate}` (recipe, adapter), `${inputs.test}`, `${inputs.train}`. */
+export function testPipeline(spec: AdaptationSpec): PipelineSpecInput {
+  return {
+    name: 'test',
+    nodes: [
+      {
+        id: 'answers',
+        form: 'step',
+        uses: 'generate.answers@1',
+        with: {
+          model: spec.model,
+          recipe: '${inputs.candidate.recipe}',
+          adapter: '${inputs.candidate.adapter}',
+          rows: '${inputs.test}',
+          train: '${inputs.train}',
+          maxNewTokens: spec.task.maxAnswerTokens,
+          seed: spec.seed,
+        },
+      },
+      {
+        id: 'score',
+        form: 'step',
+        uses: 'score.predictions@1',
+        with: {
+          predictions: '${nodes.answers.output.predictions}',
+          usage: '${nodes.answers.output.usage}',
+          metrics: { primary: spec.metrics.primary, secondary: spec.metrics.secondary } as never,
+          statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
+        },
+      },
+    ],
+  };
+}

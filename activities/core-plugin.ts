@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../plugins/api/plugin.ts';
+import { rungResult } from './evaluate/rung-result.ts';
+import { scorePredictions } from './evaluate/score-predictions.ts';
+import { selectLowest } from './evaluate/select-lowest.ts';
+import { answerLoss } from './llm/answer-loss.ts';
+import { generateAnswers } from './llm/generate-answers.ts';
+import { trainAdapter } from './train/train-adapter.ts';
+
+/** The step kinds that every rung builds on; they know contracts only, never a named plugin. */
+export const corePlugin: PluginV1 = {
+  name: 'core',
+  apiVersion: PLUGIN_API_VERSION,
+  needs: [],
+  optionsSchema: z.strictObject({}),
+  register: (registrar) => {
+    registrar.addStepKind(generateAnswers);
+    registrar.addStepKind(answerLoss);
+    registrar.addStepKind(trainAdapter);
+    registrar.addStepKind(scorePredictions);
+    registrar.addStepKind(selectLowest);
+    registrar.addStepKind(rungResult);
+  },
+  close: async () => undefined,
+};

@@ -1,0 +1,64 @@
+import type { ControlActivities } from '../schemas/adapt/control.ts';
+import type { JsonValue } from '../schemas/common/json.ts';
+import type { PluginHost } from '../plugins/host/host.ts';
+import type { FileStore } from './artifacts/file-store.ts';
+import { compilePipelineSpec } from './compile/compile-pipeline-spec.ts';
+import { compileSpec } from './compile/compile-spec.ts';
+import { decide } from './evaluate/decide.ts';
+import { judgeRung } from './evaluate/judge-rung.ts';
+import { writeReport } from './report/write-report.ts';
+import { translateFailure } from './shared/failures.ts';
+import { createServices } from './shared/services.ts';
+import { stepActivity } from './steps/run-step.ts';
+
+export interface ActivityDeps {
+  readonly host: PluginHost;
+  readonly store: FileStore;
+  readonly dataRoots: readonly string[];
+}
+
+/** Activities that workflows call beside the step kinds. */
+export function createControlActivities(deps: ActivityDeps): ControlActivities {
+  const { store, host } = deps;
+  const judging = { store, registry: host.registry };
+  const services = createServices({ registry: host.registry, store, dataRoots: deps.dataRoots });
+  return withFailures({
+    compileSpec: async ({ spec }) => {
+      const plan = compileSpec(spec, host);
+      const { source } = plan.spec.data;
+      if ('path' in source) await services.resolveDataPath(source.path);
+      return { plan, artifact: await store.putJson(plan) };
+    },
+    // eslint-disable-next-line @typescript-eslint/require-await -- activities are asynchronous
+    compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
+    judgeRung: async (input) => await judgeRung(input, judging),
+    decide: async (input) => await decide(input, judging),
+    writeReport: async (input) => await writeReport(input, { store }),
+  });
+}
+
+/** One Activity for each step kind, under the kind's name. */
+export function createStepActivities(deps: ActivityDeps): Record<string, (input: never) => Promise<unknown>> {
+  const services = createServices({ registry: deps.host.registry, store: deps.store, dataRoots: deps.dataRoots });
+  return Object.fromEntries(
+    deps.host.registry.stepKinds
+      .values()
+      .map((kind) => [kind.kind, stepActivity(kind, { store: deps.store, services })]),
+  );
+}
+
+function withFailures(activities: ControlActivities): ControlActivities {
+  const entries = Object.entries(activities) as [string, (input: never) => Promise<JsonValue>][];
+  return Object.fromEntries(
+    entries.map(([name, activity]) => [
+      name,
+      async (input: never) => {
+        try {
+          return await activity(input);
+        } catch (error) {
+          throw translateFailure(error);
+        }
+      },
+    ]),
+  ) as unknown as ControlActivities;
+}

@@ -1,0 +1,96 @@
+import type { Registry } from '../../plugins/host/registry.ts';
+import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { FinalVerdict, TestResult } from '../../schemas/adapt/candidate.ts';
+import type { DecideInput, DecideResult } from '../../schemas/adapt/control.ts';
+import { rowStatistics } from './judge-rung.ts';
+import { pairedBootstrap } from './statistics/index.ts';
+
+type Finalist = DecideInput['finalists'][number];
+type Paired = { readonly delta: number; readonly low: number; readonly high: number };
+
+/**
+ * Decides on the test rows, which nothing was chosen on before: the cheapest finalist that is not worse than the best
+ * by more than the margin wins. A target that was met on dev must hold on test too, or it is "not confirmed".
+ */
+export async function decide(
+  input: DecideInput,
+  deps: { readonly store: ArtifactStoreV1; readonly registry: Registry },
+): Promise<DecideResult> {
+  const metric = deps.registry.metric(input.primary);
+  const compare = async (winner: Finalist, other: Finalist): Promise<Paired> =>
+    pairedBootstrap({
+      ...input.statistics,
+      aggregate: (sums) => metric.doAggregate(sums),
+      a: await rowStatistics(deps.store, other.score),
+      b: await rowStatistics(deps.store, winner.score),
+    });
+  const best = [...input.finalists].sort((a, b) => b.score.value - a.score.value)[0];
+  if (best === undefined) throw new EscadaFailure({ code: 'INTERNAL', message: 'There is no finalist to decide on.' });
+  const winner = await cheapestSufficient(best, input, compare);
+  const comparisons: TestResult['comparisons'][number][] = [];
+  for (const other of input.finalists.filter((one) => one !== winner)) {
+    const { delta, low, high } = await compare(winner, other);
+    comparisons.push({ rung: winner.candidate.rung, against: other.candidate.rung, delta, low, high });
+  }
+  const verdict = verdictFor(winner, input);
+  return {
+    decision: {
+      rung: winner.candidate.rung,
+      candidateId: winner.candidate.id,
+      verdict,
+      reason: reasonFor(winner, best, verdict, input, comparisons),
+    },
+    test: { metric: best.score.metric, candidates: input.finalists.map(asTestCandidate), comparisons },
+  };
+}
+
+function asTestCandidate({ candidate, score }: Finalist): TestResult['candidates'][number] {
+  const { value, low, high, n } = score;
+  return { id: candidate.id, rung: candidate.rung, value, low, high, n, score };
+}
+
+async function cheapestSufficient(
+  best: Finalist,
+  input: DecideInput,
+  compare: (winner: Finalist, other: Finalist) => Promise<Paired>,
+): Promise<Finalist> {
+  for (const finalist of [...input.finalists].sort((a, b) => a.costRank - b.costRank)) {
+    if (finalist === best) return best;
+    if ((await compare(finalist, best)).low >= -input.nonInferiorityMargin) return finalist;
+  }
+  return best;
+}
+
+function verdictFor({ score }: Finalist, input: DecideInput): FinalVerdict {
+  if (input.reached !== 'target-met') return input.reached;
+  return score.low >= input.target ? 'target-met' : 'target-not-confirmed';
+}
+
+const show = (value: number): string => value.toFixed(3);
+
+const VERDICT_TEXT: Readonly<Record<FinalVerdict, string>> = {
+  'target-met': 'meets the target',
+  'target-not-confirmed': 'met the target on dev, but the test rows do not confirm it',
+  'target-not-met': 'does not meet the target, and no eligible rung is left',
+  'budget-exhausted': 'is the best that the budget allowed',
+};
+
+function reasonFor(
+  winner: Finalist,
+  best: Finalist,
+  verdict: FinalVerdict,
+  input: DecideInput,
+  comparisons: TestResult['comparisons'],
+): string {
+  const { score, candidate } = winner;
+  const scored = `${score.metric} ${show(score.value)} (${show(score.low)} to ${show(score.high)}, ${score.n} test rows)`;
+  const cheaper =
+    winner === best
+      ? ''
+      : ` It is cheaper to run than ${best.candidate.rung} and not worse by more than ${input.nonInferiorityMargin}.`;
+  const gains = comparisons.map(({ against, delta, low, high }) => `${against} ${show(delta)} (${show(low)} to ${show(high)})`);
+  const against = gains.length === 0 ? '' : ` Difference on the same rows from ${gains.join(', ')}.`;
+  return `${candidate.rung} scores ${scored} and ${VERDICT_TEXT[verdict]} ${show(input.target)}.${cheaper}${against}`;
+}
+

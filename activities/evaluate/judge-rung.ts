@@ -1,0 +1,69 @@
+import type { Registry } from '../../plugins/host/registry.ts';
+import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { Candidate, DecisionRecord } from '../../schemas/adapt/candidate.ts';
+import type { JudgeRungInput, JudgeRungResult } from '../../schemas/adapt/control.ts';
+import { bootstrapInterval, correctedLevel, pairedBootstrap } from './statistics/index.ts';
+
+type Rows = readonly (readonly number[])[];
+
+export async function rowStatistics(store: ArtifactStoreV1, candidate: { readonly statistics: Candidate['dev']['statistics'] }): Promise<Rows> {
+  return (await store.readJson(candidate.statistics)) as Rows;
+}
+
+/**
+ * Judges a rung's best candidate: its lower bound after the correction for every candidate compared on dev so far, and
+ * the paired difference from the best before it. It takes the lead only when that difference is real.
+ */
+export async function judgeRung(
+  input: JudgeRungInput,
+  deps: { readonly store: ArtifactStoreV1; readonly registry: Registry },
+): Promise<JudgeRungResult> {
+  const candidate = input.output.candidates[0];
+  if (candidate === undefined) {
+    throw new EscadaFailure({ code: 'INTERNAL', message: `Rung ${input.rung} ended without a candidate.` });
+  }
+  const metric = deps.registry.metric(input.primary);
+  const tried = input.triedBefore + input.output.tried;
+  const level = correctedLevel(input.statistics.level, tried);
+  const shared = { ...input.statistics, level, aggregate: (sums: readonly number[]) => metric.doAggregate(sums) };
+  const rows = await rowStatistics(deps.store, candidate.dev);
+  const corrected = bootstrapInterval({ ...shared, rows });
+  const gain =
+    input.best === null
+      ? null
+      : pairedBootstrap({ ...shared, a: await rowStatistics(deps.store, input.best.dev), b: rows });
+  const { metric: name, value, low, high, n } = candidate.dev;
+  const record: Omit<DecisionRecord, 'reason'> = {
+    rung: input.rung,
+    metric: name,
+    value,
+    low,
+    high,
+    correctedLow: corrected.low,
+    n,
+    tried,
+    seconds: input.seconds,
+    candidateId: candidate.id,
+    gain:
+      gain === null || input.best === null
+        ? null
+        : { against: input.best.id, delta: gain.delta, low: gain.low, high: gain.high },
+  };
+  const leads = gain === null || gain.low > 0;
+  return { record: { ...record, reason: reasonFor(record, leads, input.target) }, candidate, leads };
+}
+
+const show = (value: number): string => value.toFixed(3);
+
+function reasonFor(record: Omit<DecisionRecord, 'reason'>, leads: boolean, target: number): string {
+  const { gain, correctedLow } = record;
+  const reached = correctedLow >= target;
+  const bound = `its lower bound ${show(correctedLow)} (corrected for ${record.tried} tried) ${reached ? 'reaches' : 'is below'} the target ${show(target)}`;
+  if (gain === null) return `First rung: ${record.metric} ${show(record.value)}; ${bound}.`;
+  const interval = `${show(gain.low)} to ${show(gain.high)}`;
+  if (!leads) {
+    return `The difference from ${gain.against} is ${show(gain.delta)} (${interval}), which may be chance: ${gain.against} stays the best.`;
+  }
+  return `Better than ${gain.against} by ${show(gain.delta)} (${interval}); ${bound}.`;
+}

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { Candidate } from '../../schemas/adapt/candidate.ts';
+import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
+import { promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
+import { scoreSchema } from './score-predictions.ts';
+
+const withSchema = z.strictObject({
+  rung: z.string(),
+  /** Candidates compared on dev in all, hyper-parameter trials included. */
+  tried: z.int().min(1),
+  recipes: z.array(promptRecipeSchema).min(1),
+  /** One score for each recipe. */
+  scores: z.array(z.strictObject({ answers: z.json().optional(), score: scoreSchema })),
+  adapter: artifactRefSchema.nullable(),
+  training: artifactRefSchema.nullable(),
+});
+
+const candidateSchema = z.strictObject({
+  id: z.string(),
+  rung: z.string(),
+  recipe: promptRecipeSchema,
+  adapter: artifactRefSchema.nullable(),
+  training: artifactRefSchema.nullable(),
+  dev: scoreSchema,
+});
+const outputSchema = z.strictObject({ candidates: z.array(candidateSchema), tried: z.int() });
+
+type With = z.infer<typeof withSchema>;
+
+function candidateId(rung: string, recipe: Candidate['recipe']): string {
+  return recipe.shots === 0 ? rung : `${rung}-${recipe.shots}-${recipe.choose}`;
+}
+
+/** The last node of every rung: its candidates, best on dev first. */
+export const rungResult: StepKindV1<With, JsonObject> = {
+  specificationVersion: 'v1',
+  kind: 'rung.result@1',
+  title: 'Candidates of the rung',
+  resource: 'cpu',
+  retry: 'readOnly',
+  cacheable: true,
+  startToCloseTimeoutMs: 60_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema,
+  outputSchema: outputSchema as unknown as z.ZodType<JsonObject>,
+  summarize: (input) => `candidates of ${String(input['rung'])}`,
+  // eslint-disable-next-line @typescript-eslint/require-await -- the contract is asynchronous
+  doRun: async ({ rung, tried, recipes, scores, adapter, training }) => {
+    if (recipes.length !== scores.length) {
+      throw new EscadaFailure({ code: 'INVALID_SPEC', message: `rung.result: ${recipes.length} recipes, ${scores.length} scores.` });
+    }
+    const candidates = recipes.flatMap((recipe, index) => {
+      const dev = scores[index]?.score;
+      return dev === undefined ? [] : [{ id: candidateId(rung, recipe), rung, recipe, adapter, training, dev }];
+    });
+    // A stable sort: of equals the earlier recipe, which is the simpler one, stays first.
+    return { candidates: candidates.sort((a, b) => b.dev.value - a.dev.value), tried } as unknown as JsonObject;
+  },
+};

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import type { MetricV1 } from '../../plugins/api/metric.ts';
+import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
+import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { usageSchema } from '../../schemas/adapt/recipe.ts';
+import { readJsonl, type Prediction } from '../llm/jsonl.ts';
+import { bootstrapInterval } from './statistics/index.ts';
+
+const metricSchema = z.strictObject({ id: z.string().min(1), with: z.record(z.string(), z.json()).default({}) });
+
+const withSchema = z.strictObject({
+  predictions: artifactRefSchema,
+  usage: usageSchema,
+  metrics: z.strictObject({ primary: metricSchema, secondary: z.array(metricSchema) }),
+  statistics: z.strictObject({ level: z.number(), resamples: z.int(), seed: z.int() }),
+});
+
+/** Zod twin of `Score`. */
+export const scoreSchema = z.strictObject({
+  metric: z.string(),
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
+  n: z.int(),
+  statistics: artifactRefSchema,
+  secondary: z.array(z.strictObject({ metric: z.string(), value: z.number() })),
+  predictions: artifactRefSchema,
+  promptTokens: z.int(),
+  newTokens: z.int(),
+  seconds: z.number(),
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof scoreSchema>;
+
+/** Sufficient statistics of every row. */
+function statisticsOf(metric: MetricV1, rows: readonly Prediction[]): (readonly number[])[] {
+  return rows.map(({ input, prediction, reference }) => metric.doRow({ input, prediction, reference }));
+}
+
+/** Sums row statistics column by column. */
+export function sumRows(rows: readonly (readonly number[])[]): number[] {
+  const sums = new Array<number>(rows[0]?.length ?? 0).fill(0);
+  for (const row of rows) row.forEach((value, column) => (sums[column] = (sums[column] ?? 0) + value));
+  return sums;
+}
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const rows = await readJsonl<Prediction>(context.store, input.predictions);
+  const primary = context.metric(input.metrics.primary);
+  const statistics = statisticsOf(primary, rows);
+  const estimate = bootstrapInterval({
+    rows: statistics,
+    aggregate: (sums) => primary.doAggregate(sums),
+    ...input.statistics,
+  });
+  const secondary = input.metrics.secondary.map((choice) => {
+    const metric = context.metric(choice);
+    return { metric: choice.id, value: metric.doAggregate(sumRows(statisticsOf(metric, rows))) };
+  });
+  const { promptTokens, newTokens, seconds } = input.usage;
+  return {
+    metric: primary.id,
+    value: estimate.value,
+    low: estimate.low,
+    high: estimate.high,
+    n: estimate.n,
+    statistics: await context.store.putJson(statistics),
+    secondary,
+    predictions: input.predictions,
+    promptTokens,
+    newTokens,
+    seconds,
+  };
+}
+
+/** Scores predictions with every metric of the spec; the primary one gets a bootstrap interval over rows. */
+export const scorePredictions: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'score.predictions@1',
+  title: 'Score answers',
+  resource: 'cpu',
+  retry: 'idempotentWrite',
+  cacheable: true,
+  startToCloseTimeoutMs: 1_800_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema: withSchema as z.ZodType<With>,
+  outputSchema: scoreSchema,
+  summarize: () => 'score the answers',
+  doRun: run,
+};

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
+import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { modelSchema, promptRecipeSchema, usageSchema } from '../../schemas/adapt/recipe.ts';
+import { buildMessages } from '../data/prompts.ts';
+import { readRows } from '../data/read-rows.ts';
+import { shotChooser } from './demonstrations.ts';
+import { putJsonl, type Prediction } from './jsonl.ts';
+
+const withSchema = z.strictObject({
+  model: modelSchema,
+  recipe: promptRecipeSchema,
+  /** Adapter folder artifact; null for the bare model. */
+  adapter: artifactRefSchema.nullable(),
+  rows: artifactRefSchema,
+  train: artifactRefSchema,
+  maxNewTokens: z.int().min(1),
+  seed: z.int(),
+});
+
+const outputSchema = z.strictObject({ predictions: artifactRefSchema, usage: usageSchema });
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+/** What answers depend on beyond the step's options: the weights, the engine and the instruction set. */
+export async function modelSalt(
+  input: { readonly model: With['model'] },
+  services: StepServices,
+  signal: AbortSignal,
+): Promise<string> {
+  const model = await services.languageModel(input.model.provider, input.model).doDescribe(signal);
+  return [model.modelDigest, model.weightFormat, model.engineBuild, model.isaClass].join(' ');
+}
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const { store } = context;
+  const rows = await readRows(await store.localPath(input.rows));
+  const train = input.recipe.shots > 0 ? await readRows(await store.localPath(input.train)) : [];
+  const shots = shotChooser(input.recipe, train, { seed: input.seed, retriever: context.retriever('lexical') });
+  const { system, instruction } = input.recipe;
+  const requests = rows.map((row) => ({
+    id: row.id,
+    messages: buildMessages({ system, instruction, shots: shots.choose(row), input: row.input }),
+  }));
+  shots.close();
+  const result = await context.languageModel(input.model.provider, input.model).doGenerate({
+    rows: requests,
+    ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
+    maxNewTokens: input.maxNewTokens,
+    temperature: 0,
+    topP: 1,
+    seed: input.seed,
+    stop: [],
+    signal: context.signal,
+    onProgress: (progress) => context.heartbeat({ kind: 'generate', ...progress }),
+  });
+  const predictions = result.answers.map((answer, index): Prediction => {
+    const row = rows[index];
+    return { ...answer, prediction: answer.text.trim(), input: row?.input ?? '', reference: row?.output ?? '' };
+  });
+  const { promptTokens, newTokens, seconds } = result;
+  return {
+    predictions: await putJsonl(store, predictions.map(onlyColumns)),
+    usage: { rows: rows.length, promptTokens, newTokens, seconds },
+  };
+}
+
+function onlyColumns(row: Prediction): Prediction {
+  const { id, input, reference, prediction, promptTokens, newTokens, finish } = row;
+  return { id, input, reference, prediction, promptTokens, newTokens, finish };
+}
+
+/** Answers every row of a split with one recipe. */
+export const generateAnswers: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'generate.answers@1',
+  title: 'Answer rows',
+  resource: 'gpu',
+  retry: 'idempotentWrite',
+  cacheable: true,
+  startToCloseTimeoutMs: 6 * 3_600_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema,
+  outputSchema,
+  summarize: (input) => {
+    const recipe = input['recipe'] as { shots?: number; choose?: string } | string | undefined;
+    const shots = typeof recipe === 'object' && recipe.shots ? `${recipe.shots} ${recipe.choose} shots` : '';
+    return shots === '' ? 'answer rows' : `answer rows with ${shots}`;
+  },
+  doCacheSalt: modelSalt,
+  doRun: run,
+};

@@ -1,0 +1,29 @@
+import { homedir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { DEFAULT_TASK_QUEUE } from '../../schemas/common/constants.ts';
+
+/** What a process reads from its environment; Temporal's own variables are read by its SDK. */
+export interface Settings {
+  /** Base name of the task queues: `<base>` for control, `<base>-cpu`, `<base>-gpu`. */
+  readonly taskQueue: string;
+  /** Root of the artifact store. */
+  readonly storeRoot: string;
+  /** Folders that users' files may lie in. */
+  readonly dataRoots: readonly string[];
+  /** Cache for models and built things. */
+  readonly cacheDir: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export function readSettings(environment: Environment = process.env): Settings {
+  const home = resolve(environment['ESCADA_HOME'] ?? '.escada');
+  const cacheHome = environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  const roots = environment['ESCADA_DATA_ROOTS']?.split(delimiter).filter((root) => root !== '');
+  return {
+    taskQueue: environment['ESCADA_TASK_QUEUE'] ?? DEFAULT_TASK_QUEUE,
+    storeRoot: join(home, 'store'),
+    dataRoots: (roots ?? [process.cwd()]).map((root) => resolve(root)),
+    cacheDir: resolve(environment['ESCADA_CACHE_DIR'] ?? join(cacheHome, 'escada')),
+  };
+}

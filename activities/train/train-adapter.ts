@@ -1,0 +1,93 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
+import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { modelSchema, promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
+import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
+import { buildMessages } from '../data/prompts.ts';
+import { readRows } from '../data/read-rows.ts';
+import { modelSalt } from '../llm/generate-answers.ts';
+import { adoptCheckpoints } from './checkpoints.ts';
+
+const withSchema = z.strictObject({
+  trainer: z.string().min(1),
+  model: modelSchema,
+  recipe: promptRecipeSchema,
+  rows: artifactRefSchema,
+  /** Only the first so many rows; null for all. */
+  rowsLimit: z.int().min(1).nullable().default(null),
+  config: loraConfigSchema,
+});
+
+const outputSchema = z.strictObject({
+  adapter: artifactRefSchema,
+  adapterSha256: z.string(),
+  /** Settings and loss curve (JSON). */
+  training: artifactRefSchema,
+  rows: z.int(),
+  steps: z.int(),
+  lossFirstNats: z.number(),
+  lossLastNats: z.number(),
+  seconds: z.number(),
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const { store } = context;
+  const rows = await readRows(
+    await store.localPath(input.rows),
+    input.rowsLimit === null ? {} : { limit: input.rowsLimit },
+  );
+  const outDir = join(context.scratchDir, 'out');
+  await mkdir(outDir);
+  await adoptCheckpoints(context.earlierScratchDirs, outDir);
+  const { system, instruction } = input.recipe;
+  const { provider, ...model } = input.model;
+  const result = await context.trainer(input.trainer).doTrain({
+    model,
+    rows: rows.map((row) => ({
+      id: row.id,
+      messages: buildMessages({ system, instruction, shots: [], input: row.input }),
+      answer: row.output,
+    })),
+    config: input.config,
+    outDir,
+    signal: context.signal,
+    onProgress: (progress) => context.heartbeat({ kind: 'train', provider, ...progress }),
+  });
+  // No times in here: the artifact of a resumed run equals the one of an undisturbed run.
+  const training = { config: input.config, rows: rows.length, losses: result.losses };
+  return {
+    adapter: await store.putFolder(result.adapterPath),
+    adapterSha256: result.adapterSha256,
+    training: await store.putJson(training),
+    rows: rows.length,
+    steps: result.steps,
+    lossFirstNats: result.lossFirstNats,
+    lossLastNats: result.lossLastNats,
+    seconds: result.seconds,
+  };
+}
+
+/** Trains a LoRA adapter; an attempt goes on from the newest complete checkpoint of the attempts before it. */
+export const trainAdapter: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'train.adapter@1',
+  title: 'Train an adapter',
+  resource: 'gpu',
+  retry: 'idempotentWrite',
+  cacheable: true,
+  startToCloseTimeoutMs: 7 * 86_400_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema: withSchema as z.ZodType<With>,
+  outputSchema,
+  summarize: (input) => {
+    const config = input['config'] as { learningRate?: unknown; r?: unknown } | undefined;
+    return `train LoRA r=${String(config?.r ?? 16)} lr=${String(config?.learningRate ?? '')}`;
+  },
+  doCacheSalt: modelSalt,
+  doRun: run,
+};

@@ -1,0 +1,107 @@
+/** Composition root of a client: typed starts, queries and cancellation of runs. */
+import { randomBytes } from 'node:crypto';
+import { Client, Connection, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { compileSpec } from './activities/compile/compile-spec.ts';
+import { resolveDataPath } from './activities/shared/services.ts';
+import { readSettings, type Settings } from './activities/shared/settings.ts';
+import { EscadaFailure } from './plugins/api/failure.ts';
+import { createProjectHost } from './plugins.ts';
+import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
+import { QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/common/constants.ts';
+
+type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
+
+/** Queries need a worker; without one they would wait for ever. */
+const QUERY_DEADLINE_MS = 10_000;
+
+/** A typed client of one Temporal namespace. Every method throws `EscadaFailure`s. */
+export class EscadaClient {
+  readonly temporal: Client;
+  readonly #settings: Settings;
+
+  private constructor(temporal: Client, settings: Settings) {
+    this.temporal = temporal;
+    this.#settings = settings;
+  }
+
+  /** Connects with Temporal's own environment variables. Throws `SERVER_UNREACHABLE`. */
+  static async connect(settings: Settings = readSettings()): Promise<EscadaClient> {
+    const { connectionOptions, namespace } = loadClientConnectConfig();
+    const address = connectionOptions.address ?? 'localhost:7233';
+    try {
+      const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5s' });
+      return new EscadaClient(new Client({ connection, namespace: namespace ?? 'default' }), settings);
+    } catch (cause) {
+      throw new EscadaFailure({
+        code: 'SERVER_UNREACHABLE',
+        message: `No Temporal server answers at ${address}. Start one with \`escada server\`, or set TEMPORAL_ADDRESS.`,
+        fields: { address },
+        cause,
+      });
+    }
+  }
+
+  /** Starts a climb. The spec is compiled here first, as a courtesy; the run compiles it again. */
+  async start(spec: AdaptationSpecInput, options: { readonly workflowId?: string } = {}): Promise<AdaptHandle> {
+    const host = createProjectHost();
+    const plan = compileSpec(spec, host);
+    await host.close();
+    const { source } = plan.spec.data;
+    if ('path' in source) await resolveDataPath(source.path, this.#settings.dataRoots);
+    await this.requireWorker();
+    return await this.temporal.workflow.start('adaptModel', {
+      args: [spec],
+      taskQueue: this.#settings.taskQueue,
+      workflowId: options.workflowId ?? `adapt-${plan.spec.name}-${randomBytes(4).toString('hex')}`,
+      staticSummary: `Adapt ${plan.spec.model.id} to ${plan.spec.name}`,
+      memo: { specDigest: plan.specDigest },
+    });
+  }
+
+  /** Throws `NO_WORKER` when nobody polls one of the task queues. */
+  async requireWorker(): Promise<void> {
+    const { taskQueue } = this.#settings;
+    const missing: string[] = [];
+    for (const [name, type] of [[taskQueue, 1], [`${taskQueue}-cpu`, 2], [`${taskQueue}-gpu`, 2]] as const) {
+      const { pollers } = await this.temporal.workflowService.describeTaskQueue({
+        namespace: this.temporal.options.namespace,
+        taskQueue: { name },
+        taskQueueType: type,
+      });
+      if ((pollers ?? []).length === 0) missing.push(name);
+    }
+    if (missing.length === 0) return;
+    throw new EscadaFailure({
+      code: 'NO_WORKER',
+      message: `Nobody polls the task queue ${missing.join(', ')}. Start a worker with \`escada worker\`, then try again.`,
+      fields: { missing },
+    });
+  }
+
+  handle(workflowId: string): AdaptHandle {
+    return this.temporal.workflow.getHandle(workflowId);
+  }
+
+  async progress(workflowId: string): Promise<Progress> {
+    return await this.#query(workflowId, (handle) => handle.query<Progress, []>(QUERY_PROGRESS));
+  }
+
+  async decisions(workflowId: string): Promise<readonly DecisionRecord[]> {
+    return await this.#query(workflowId, (handle) => handle.query<readonly DecisionRecord[], []>(QUERY_DECISIONS));
+  }
+
+  async #query<T>(workflowId: string, ask: (handle: AdaptHandle) => Promise<T>): Promise<T> {
+    try {
+      return await this.temporal.withDeadline(Date.now() + QUERY_DEADLINE_MS, () => ask(this.handle(workflowId)));
+    } catch (cause) {
+      if (!(cause instanceof WorkflowNotFoundError)) throw cause;
+      throw new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `There is no run "${workflowId}".`, cause });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.temporal.connection.close();
+  }
+}

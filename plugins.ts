@@ -1,0 +1,19 @@
+/** The list of plugins: what this project's workers and clients know. An npm package's plugin is added here. */
+import { corePlugin } from './activities/core-plugin.ts';
+import { curationPlugin } from './plugins/curation/index.ts';
+import { createPluginHost, type PluginHost } from './plugins/host/host.ts';
+import { metricsPlugin } from './plugins/metrics/index.ts';
+import { nf4LoraPlugin } from './plugins/nf4-lora/index.ts';
+import { retrievalPlugin } from './plugins/retrieval/index.ts';
+import { rungsPlugin } from './plugins/rungs/index.ts';
+
+export function createProjectHost(): PluginHost {
+  return createPluginHost([
+    { plugin: corePlugin },
+    { plugin: metricsPlugin },
+    { plugin: retrievalPlugin },
+    { plugin: curationPlugin },
+    { plugin: nf4LoraPlugin },
+    { plugin: rungsPlugin },
+  ]);
+}

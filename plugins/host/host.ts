@@ -1,0 +1,65 @@
+import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
+import { EscadaFailure } from '../api/failure.ts';
+import { Registry, Shelf } from './registry.ts';
+
+/** A plugin with the options it is to be used with. */
+export interface ListedPlugin {
+  readonly plugin: PluginV1;
+  readonly options?: unknown;
+}
+
+export interface PluginHost {
+  readonly registry: Registry;
+  readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
+  /** Closes every plugin, last one first. */
+  close(): Promise<void>;
+}
+
+/** Checks and registers plugins in their listed order. Everything that can be wrong with a plugin fails here. */
+export function createPluginHost(listed: readonly ListedPlugin[]): PluginHost {
+  const registry = new Registry();
+  const seen = new Shelf<PluginV1>('plugin');
+  for (const { plugin, options } of listed) {
+    checkContract(plugin);
+    checkNeeds(plugin, seen);
+    seen.add(plugin.name, plugin, plugin.name);
+    plugin.register(registry.registrarFor(plugin.name), checkedOptions(plugin, options));
+  }
+  return {
+    registry,
+    plugins: listed.map(({ plugin }) => ({ name: plugin.name, apiVersion: plugin.apiVersion })),
+    close: async () => {
+      for (const { plugin } of [...listed].reverse()) await plugin.close();
+    },
+  };
+}
+
+function checkContract(plugin: PluginV1): void {
+  if (plugin.apiVersion === PLUGIN_API_VERSION) return;
+  throw new EscadaFailure({
+    code: 'PLUGIN_API_VERSION',
+    message: `Plugin ${plugin.name} was written for plugin contract ${plugin.apiVersion}; this is ${PLUGIN_API_VERSION}.`,
+    fields: { plugin: plugin.name, apiVersion: plugin.apiVersion },
+  });
+}
+
+function checkNeeds(plugin: PluginV1, seen: Shelf<PluginV1>): void {
+  const missing = plugin.needs.filter((need) => !seen.has(need));
+  if (missing.length === 0) return;
+  throw new EscadaFailure({
+    code: 'PLUGIN_NEED_MISSING',
+    message: `Plugin ${plugin.name} needs ${missing.join(', ')}, which must be listed before it.`,
+    fields: { plugin: plugin.name, missing },
+  });
+}
+
+function checkedOptions(plugin: PluginV1, options: unknown): unknown {
+  const parsed = plugin.optionsSchema.safeParse(options ?? {});
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+  throw new EscadaFailure({
+    code: 'PLUGIN_OPTIONS_INVALID',
+    message: `Options of plugin ${plugin.name}: ${issues}`,
+    fields: { plugin: plugin.name },
+  });
+}

@@ -1,0 +1,82 @@
+import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
+import type { PromptRecipe } from '../../schemas/adapt/candidate.ts';
+import type { StepNode } from '../../schemas/pipeline/pipeline-spec.ts';
+
+/** A recipe of this task: the same instruction for every arm. */
+export function recipeOf(spec: AdaptationSpec, shots = 0, choose: PromptRecipe['choose'] = 'none'): PromptRecipe {
+  return { system: spec.task.system, instruction: spec.task.instruction, shots, choose };
+}
+
+interface AnswerAndScore {
+  readonly spec: AdaptationSpec;
+  /** A recipe, or the reference to one. */
+  readonly recipe: PromptRecipe | string;
+  /** Reference to an adapter artifact; null for the bare model. */
+  readonly adapter: string | null;
+}
+
+/** Two nodes, `answers` and `score`: answer the dev rows and score the answers. */
+export function answerAndScore({ spec, recipe, adapter }: AnswerAndScore): StepNode[] {
+  return [
+    {
+      id: 'answers',
+      form: 'step',
+      uses: 'generate.answers@1',
+      with: {
+        model: spec.model,
+        recipe: recipe as never,
+        adapter,
+        rows: '${inputs.dev}',
+        train: '${inputs.train}',
+        maxNewTokens: spec.task.maxAnswerTokens,
+        seed: spec.seed,
+      },
+      after: [],
+    },
+    {
+      id: 'score',
+      form: 'step',
+      uses: 'score.predictions@1',
+      with: {
+        predictions: '${nodes.answers.output.predictions}',
+        usage: '${nodes.answers.output.usage}',
+        metrics: { primary: spec.metrics.primary, secondary: spec.metrics.secondary } as never,
+        statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
+      },
+      after: [],
+    },
+  ];
+}
+
+/** The last node: what the rung found. */
+export function resultNode(options: {
+  readonly rung: string;
+  readonly tried: number;
+  readonly recipes: readonly PromptRecipe[];
+  readonly scores: string | readonly { readonly score: string }[];
+  readonly adapter?: string;
+  readonly training?: string;
+}): StepNode {
+  return {
+    id: 'result',
+    form: 'step',
+    uses: 'rung.result@1',
+    with: {
+      rung: options.rung,
+      tried: options.tried,
+      recipes: options.recipes as never,
+      scores: options.scores as never,
+      adapter: options.adapter ?? null,
+      training: options.training ?? null,
+    },
+    after: [],
+  };
+}
+
+/** Seconds to answer `rows` prompts of `promptTokens`, at the assumed speeds. */
+export function answerSeconds(
+  work: { readonly rows: number; readonly promptTokens: number; readonly newTokens: number },
+  speed: { readonly prompt: number; readonly generate: number },
+): number {
+  return (work.rows * work.promptTokens) / speed.prompt + (work.rows * work.newTokens) / speed.generate;
+}

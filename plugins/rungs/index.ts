@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
+import { iclRung } from './icl.ts';
+import { peftRung } from './peft.ts';
+import { zeroShotRung } from './zero-shot.ts';
+
+/** The rungs zero-shot, icl and peft. */
+export const rungsPlugin: PluginV1 = {
+  name: 'rungs',
+  apiVersion: PLUGIN_API_VERSION,
+  needs: ['retrieval'],
+  optionsSchema: z.strictObject({}),
+  register: (registrar) => {
+    for (const rung of [zeroShotRung, iclRung, peftRung]) registrar.addRung(rung);
+  },
+  close: async () => undefined,
+};

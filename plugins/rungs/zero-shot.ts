@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import type { RungV1 } from '../api/rung.ts';
+import { answerAndScore, answerSeconds, recipeOf, resultNode } from './contract.ts';
+
+/** Instructions only: the baseline that every other rung must beat. */
+export const zeroShotRung: RungV1 = {
+  specificationVersion: 'v1',
+  id: 'zero-shot',
+  title: 'Zero-shot',
+  costRank: 0,
+  optionsSchema: z.strictObject({}),
+  eligibility: () => ({ eligible: true, reason: 'The baseline costs nothing and every later gain is measured against it.' }),
+  estimateSeconds: ({ spec, tokensPerSecond }) =>
+    answerSeconds(
+      { rows: spec.data.sizes.dev, promptTokens: spec.task.maxPromptTokens, newTokens: spec.task.maxAnswerTokens },
+      tokensPerSecond,
+    ),
+  toPlan: ({ spec }) => ({
+    name: 'zero-shot',
+    nodes: [
+      ...answerAndScore({ spec, recipe: recipeOf(spec), adapter: null }),
+      resultNode({
+        rung: 'zero-shot',
+        tried: 1,
+        recipes: [recipeOf(spec)],
+        scores: [{ score: '${nodes.score.output}' }],
+      }),
+    ],
+  }),
+};

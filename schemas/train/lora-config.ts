@@ -1,0 +1,27 @@
+import { z } from 'zod';
+
+/** Hyper-parameters of a LoRA run by their usual names. */
+export const loraConfigSchema = z.strictObject({
+  r: z.int().min(1).max(1024).default(16),
+  loraAlpha: z.number().positive().default(32),
+  loraDropout: z.number().min(0).max(0.9).default(0),
+  targetModules: z.union([z.literal('all-linear'), z.array(z.string()).min(1)]).default('all-linear'),
+  rsLora: z.boolean().default(false),
+  learningRate: z.number().positive().max(1).default(1e-3),
+  lrSchedulerType: z.enum(['constant', 'linear', 'cosine']).default('linear'),
+  warmupSteps: z.int().min(0).default(5),
+  weightDecay: z.number().min(0).max(1).default(0),
+  adamBeta1: z.number().min(0).max(0.9999).default(0.9),
+  adamBeta2: z.number().min(0).max(0.99999).default(0.999),
+  adamEpsilon: z.number().positive().default(1e-8),
+  maxGradNorm: z.number().positive().default(1),
+  perDeviceTrainBatchSize: z.int().min(1).max(1024).default(4),
+  gradientAccumulationSteps: z.int().min(1).max(1024).default(1),
+  numTrainEpochs: z.number().positive().max(100).default(1),
+  maxSteps: z.int().min(-1).default(-1),
+  maxSeqLengthTokens: z.int().min(16).max(131_072).default(2048),
+  seed: z.int().min(0).default(1),
+  saveSteps: z.int().min(1).default(10),
+});
+
+export type LoraConfig = z.infer<typeof loraConfigSchema>;

@@ -1,0 +1,95 @@
+import { setHandler, defineQuery, workflowInfo } from '@temporalio/workflow';
+import type { AdaptationOutcome, DecisionRecord, Progress, Score } from '../../schemas/adapt/candidate.ts';
+import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
+import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/common/constants.ts';
+import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import { runPlan } from '../pipeline/interpreter.ts';
+import { fail } from '../shared/fail.ts';
+import { climb, establishFacts } from './climb.ts';
+import { control } from './control.ts';
+import { ClimbState } from './state.ts';
+
+export const progressQuery = defineQuery<Progress>(QUERY_PROGRESS);
+export const decisionsQuery = defineQuery<readonly DecisionRecord[]>(QUERY_DECISIONS);
+
+/** Climbs the ladder for one task: compile, curate, climb, score the finalists once on test, decide, report. */
+export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
+  const state = new ClimbState();
+  setHandler(progressQuery, () => state.progress(), { description: 'Phase, rung, running and finished steps' });
+  setHandler(decisionsQuery, () => state.decisions, { description: 'Decision record of every rung so far' });
+  try {
+    return await adapt(spec, state);
+  } catch (error) {
+    state.enter('failed');
+    throw error;
+  }
+}
+
+async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOutcome> {
+  state.enter('compile');
+  const { plan, artifact } = await control.compileSpec({ spec: rawSpec ?? null });
+  state.budgetSeconds = plan.spec.budget.seconds;
+  state.target = plan.spec.target;
+  const curation = await curate(plan, state);
+  const split = curation['split'] as JsonObject;
+  establishFacts(plan, state);
+  const reached = await climb(plan, { train: split['train'] ?? null, dev: split['dev'] ?? null }, state);
+  if (state.finalists.length === 0) {
+    throw fail('BUDGET_EXHAUSTED', `${plan.spec.budget.seconds} s were spent before any rung was measured.`);
+  }
+  const { decision, test } = await scoreFinalists(plan, split, reached, state);
+  state.enter('report');
+  const seconds = state.secondsElapsed();
+  const { workflowId } = workflowInfo();
+  const { decisions: rungs, path, facts } = state;
+  const candidates = state.finalists.map((finalist) => finalist.candidate);
+  const shared = { workflowId, decision, rungs, test, path, facts, seconds };
+  const report = await control.writeReport({ ...shared, plan: artifact, curation, candidates });
+  state.enter('done');
+  return { ...shared, report };
+}
+
+async function curate(plan: AdaptationPlan, state: ClimbState): Promise<{ readonly [node: string]: JsonValue }> {
+  state.enter('curate');
+  const { data, model, task, seed } = plan.spec;
+  const inputs = {
+    source: data.source,
+    columns: data.columns,
+    model,
+    task: { system: task.system, instruction: task.instruction },
+    maxPromptTokens: task.maxPromptTokens,
+    maxAnswerTokens: task.maxAnswerTokens,
+    sizes: data.sizes,
+    seed,
+  } as unknown as JsonObject;
+  return await runPlan({ plan: plan.curation, inputs, prefix: 'curate', observer: state });
+}
+
+/** Each finalist answers the test rows once; nothing is chosen on test but the winner. */
+async function scoreFinalists(
+  plan: AdaptationPlan,
+  split: JsonObject,
+  reached: Awaited<ReturnType<typeof climb>>,
+  state: ClimbState,
+) {
+  const finalists = [];
+  for (const { candidate, costRank } of state.finalists) {
+    state.enter('test', candidate.rung);
+    const outputs = await runPlan({
+      plan: plan.test,
+      inputs: { test: split['test'], train: split['train'], candidate } as unknown as JsonObject,
+      prefix: `test/${candidate.rung}`,
+      observer: state,
+    });
+    finalists.push({ candidate, costRank, score: outputs['score'] as unknown as Score });
+  }
+  const { spec } = plan;
+  return await control.decide({
+    finalists,
+    reached,
+    target: spec.target,
+    nonInferiorityMargin: spec.statistics.nonInferiorityMargin,
+    primary: spec.metrics.primary as never,
+    statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
+  });
+}

@@ -1,0 +1,70 @@
+import { setCurrentDetails } from '@temporalio/workflow';
+import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
+import type { FactValue } from '../../schemas/adapt/flowchart.ts';
+import type { StepResult } from '../../schemas/pipeline/plan.ts';
+import type { StepObserver } from '../pipeline/interpreter.ts';
+import { renderDashboard } from './dashboard.ts';
+
+/** A finalist: the best candidate of a rung. */
+export interface Finalist {
+  readonly candidate: Candidate;
+  readonly costRank: number;
+}
+
+/** Everything a climb knows so far; queries and the dashboard read it. */
+export class ClimbState implements StepObserver {
+  readonly startedMs = Date.now();
+  phase: Progress['phase'] = 'compile';
+  rung: string | null = null;
+  budgetSeconds = 0;
+  target: number | null = null;
+  best: Candidate | null = null;
+  tried = 0;
+  readonly facts: Record<string, FactValue> = {};
+  readonly decisions: DecisionRecord[] = [];
+  readonly finalists: Finalist[] = [];
+  readonly path: PathStep[] = [];
+  readonly #running: string[] = [];
+  readonly #finished: { node: string; seconds: number; cached: boolean }[] = [];
+
+  secondsElapsed(): number {
+    return (Date.now() - this.startedMs) / 1000;
+  }
+
+  enter(phase: Progress['phase'], rung: string | null = null): void {
+    this.phase = phase;
+    this.rung = rung;
+    this.publish();
+  }
+
+  started(activityId: string): void {
+    this.#running.push(activityId);
+    this.publish();
+  }
+
+  finished(activityId: string, result: StepResult): void {
+    this.#running.splice(this.#running.indexOf(activityId), 1);
+    this.#finished.push({ node: activityId, seconds: result.seconds, cached: result.cached });
+    this.publish();
+  }
+
+  /** Steps that were cut off leave nothing running. */
+  clearRunning(): void {
+    this.#running.length = 0;
+  }
+
+  progress(): Progress {
+    return {
+      phase: this.phase,
+      rung: this.rung,
+      running: [...this.#running],
+      finished: [...this.#finished],
+      secondsElapsed: this.secondsElapsed(),
+      budgetSeconds: this.budgetSeconds,
+    };
+  }
+
+  publish(): void {
+    setCurrentDetails(renderDashboard(this.progress(), this.decisions, this.target));
+  }
+}

@@ -1,0 +1,4 @@
+/** The only bundle entry: what Temporal runs in the sandbox. */
+export { adaptModel } from './adapt/adapt-model.ts';
+export { runPipeline } from './pipeline/run-pipeline.ts';
+export { unknownWorkflow as default } from './default-workflow.ts';

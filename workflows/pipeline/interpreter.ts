@@ -1,0 +1,120 @@
+import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
+import { MAX_MAP_ITEMS } from '../../schemas/common/constants.ts';
+import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import type { PipelinePlan, PlannedMap, PlannedNode, PlannedStep, StepResult } from '../../schemas/pipeline/plan.ts';
+import { resolveReferences, type Scope } from '../../schemas/pipeline/references.ts';
+import { fail } from '../shared/fail.ts';
+import { Permits } from '../shared/permits.ts';
+import { stepOptions } from './step-options.ts';
+
+/** Most steps of one plan that run at once. */
+const MAX_CONCURRENT_STEPS = 8;
+
+/** Told when steps start and end, for progress. */
+export interface StepObserver {
+  started(activityId: string): void;
+  finished(activityId: string, result: StepResult): void;
+}
+
+export interface RunPlanInput {
+  readonly plan: PipelinePlan;
+  readonly inputs: JsonObject;
+  /** Activity ids are `<prefix>/<node id>`. */
+  readonly prefix: string;
+  readonly observer: StepObserver;
+}
+
+interface Run {
+  readonly inputs: JsonObject;
+  readonly observer: StepObserver;
+  readonly permits: Permits;
+}
+
+/**
+ * Runs a compiled plan. Nodes start, in plan order, as soon as those they need have finished; when one fails, the
+ * others are cancelled and awaited before the failure is passed on. Returns every node's output by id.
+ */
+export async function runPlan(input: RunPlanInput): Promise<{ readonly [id: string]: JsonValue }> {
+  const run: Run = { inputs: input.inputs, observer: input.observer, permits: new Permits(MAX_CONCURRENT_STEPS) };
+  return await runNodes(input.plan.nodes, input.prefix, { inputs: input.inputs, nodes: {} }, run);
+}
+
+async function runNodes(
+  nodes: readonly PlannedNode[],
+  prefix: string,
+  scope: Scope,
+  run: Run,
+): Promise<{ readonly [id: string]: JsonValue }> {
+  const outputs: Record<string, JsonValue> = {};
+  const running = new Map<string, Promise<void>>();
+  const within = (): Scope => ({ ...scope, nodes: { ...scope.nodes, ...outputs } });
+  await CancellationScope.cancellable(async () => {
+    const branch = CancellationScope.current();
+    for (const node of nodes) {
+      const needs = node.needs.flatMap((need) => running.get(need) ?? []);
+      const work = Promise.all(needs).then(async () => {
+        outputs[node.id] = await runNode(node, `${prefix}/${node.id}`, within(), run);
+      });
+      running.set(node.id, work);
+      work.catch(() => branch.cancel());
+    }
+    await settle([...running.values()]);
+  });
+  return outputs;
+}
+
+/** Waits for all, then throws the first failure that is not the echo of a cancellation. */
+async function settle(work: readonly Promise<void>[]): Promise<void> {
+  const reasons = (await Promise.allSettled(work)).flatMap((one) =>
+    one.status === 'rejected' ? [one.reason as unknown] : [],
+  );
+  if (reasons.length > 0) throw reasons.find((reason) => !isCancellation(reason)) ?? reasons[0];
+}
+
+async function runNode(node: PlannedNode, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
+  return node.form === 'step' ? await runStep(node, activityId, scope, run) : await runMap(node, activityId, scope, run);
+}
+
+async function runStep(step: PlannedStep, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
+  const input = replaceReferences(step.with, scope, activityId) as JsonObject;
+  return await run.permits.run(async () => {
+    const activities = proxyActivities<Record<string, (input: JsonObject) => Promise<StepResult>>>(
+      stepOptions(step, activityId),
+    );
+    const activity = activities[step.uses];
+    if (activity === undefined) throw fail('STEP_KIND_UNKNOWN', `There is no step kind "${step.uses}".`);
+    run.observer.started(activityId);
+    const result = await activity(input);
+    run.observer.finished(activityId, result);
+    return result.output;
+  });
+}
+
+async function runMap(map: PlannedMap, prefix: string, scope: Scope, run: Run): Promise<JsonValue> {
+  const items = replaceReferences(map.over as JsonValue, scope, prefix);
+  if (!Array.isArray(items) || items.length > MAX_MAP_ITEMS) {
+    const found = Array.isArray(items) ? `${items.length} items` : typeof items;
+    throw fail('INVALID_SPEC', `Map ${prefix} needs a list of at most ${MAX_MAP_ITEMS} items, not ${found}.`);
+  }
+  const lanes = new Permits(map.concurrency);
+  const outputs: JsonValue[] = new Array<JsonValue>(items.length).fill(null);
+  await CancellationScope.cancellable(async () => {
+    const branch = CancellationScope.current();
+    const work = items.map(async (item: JsonValue, index) => {
+      outputs[index] = await lanes.run(
+        async () => await runNodes(map.body, `${prefix}/${index}`, { ...scope, item }, run),
+      );
+    });
+    for (const one of work) one.catch(() => branch.cancel());
+    await settle(work);
+  });
+  return outputs;
+}
+
+function replaceReferences(value: JsonValue, scope: Scope, where: string): JsonValue {
+  try {
+    return resolveReferences(value, scope);
+  } catch (error) {
+    throw fail('INVALID_SPEC', `${where}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
