@@ -1,6 +1,7 @@
 //! The one error type of the engine: a stable code, a sentence, and what the caller can do.
 
 use std::fmt;
+use std::path::Path;
 
 /// Stable codes. Each one stands in the product's error table (`schemas/common/error-codes.ts`) under the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,29 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 
 impl EngineError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// An `Io` error that names the file: "cannot <verb> <path>: <cause>".
+    pub fn io(verb: &str, path: &Path, cause: &std::io::Error) -> Self {
+        Self::new(Code::Io, format!("cannot {verb} {}: {cause}", path.display()))
+    }
+
+    /// A `ModelFileInvalid` error that names the file, what is wrong, and the way out.
+    pub fn invalid_file(path: &Path, detail: impl fmt::Display) -> Self {
+        let hint = "fetch or write the file again and compare its SHA-256";
+        Self::new(
+            Code::ModelFileInvalid,
+            format!("{}: {detail}; {hint}", path.display()),
+        )
+    }
+
+    /// A `ModelUnsupported` error that names the file and the missing ability.
+    pub fn unsupported(path: &Path, detail: impl fmt::Display) -> Self {
+        Self::new(Code::ModelUnsupported, format!("{}: {detail}", path.display()))
     }
 }
 

@@ -1,0 +1,150 @@
+//! A model on disk, whatever its format: one way to its shape, weights, tokenizer, chat template and digest.
+
+use crate::atomic::sha256_hex;
+use crate::chat::ChatTemplate;
+use crate::config::ModelConfig;
+use crate::error::{Code, EngineError, Result};
+use crate::gguf::GgufFile;
+use crate::hf_folder::HfFolder;
+use crate::tensor::Tensor;
+use crate::tokenizer::Tokenizer;
+use crate::{gguf_llama, gguf_tokenizer};
+use std::path::Path;
+
+enum Store {
+    Gguf(GgufFile),
+    Folder(HfFolder),
+}
+
+/// An opened model: a `.gguf` file, or a folder with `config.json`, `tokenizer.json` and `*.safetensors`.
+///
+/// Tensors have the names and the row order of Hugging Face checkpoints in both cases.
+pub struct ModelSource {
+    store: Store,
+    config: ModelConfig,
+}
+
+impl ModelSource {
+    /// Opens `path` and checks that every tensor its configuration asks for is there with the right shape.
+    ///
+    /// Errors: `Io`; `ModelFileInvalid` for a damaged file; `ModelUnsupported` names a missing ability.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (store, config) = if path.is_dir() {
+            let folder = HfFolder::open(path)?;
+            let config = folder.config()?;
+            (Store::Folder(folder), config)
+        } else {
+            let file = GgufFile::open(path)?;
+            let config = ModelConfig::from_gguf(&file)?;
+            (Store::Gguf(file), config)
+        };
+        let source = Self { store, config };
+        source.check_tensors()?;
+        Ok(source)
+    }
+
+    pub fn path(&self) -> &Path {
+        match &self.store {
+            Store::Gguf(file) => file.path(),
+            Store::Folder(folder) => folder.path(),
+        }
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Decodes a tensor by its Hugging Face name, e.g. `model.layers.0.self_attn.q_proj.weight`. With tied embeddings
+    /// `lm_head.weight` is the embedding.
+    ///
+    /// Errors: `ModelFileInvalid` if it is missing or holds NaN or infinity; `ModelUnsupported` for its storage type.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let name = if self.config.tie_embeddings && name == "lm_head.weight" {
+            EMBEDDING
+        } else {
+            name
+        };
+        let tensor = match &self.store {
+            Store::Gguf(file) => gguf_llama::tensor(file, &self.config, name)?,
+            Store::Folder(folder) => folder.tensor(name)?,
+        };
+        if tensor.values.iter().all(|value| value.is_finite()) {
+            return Ok(tensor);
+        }
+        Err(EngineError::invalid_file(
+            self.path(),
+            format!("tensor \"{name}\" holds NaN or infinity"),
+        ))
+    }
+
+    /// Number of weights, tied ones counted once.
+    pub fn parameters(&self) -> u64 {
+        let sizes = self
+            .config
+            .tensor_names()
+            .into_iter()
+            .filter_map(|name| self.config.tensor_shape(&name));
+        sizes.map(|shape| shape.iter().product::<usize>() as u64).sum()
+    }
+
+    /// The model's tokenizer. Errors: `ModelFileInvalid`, `ModelUnsupported`.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        match &self.store {
+            Store::Gguf(file) => gguf_tokenizer::tokenizer(file),
+            Store::Folder(folder) => folder.tokenizer(),
+        }
+    }
+
+    /// The model's chat template, if it has one. Errors: `ModelFileInvalid` if it cannot be parsed.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>> {
+        match &self.store {
+            Store::Gguf(file) => gguf_tokenizer::chat_template(file),
+            Store::Folder(folder) => folder.chat_template(),
+        }
+    }
+
+    /// SHA-256 (hex) of what the model is: of the GGUF file, or of a list of the folder's files with their SHA-256.
+    pub fn digest(&self) -> Result<String> {
+        match &self.store {
+            Store::Gguf(file) => Ok(sha256_hex(file.bytes())),
+            Store::Folder(folder) => folder.digest(),
+        }
+    }
+
+    fn stored_shape(&self, name: &str) -> Option<Vec<usize>> {
+        match &self.store {
+            Store::Gguf(file) => gguf_llama::to_gguf_name(name)
+                .and_then(|name| file.tensors().get(&name))
+                .map(|entry| entry.shape.clone()),
+            Store::Folder(folder) => folder.shape(name),
+        }
+    }
+
+    fn check_tensors(&self) -> Result<()> {
+        for name in self.config.tensor_names() {
+            let expected = self.config.tensor_shape(&name).ok_or_else(|| {
+                EngineError::new(
+                    Code::Internal,
+                    format!("tensor \"{name}\" has no shape in the configuration"),
+                )
+            })?;
+            match self.stored_shape(&name) {
+                Some(shape) if shape == expected => {}
+                Some(shape) => {
+                    let detail =
+                        format!("tensor \"{name}\" has shape {shape:?}, the configuration says {expected:?}");
+                    return Err(EngineError::invalid_file(self.path(), detail));
+                }
+                None => {
+                    return Err(EngineError::invalid_file(
+                        self.path(),
+                        format!("tensor \"{name}\" is missing"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const EMBEDDING: &str = "model.embed_tokens.weight";

@@ -1,0 +1,210 @@
+//! A model folder as Hugging Face writes it.
+
+use crate::atomic::{sha256_file, sha256_hex};
+use crate::chat::ChatTemplate;
+use crate::config::ModelConfig;
+use crate::error::{EngineError, Result};
+use crate::safetensors_file::SafetensorsFile;
+use crate::tensor::Tensor;
+use crate::tokenizer::Tokenizer;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// `config.json`, tokenizer files and one or more safetensors files.
+pub(crate) struct HfFolder {
+    path: PathBuf,
+    files: Vec<SafetensorsFile>,
+    /// Tensor name to position in `files`.
+    index: BTreeMap<String, usize>,
+}
+
+const SINGLE_FILE: &str = "model.safetensors";
+const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Everything besides the weights that changes what the model computes.
+const DIGEST_FILES: [&str; 6] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+];
+
+impl HfFolder {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let (single, sharded) = (path.join(SINGLE_FILE), path.join(INDEX_FILE));
+        if single.is_file() || !sharded.is_file() {
+            let file = SafetensorsFile::open(&single)?;
+            let index = file.names().into_iter().map(|name| (name, 0)).collect();
+            return Ok(Self {
+                path: path.to_owned(),
+                files: vec![file],
+                index,
+            });
+        }
+        let weight_map = read_weight_map(&sharded)?;
+        let names: Vec<&String> = weight_map.values().collect::<BTreeSet<_>>().into_iter().collect();
+        let files = names
+            .iter()
+            .map(|name| SafetensorsFile::open(&path.join(name)))
+            .collect::<Result<Vec<_>>>()?;
+        let mut index = BTreeMap::new();
+        for (tensor, file_name) in &weight_map {
+            let at = names.partition_point(|name| *name < file_name);
+            files[at].raw(tensor)?;
+            index.insert(tensor.clone(), at);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            files,
+            index,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn config(&self) -> Result<ModelConfig> {
+        let path = self.path.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+        ModelConfig::from_hf_json(&path, &text)
+    }
+
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let file = &self.files[*self.index.get(name)?];
+        file.raw(name).ok().map(|raw| raw.shape.to_vec())
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Result<Tensor> {
+        let missing = || EngineError::invalid_file(&self.path, format!("no tensor \"{name}\""));
+        self.files[*self.index.get(name).ok_or_else(missing)?].tensor(name)
+    }
+
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
+        let path = self.path.join("tokenizer.json");
+        let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+        let (mut eos, mut bos) = (BTreeSet::new(), None);
+        for name in ["generation_config.json", "config.json"] {
+            let json = self.json(name)?;
+            eos.extend(ids(json.get("eos_token_id")));
+            bos = bos.or(ids(json.get("bos_token_id")).first().copied());
+        }
+        let names = self.json("tokenizer_config.json")?;
+        let tokenizer = Tokenizer::from_json(&path, &bytes)?;
+        eos.extend(special_text(&names, "eos_token").and_then(|text| tokenizer.token_id(&text)));
+        let bos = special_text(&names, "bos_token")
+            .and_then(|text| tokenizer.token_id(&text))
+            .or(bos);
+        Ok(tokenizer.with_ends(bos, eos.into_iter().collect()))
+    }
+
+    /// `chat_template.jinja` wins over the entry in `tokenizer_config.json`, as in the reference implementation.
+    pub(crate) fn chat_template(&self) -> Result<Option<ChatTemplate>> {
+        let names = self.json("tokenizer_config.json")?;
+        let path = self.path.join("chat_template.jinja");
+        let source = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => embedded_template(&names),
+            Err(cause) => return Err(EngineError::io("read", &path, &cause)),
+        };
+        let (bos, eos) = (
+            special_text(&names, "bos_token"),
+            special_text(&names, "eos_token"),
+        );
+        source
+            .map(|source| ChatTemplate::new(&self.path, &source, bos.as_deref(), eos.as_deref()))
+            .transpose()
+    }
+
+    /// SHA-256 over lines `<name> <sha256>` of all files that matter, sorted by name.
+    pub(crate) fn digest(&self) -> Result<String> {
+        let mut lines = BTreeMap::new();
+        for file in &self.files {
+            let name = file
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            lines.insert(name, sha256_hex(file.file_bytes()));
+        }
+        for name in DIGEST_FILES
+            .map(|name| (name, self.path.join(name)))
+            .into_iter()
+            .filter(|(_, p)| p.is_file())
+        {
+            lines.insert(name.0.to_owned(), sha256_file(&name.1)?);
+        }
+        let text: String = lines
+            .iter()
+            .map(|(name, digest)| format!("{name} {digest}\n"))
+            .collect();
+        Ok(sha256_hex(text.as_bytes()))
+    }
+
+    /// An optional JSON file; `null` if there is none.
+    fn json(&self, name: &str) -> Result<Json> {
+        let path = self.path.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(&path, cause))
+            }
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Json::Null),
+            Err(cause) => Err(EngineError::io("read", &path, &cause)),
+        }
+    }
+}
+
+/// `weight_map` of the index. File names must be plain: an index must not reach outside its folder.
+fn read_weight_map(path: &Path) -> Result<BTreeMap<String, String>> {
+    let bytes = std::fs::read(path).map_err(|cause| EngineError::io("read", path, &cause))?;
+    let json: Json =
+        serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(path, cause))?;
+    let entries = json.get("weight_map").and_then(Json::as_object);
+    let entries = entries.ok_or_else(|| EngineError::invalid_file(path, "\"weight_map\" is missing"))?;
+    let mut map = BTreeMap::new();
+    for (tensor, file) in entries {
+        let plain = file
+            .as_str()
+            .filter(|name| Path::new(name).file_name().is_some_and(|last| last == *name));
+        let plain = plain.ok_or_else(|| EngineError::invalid_file(path, format!("bad file name {file}")))?;
+        map.insert(tensor.clone(), plain.to_owned());
+    }
+    Ok(map)
+}
+
+/// A token id or a list of them.
+fn ids(value: Option<&Json>) -> Vec<u32> {
+    let id = |value: &Json| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Some(Json::Array(values)) => values.iter().filter_map(id).collect(),
+        Some(value) => id(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+/// `"bos_token": "<s>"` or `"bos_token": { "content": "<s>" }`.
+fn special_text(json: &Json, key: &str) -> Option<String> {
+    let value = json.get(key)?;
+    value
+        .as_str()
+        .or_else(|| value.get("content")?.as_str())
+        .map(str::to_owned)
+}
+
+/// `"chat_template"` as text, or as a list of named templates (the one named `default`).
+fn embedded_template(json: &Json) -> Option<String> {
+    let value = json.get("chat_template")?;
+    let default = || {
+        value
+            .as_array()?
+            .iter()
+            .find(|entry| entry.get("name").is_some_and(|name| name == "default"))
+    };
+    value
+        .as_str()
+        .or_else(|| default()?.get("template")?.as_str())
+        .map(str::to_owned)
+}

@@ -1,0 +1,173 @@
+//! The NF4 encoder. Codes and first-level scales equal those of bitsandbytes (CPU and CUDA) for every bf16 source;
+//! second-level codes follow its CUDA rule (nearest value, ties to the even code).
+//!
+//! Blocks whose largest magnitude is below 1e-38 are multiplied by 1e38 instead of a reciprocal that would overflow.
+
+use crate::error::{Code, EngineError, Result};
+use crate::nf4::{AbsMax, Nf4Tensor};
+use crate::nf4_tables::{DYNAMIC_MAP, THRESHOLDS};
+
+/// Values per second-level block.
+const NESTED_BLOCKSIZE: usize = 256;
+const SMALLEST_DIVISOR: f32 = 1e-38;
+const MAX_BLOCKSIZE: usize = 4096;
+/// Code of 0.0, also written into the unused nibble of an odd count.
+const ZERO_CODE: u8 = 7;
+/// Values classified at once: a multiple of every vector width, and a divisor of every block of 32 or more.
+const LANES: usize = 32;
+
+/// Quantizes a row-major matrix `[rows, cols]`.
+///
+/// `blocksize` is a power of two in 2..=4096 (64 is usual; bitsandbytes itself reads 32 and more). With
+/// `double_quant` the scales become 8-bit codes with one f32 per 256 of them.
+///
+/// Errors: `RequestInvalid` for a bad block size or a length other than `rows * cols`; `NonFinite` if a value is NaN
+/// or infinite.
+pub fn quantize(
+    values: &[f32],
+    rows: usize,
+    cols: usize,
+    blocksize: usize,
+    double_quant: bool,
+) -> Result<Nf4Tensor> {
+    check_request(values, rows, cols, blocksize)?;
+    let mut packed = vec![0_u8; values.len().div_ceil(2)];
+    let mut absmax = Vec::with_capacity(values.len().div_ceil(blocksize));
+    for (block, bytes) in values.chunks(blocksize).zip(packed.chunks_mut(blocksize / 2)) {
+        let largest = largest_magnitude(block);
+        encode_block(block, reciprocal(largest), bytes);
+        absmax.push(largest);
+    }
+    // NaN and infinity survive the maximum of bit patterns, so that one look per block is enough.
+    if let Some(block) = absmax.iter().position(|value| !value.is_finite()) {
+        let from = block * blocksize;
+        let detail = format!(
+            "a weight between positions {from} and {} is NaN or infinite",
+            from + blocksize - 1
+        );
+        return Err(EngineError::new(Code::NonFinite, detail));
+    }
+    let absmax = if double_quant {
+        quantize_absmax(&absmax)
+    } else {
+        AbsMax::Plain(absmax)
+    };
+    Ok(Nf4Tensor {
+        rows,
+        cols,
+        blocksize,
+        packed,
+        absmax,
+    })
+}
+
+fn check_request(values: &[f32], rows: usize, cols: usize, blocksize: usize) -> Result<()> {
+    let refuse = |detail: String| Err(EngineError::new(Code::RequestInvalid, detail));
+    if !blocksize.is_power_of_two() || !(2..=MAX_BLOCKSIZE).contains(&blocksize) {
+        return refuse(format!(
+            "blockSize {blocksize} is not a power of two between 2 and {MAX_BLOCKSIZE}"
+        ));
+    }
+    if rows.checked_mul(cols) != Some(values.len()) {
+        return refuse(format!(
+            "{} values do not fill a {rows} x {cols} matrix",
+            values.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Largest |x|. Compared as integers: for non-negative floats the order is the same, NaN sorts above infinity, and
+/// the loop vectorizes.
+fn largest_magnitude(block: &[f32]) -> f32 {
+    f32::from_bits(
+        block
+            .iter()
+            .fold(0, |largest, value| largest.max(value.to_bits() & 0x7fff_ffff)),
+    )
+}
+
+fn reciprocal(absmax: f32) -> f32 {
+    if absmax < SMALLEST_DIVISOR {
+        1.0 / SMALLEST_DIVISOR
+    } else {
+        1.0 / absmax
+    }
+}
+
+/// Packs the codes of one block; `bytes.len() == ceil(block.len() / 2)`.
+fn encode_block(block: &[f32], scale: f32, bytes: &mut [u8]) {
+    let (groups, rest) = block.as_chunks::<LANES>();
+    let (full, last) = bytes.split_at_mut(groups.len() * LANES / 2);
+    for (group, out) in groups.iter().zip(full.chunks_exact_mut(LANES / 2)) {
+        pack(&classify(group, scale), out);
+    }
+    if !rest.is_empty() {
+        let mut group = [0.0; LANES];
+        group[..rest.len()].copy_from_slice(rest);
+        let mut codes = classify(&group, scale);
+        codes[rest.len()..].fill(ZERO_CODE);
+        pack(&codes, last);
+    }
+}
+
+/// Code = number of thresholds strictly below the scaled value; no branches, so that it runs in vector registers.
+#[inline]
+fn classify(group: &[f32; LANES], scale: f32) -> [u8; LANES] {
+    let scaled = group.map(|value| value * scale);
+    let mut counts = [0_i32; LANES];
+    for threshold in THRESHOLDS {
+        for (count, value) in counts.iter_mut().zip(&scaled) {
+            *count += i32::from(*value > threshold);
+        }
+    }
+    counts.map(|count| count as u8)
+}
+
+fn pack(codes: &[u8; LANES], out: &mut [u8]) {
+    for (byte, pair) in out.iter_mut().zip(codes.as_chunks::<2>().0) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+}
+
+/// Second level: subtract the mean, then 8-bit codes of the dynamic map with one scale per 256.
+fn quantize_absmax(absmax: &[f32]) -> AbsMax {
+    let sum: f64 = absmax.iter().copied().map(f64::from).sum();
+    let offset = if absmax.is_empty() {
+        0.0
+    } else {
+        (sum / absmax.len() as f64) as f32
+    };
+    let mut codes = Vec::with_capacity(absmax.len());
+    let mut nested = Vec::with_capacity(absmax.len().div_ceil(NESTED_BLOCKSIZE));
+    for block in absmax.chunks(NESTED_BLOCKSIZE) {
+        let centred: Vec<f32> = block.iter().map(|value| value - offset).collect();
+        let largest = largest_magnitude(&centred);
+        let scale = if largest == 0.0 { 0.0 } else { reciprocal(largest) };
+        codes.extend(centred.iter().map(|value| nearest_code(value * scale)));
+        nested.push(largest);
+    }
+    let table = Box::new(DYNAMIC_MAP);
+    AbsMax::Nested {
+        codes,
+        table,
+        absmax: nested,
+        offset,
+        nested_blocksize: NESTED_BLOCKSIZE,
+    }
+}
+
+/// Index of the nearest entry of the dynamic map by the f32 midpoint; a tie goes to the even index.
+pub(crate) fn nearest_code(value: f32) -> u8 {
+    let above = DYNAMIC_MAP.partition_point(|entry| *entry < value);
+    if above == 0 {
+        return 0;
+    }
+    if above == DYNAMIC_MAP.len() {
+        return 255;
+    }
+    let below = above - 1;
+    let midpoint = (DYNAMIC_MAP[below] + DYNAMIC_MAP[above]) * 0.5;
+    let upper = value > midpoint || (value == midpoint && above.is_multiple_of(2));
+    (if upper { above } else { below }) as u8
+}

@@ -1,0 +1,185 @@
+//! Text to token ids and back, with a hard line between text and control tokens.
+//!
+//! Text of users and data sets never becomes a control token: [`Tokenizer::encode_text`] has no control tokens at
+//! all, and chat templates mark control strings inside contents with [`GUARD`], which breaks the match and is removed
+//! again before the text is split into words. So benign contents get exactly the ids of the rendered whole.
+
+use crate::error::{Code, EngineError, Result};
+use std::borrow::Cow;
+use std::path::Path;
+use tokenizers::normalizers::{Replace, Sequence};
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer as HfTokenizer};
+
+/// A noncharacter, never meant for interchange; dropped wherever it appears in template input.
+pub(crate) const GUARD: char = '\u{FDD0}';
+
+/// A tokenizer. Cheap to share between threads, not to clone (it holds the vocabulary).
+pub struct Tokenizer {
+    /// Control strings are ordinary text.
+    text: HfTokenizer,
+    /// Control strings become control tokens; the guard is dropped.
+    markup: HfTokenizer,
+    /// Strings of all control tokens.
+    control: Vec<String>,
+    bos: Option<u32>,
+    eos: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Reads the content of a `tokenizer.json`; `path` is for messages. No start or end ids are set.
+    pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let inner = HfTokenizer::from_bytes(bytes).map_err(|cause| EngineError::invalid_file(path, cause))?;
+        Self::from_inner(inner).map_err(|cause| EngineError::invalid_file(path, cause))
+    }
+
+    pub(crate) fn from_inner(mut text: HfTokenizer) -> tokenizers::Result<Self> {
+        text.with_truncation(None)?;
+        text.with_padding(None);
+        let special: Vec<AddedToken> = text
+            .get_added_tokens_decoder()
+            .into_values()
+            .filter(|token| token.special)
+            .collect();
+        let mut control: Vec<String> = special.iter().map(|token| token.content.clone()).collect();
+        control.sort();
+        let mut markup = text.clone();
+        // Control strings must be found before the guard is dropped, hence in the text as it is.
+        markup.add_special_tokens(special.into_iter().map(|token| token.normalized(false)))?;
+        let guard = Replace::new(GUARD.to_string(), "")?;
+        let mut steps = vec![NormalizerWrapper::Replace(guard)];
+        steps.extend(markup.get_normalizer().cloned());
+        markup.with_normalizer(Some(Sequence::new(steps)))?;
+        text.set_encode_special_tokens(true);
+        Ok(Self {
+            text,
+            markup,
+            control,
+            bos: None,
+            eos: Vec::new(),
+        })
+    }
+
+    /// Sets the ids that start a text and that end a turn or text.
+    pub fn with_ends(mut self, bos: Option<u32>, eos: Vec<u32>) -> Self {
+        self.bos = bos;
+        self.eos = eos;
+        self
+    }
+
+    /// Encodes text in which control strings such as `<|im_end|>` are ordinary characters. Nothing is added in front
+    /// or behind.
+    ///
+    /// Errors: `ModelUnsupported` if the tokenizer makes a control token out of plain text even so.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = encode(&self.text, text)?;
+        match ids.iter().find(|id| self.is_control(**id)) {
+            None => Ok(ids),
+            Some(id) => {
+                let detail = format!("the tokenizer turns plain text into the control token {id}");
+                Err(EngineError::new(Code::ModelUnsupported, detail))
+            }
+        }
+    }
+
+    /// Encodes markup: control strings become control tokens. Never for text from users or data.
+    pub fn encode_template(&self, markup: &str) -> Result<Vec<u32>> {
+        encode(&self.markup, markup)
+    }
+
+    /// Text of `ids`; bytes that are no UTF-8 become U+FFFD. Errors: `Internal`.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.text
+            .decode(ids, skip_special)
+            .map_err(|cause| EngineError::new(Code::Internal, cause.to_string()))
+    }
+
+    /// Id of a token by its exact text, control tokens included.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.text.token_to_id(token)
+    }
+
+    /// Text of a token as the vocabulary spells it.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.text.id_to_token(id)
+    }
+
+    /// True for control tokens.
+    pub fn is_control(&self, id: u32) -> bool {
+        self.text
+            .get_added_vocabulary()
+            .get_added_tokens_decoder()
+            .get(&id)
+            .is_some_and(|token| token.special)
+    }
+
+    /// Id that starts a text, if the model has one (not added by the encoders).
+    pub fn bos_id(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// Ids that end a turn or a text, ascending.
+    pub fn eos_ids(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// Size of the vocabulary, control tokens included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.text.get_vocab_size(true)
+    }
+
+    /// Puts guards into `text` so that no control string can match in it, nor across its borders with markup.
+    ///
+    /// Errors: `ModelUnsupported` for a control string of one character, which cannot be broken up.
+    pub(crate) fn guarded<'a>(&self, text: &'a str) -> Result<Cow<'a, str>> {
+        let mut cuts = Vec::new();
+        for control in &self.control {
+            let mut starts = control.char_indices().map(|(at, _)| at).skip(1);
+            let Some(first) = starts.clone().next() else {
+                if text.contains(control.as_str()) {
+                    let detail = format!("the text holds {control:?}, a control string of one character");
+                    return Err(EngineError::new(Code::ModelUnsupported, detail));
+                }
+                continue;
+            };
+            // By the first character: matches of the whole string would skip overlapping ones.
+            let candidates = text.match_indices(&control[..first]).map(|(at, _)| at);
+            cuts.extend(
+                candidates
+                    .filter(|at| text[*at..].starts_with(control))
+                    .map(|at| at + first),
+            );
+            let (front, back) = (text.trim_start(), text.trim_end());
+            if starts.clone().any(|at| front.starts_with(&control[at..])) {
+                cuts.push(text.len() - front.len());
+            }
+            if let Some(at) = starts.find(|at| back.ends_with(&control[..*at])) {
+                cuts.push(back.len() - at + first);
+            }
+        }
+        Ok(with_guards(text, cuts))
+    }
+}
+
+fn with_guards(text: &str, mut cuts: Vec<usize>) -> Cow<'_, str> {
+    if cuts.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut guarded = String::with_capacity(text.len() + cuts.len() * GUARD.len_utf8());
+    let mut from = 0;
+    for cut in cuts {
+        guarded.push_str(&text[from..cut]);
+        guarded.push(GUARD);
+        from = cut;
+    }
+    guarded.push_str(&text[from..]);
+    Cow::Owned(guarded)
+}
+
+fn encode(tokenizer: &HfTokenizer, text: &str) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode_fast(text, false);
+    let encoding =
+        encoding.map_err(|cause| EngineError::new(Code::Internal, format!("tokenizer: {cause}")))?;
+    Ok(encoding.get_ids().to_vec())
+}
