@@ -357,9 +357,8 @@ impl Backend for Reference {
         dx: &mut Vec<f32>,
         accumulate: bool,
     ) {
-        for t in 0..tokens {
-            let at = t * channels;
-            let r = f64::from(rstd[t]);
+        for (t, &r) in rstd.iter().take(tokens).enumerate() {
+            let (at, r) = (t * channels, f64::from(r));
             let dyw = |c: usize| f64::from(dy[at + c]) * f64::from(weight[c]);
             let mean = (0..channels).map(|c| dyw(c) * f64::from(x[at + c])).sum::<f64>() / channels as f64;
             for c in 0..channels {

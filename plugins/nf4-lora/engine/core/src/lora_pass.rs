@@ -1,0 +1,230 @@
+//! Forward and backward of one adapted linear layer, with dropout on the adapter's input.
+
+use crate::backend::{At, AtMut, Backend, Dropout, Layout, Matmul};
+use crate::buffers::Growing;
+use crate::lora::{Adapter, LoraLayout, LoraModule, lora_forward};
+use crate::model::Model;
+use crate::rng;
+use crate::shape::{ModelShape, Target};
+use escada_engine_formats::error::Result;
+
+/// Dropout of one micro-batch: every mask is a function of seed, micro-batch and module.
+#[derive(Debug, Clone, Copy)]
+pub struct DropoutPlan {
+    pub probability: f32,
+    pub seed: u64,
+    /// Micro-batches since the start of training.
+    pub micro_batch: u64,
+}
+
+impl DropoutPlan {
+    /// No dropout.
+    pub const NONE: Self = Self {
+        probability: 0.0,
+        seed: 0,
+        micro_batch: 0,
+    };
+
+    fn site(self, layer: usize, target: Target) -> Option<Dropout> {
+        (self.probability > 0.0).then(|| {
+            let module = rng::stream_of("dropout") ^ (layer as u64) << 3 ^ target as u64;
+            // The key carries the module, the stream the micro-batch: no two sites share a mask.
+            let key = self.seed ^ module.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            Dropout {
+                probability: self.probability,
+                key,
+                stream: self.micro_batch,
+            }
+        })
+    }
+}
+
+/// Memory for the products between the two matrices of an adapter.
+pub struct LoraScratch<B: Backend> {
+    /// `[T, R]` gradient of A(x).
+    d_ranks: Growing<B>,
+    /// `[T, K]` input after dropout; gradient before dropout.
+    dropped: Growing<B>,
+}
+
+impl<B: Backend> LoraScratch<B> {
+    pub fn new(backend: &B) -> Result<Self> {
+        Ok(Self {
+            d_ranks: Growing::new(backend)?,
+            dropped: Growing::new(backend)?,
+        })
+    }
+
+    pub fn reserve(
+        &mut self,
+        backend: &B,
+        shape: &ModelShape,
+        layout: &LoraLayout,
+        tokens: usize,
+        dropout: DropoutPlan,
+    ) -> Result<()> {
+        self.d_ranks.reserve(backend, tokens * layout.layer_ranks)?;
+        let widest = shape.hidden.max(shape.query_width()).max(shape.intermediate);
+        self.dropped.reserve(
+            backend,
+            if dropout.probability > 0.0 {
+                tokens * widest
+            } else {
+                0
+            },
+        )
+    }
+
+    /// `y (+)= base(x) + scale * B(A(dropout(x)))`; keeps `A(…)` in `ranks`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn forward(
+        &mut self,
+        backend: &B,
+        model: &Model<B>,
+        adapter: &Adapter<B>,
+        dropout: DropoutPlan,
+        (layer, target): (usize, Target),
+        x: &B::Buffer,
+        y: &mut B::Buffer,
+        tokens: usize,
+        accumulate: bool,
+        ranks: &mut B::Buffer,
+    ) {
+        backend.linear_forward(
+            &model.layers[layer].linears[target as usize],
+            x,
+            y,
+            tokens,
+            accumulate,
+        );
+        let Some(m) = adapter.layout.get(layer, target) else {
+            return;
+        };
+        let input = match dropout.site(layer, target) {
+            Some(site) => {
+                backend.dropout(x, &mut self.dropped, tokens * m.input, site, false);
+                &self.dropped
+            }
+            None => x,
+        };
+        let ranks = AtMut::new(ranks, tokens * m.rank_before);
+        lora_forward(backend, adapter, (layer, target), input, y, tokens, ranks);
+    }
+
+    /// `dx (+)= dy · W + scale * (dy · B) · A`; adds the gradients of A and B. Without `dx` only the latter.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward(
+        &mut self,
+        backend: &B,
+        model: &Model<B>,
+        adapter: &Adapter<B>,
+        dropout: DropoutPlan,
+        (layer, target): (usize, Target),
+        x: &B::Buffer,
+        dy: &B::Buffer,
+        mut dx: Option<&mut B::Buffer>,
+        tokens: usize,
+        accumulate: bool,
+        ranks: &B::Buffer,
+        gradients: &mut B::Buffer,
+    ) {
+        if let Some(dx) = &mut dx {
+            backend.linear_backward(
+                &model.layers[layer].linears[target as usize],
+                dy,
+                dx,
+                tokens,
+                accumulate,
+            );
+        }
+        let Some(m) = adapter.layout.get(layer, target) else {
+            return;
+        };
+        let site = dropout.site(layer, target);
+        self.weights_backward(backend, adapter, m, site, x, dy, tokens, ranks, gradients);
+        let Some(dx) = dx else { return };
+        let spec = |accumulate| Matmul {
+            layout: Layout::Nn,
+            m: tokens,
+            n: m.input,
+            k: m.rank,
+            alpha: 1.0,
+            accumulate,
+        };
+        let (d_ranks, a) = (At::start(&*self.d_ranks), At::new(&adapter.parameters, m.a));
+        match site {
+            Some(site) => {
+                backend.matmul(spec(false), d_ranks, a, AtMut::start(&mut self.dropped));
+                backend.dropout(&self.dropped, dx, tokens * m.input, site, true);
+            }
+            None => backend.matmul(spec(true), d_ranks, a, AtMut::start(dx)),
+        }
+    }
+
+    /// `d_ranks = scale * dy · B`, `dB += scale * dyᵀ · ranks`, `dA += d_ranksᵀ · dropout(x)`.
+    #[allow(clippy::too_many_arguments)]
+    fn weights_backward(
+        &mut self,
+        backend: &B,
+        adapter: &Adapter<B>,
+        m: &LoraModule,
+        site: Option<Dropout>,
+        x: &B::Buffer,
+        dy: &B::Buffer,
+        tokens: usize,
+        ranks: &B::Buffer,
+        gradients: &mut B::Buffer,
+    ) {
+        let dy = || At::start(dy);
+        let (t, r) = (tokens, m.rank);
+        let spec = Matmul {
+            layout: Layout::Nn,
+            m: t,
+            n: r,
+            k: m.output,
+            alpha: m.scale,
+            accumulate: false,
+        };
+        backend.matmul(
+            spec,
+            dy(),
+            At::new(&adapter.parameters, m.b),
+            AtMut::start(&mut self.d_ranks),
+        );
+        let spec = Matmul {
+            layout: Layout::Tn,
+            m: m.output,
+            n: r,
+            k: t,
+            alpha: m.scale,
+            accumulate: true,
+        };
+        backend.matmul(
+            spec,
+            dy(),
+            At::new(ranks, t * m.rank_before),
+            AtMut::new(gradients, m.b),
+        );
+        let input = match site {
+            Some(site) => {
+                backend.dropout(x, &mut self.dropped, t * m.input, site, false);
+                &*self.dropped
+            }
+            None => x,
+        };
+        let spec = Matmul {
+            layout: Layout::Tn,
+            m: r,
+            n: m.input,
+            k: t,
+            alpha: 1.0,
+            accumulate: true,
+        };
+        backend.matmul(
+            spec,
+            At::start(&*self.d_ranks),
+            At::start(input),
+            AtMut::new(gradients, m.a),
+        );
+    }
+}
