@@ -91,18 +91,57 @@ pub unsafe fn finish<S: Simd, const MR: usize, const NV: usize>(
     alpha: f32,
     accumulate: bool,
 ) {
+    // Two plain loops that unroll entirely: anything cleverer makes the compiler keep the sums in memory.
     let alpha = S::splat(alpha);
-    for (i, sums) in acc.iter().enumerate() {
-        for (v, sum) in sums.iter().enumerate() {
-            let p = c.add(i * c_row + v * S::LANES);
-            let left = n - (v * S::LANES).min(n);
-            if left >= S::LANES {
-                let old = if accumulate { S::load(p) } else { S::splat(0.0) };
-                S::store(p, S::fma(alpha, *sum, old));
-            } else if left > 0 {
-                let old = if accumulate { S::load_first(p, left) } else { S::splat(0.0) };
-                S::store_first(p, S::fma(alpha, *sum, old), left);
+    if n == NV * S::LANES {
+        if accumulate {
+            for i in 0..MR {
+                for v in 0..NV {
+                    let p = c.add(i * c_row + v * S::LANES);
+                    S::store(p, S::fma(alpha, acc[i][v], S::load(p)));
+                }
             }
+        } else {
+            for i in 0..MR {
+                for v in 0..NV {
+                    S::store(c.add(i * c_row + v * S::LANES), S::mul(alpha, acc[i][v]));
+                }
+            }
+        }
+        return;
+    }
+    let mut sums = [[[0.0f32; MAX_LANES]; NV]; MR];
+    for i in 0..MR {
+        for v in 0..NV {
+            S::store(sums[i][v].as_mut_ptr(), acc[i][v]);
+        }
+    }
+    finish_part::<S, MR, NV>(&sums, c, c_row, n, alpha, accumulate);
+}
+
+/// Lanes of the widest vector.
+const MAX_LANES: usize = 16;
+
+#[inline(always)]
+unsafe fn finish_part<S: Simd, const MR: usize, const NV: usize>(
+    sums: &[[[f32; MAX_LANES]; NV]; MR],
+    c: *mut f32,
+    c_row: usize,
+    n: usize,
+    alpha: S::V,
+    accumulate: bool,
+) {
+    for (i, row) in sums.iter().enumerate() {
+        for (v, sum) in row.iter().enumerate() {
+            let p = c.add(i * c_row + v * S::LANES);
+            let left = n.saturating_sub(v * S::LANES).min(S::LANES);
+            let value = S::load(sum.as_ptr());
+            let value = if accumulate {
+                S::fma(alpha, value, S::load_first(p, left))
+            } else {
+                S::mul(alpha, value)
+            };
+            S::store_first(p, value, left);
         }
     }
 }
