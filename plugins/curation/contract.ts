@@ -1,0 +1,14 @@
+/** Names of the curation step kinds. Pure: pipelines and tests may use them without loading what runs. */
+export const CURATION_KINDS = {
+  read: 'curate.read@1',
+  nullFilter: 'curate.null-filter@1',
+  normalise: 'curate.normalise@1',
+  exactDedupe: 'curate.exact-dedupe@1',
+  tokenFilter: 'curate.token-filter@1',
+  split: 'curate.split@1',
+} as const;
+
+export type CurationKind = (typeof CURATION_KINDS)[keyof typeof CURATION_KINDS];
+
+/** Name under which the usual chain of these steps is registered. */
+export const STANDARD_PIPELINE = 'standard';

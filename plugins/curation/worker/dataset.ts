@@ -1,0 +1,114 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
+import { EscadaFailure } from '../../api/failure.ts';
+import type { StepContext } from '../../api/step-kind.ts';
+import type { Cell, Duck } from './duck.ts';
+import { copyToParquet, parquetTable } from './sql.ts';
+import { PARQUET_TYPE } from './step-output.ts';
+import type { DatasetOutput } from './step-output.ts';
+
+const MAX_SAMPLES = 5;
+const MAX_SAMPLE_CHARACTERS = 200;
+
+export interface OpenDataset {
+  readonly rows: number;
+  readonly hasGroup: boolean;
+  /** `row, id, input, output` and `grp` where there is one. */
+  readonly columns: string;
+}
+
+/**
+ * Makes the dataset the view `src` and an empty table `dropped(row, reason)`.
+ * Throws `DATA_UNREADABLE` when the artifact is not a dataset of these steps.
+ */
+export async function openDataset(duck: Duck, context: StepContext, ref: ArtifactRef): Promise<OpenDataset> {
+  const table = parquetTable(await context.store.localPath(ref));
+  const names = await columnNames(duck, context, table, ref);
+  const missing = ['row', 'id', 'input', 'output'].filter((name) => !names.includes(name));
+  if (missing.length > 0) {
+    throw notADataset(ref, `it has no column ${missing.join(', ')}; its columns are ${names.join(', ')}`);
+  }
+  const hasGroup = names.includes('grp');
+  const columns = `row, id, input, output${hasGroup ? ', grp' : ''}`;
+  await duck.run(`CREATE VIEW src AS SELECT ${columns} FROM ${table}`);
+  await duck.run('CREATE TABLE dropped (row BIGINT, reason VARCHAR)');
+  return { rows: await duck.number('SELECT count(*) FROM src'), hasGroup, columns };
+}
+
+async function columnNames(
+  duck: Duck,
+  context: StepContext,
+  table: string,
+  ref: ArtifactRef,
+): Promise<string[]> {
+  try {
+    return (await duck.rows(`DESCRIBE SELECT * FROM ${table}`)).map((row) => String(row['column_name']));
+  } catch (cause) {
+    context.signal.throwIfAborted();
+    throw notADataset(ref, 'it is not a Parquet file', cause);
+  }
+}
+
+/**
+ * Publishes the rows of `src` that are not in `dropped`, in the order of `row`. `select` names the columns when they
+ * are not just passed on. Throws what the store throws.
+ */
+export async function publishKept(
+  duck: Duck,
+  context: StepContext,
+  source: OpenDataset,
+  select: string = source.columns,
+): Promise<DatasetOutput> {
+  const dropped = await duck.number('SELECT count(*) FROM dropped');
+  const kept = dropped === 0 ? 'src' : 'src ANTI JOIN dropped USING (row)';
+  const dataset = await publishSelect(duck, context, `SELECT ${select} FROM ${kept} ORDER BY row`, 'kept');
+  const droppedSamples = await context.store.putJson(await sampleDropped(duck));
+  return { dataset, rows: source.rows - dropped, dropped, droppedSamples, sizeBytes: dataset.sizeBytes };
+}
+
+/** Writes the rows of an ordered SELECT to an artifact. */
+export async function publishSelect(
+  duck: Duck,
+  context: StepContext,
+  select: string,
+  name: string,
+): Promise<ArtifactRef> {
+  duck.phase = `writing ${name}`;
+  const path = join(context.scratchDir, `${name}.parquet`);
+  await duck.run(copyToParquet(select, path));
+  const ref = await context.store.putFile(path, PARQUET_TYPE);
+  await rm(path);
+  return ref;
+}
+
+export interface DroppedSample {
+  readonly row: number;
+  readonly reason: string;
+  readonly input: string | null;
+  readonly output: string | null;
+}
+
+async function sampleDropped(duck: Duck): Promise<DroppedSample[]> {
+  const rows = await duck.rows(
+    `SELECT row, reason, input, output FROM src JOIN dropped USING (row) ORDER BY row LIMIT ${MAX_SAMPLES}`,
+  );
+  return rows.map(({ row, reason, input, output }) => ({
+    row: Number(row),
+    reason: String(reason),
+    input: cut(input ?? null),
+    output: cut(output ?? null),
+  }));
+}
+
+function cut(value: Cell): string | null {
+  if (value === null) return null;
+  const characters = [...String(value)];
+  if (characters.length <= MAX_SAMPLE_CHARACTERS) return characters.join('');
+  return `${characters.slice(0, MAX_SAMPLE_CHARACTERS - 1).join('')}…`;
+}
+
+function notADataset(ref: ArtifactRef, why: string, cause?: unknown): EscadaFailure {
+  const message = `Artifact ${ref.uri} is not a dataset: ${why}.`;
+  return new EscadaFailure({ code: 'DATA_UNREADABLE', message, fields: { uri: ref.uri }, cause });
+}

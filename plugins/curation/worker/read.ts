@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { dataSourceSchema } from '../../../schemas/adapt/adaptation-spec.ts';
+import type { StepContext, StepKindV1 } from '../../api/step-kind.ts';
+import { CURATION_KINDS } from '../contract.ts';
+import type { CurationOptions } from '../options.ts';
+import { cpuKind } from './cpu-kind.ts';
+import { publishSelect } from './dataset.ts';
+import { withDuck } from './duck.ts';
+import type { Duck } from './duck.ts';
+import { loadDelimited } from './read/csv.ts';
+import { loadJsonLines } from './read/jsonl.ts';
+import { loadParquet } from './read/parquet.ts';
+import type { ColumnMap } from './read/pick-columns.ts';
+import { locate, openSource } from './read/source-file.ts';
+import type { SourceFile } from './read/source-file.ts';
+import { unreadable } from './read/unreadable.ts';
+import { datasetOutputSchema } from './step-output.ts';
+
+const withSchema = z.strictObject({
+  source: dataSourceSchema,
+  columns: z.strictObject({
+    input: z.string().min(1),
+    output: z.string().min(1),
+    group: z.string().min(1).optional(),
+  }),
+});
+const outputSchema = datasetOutputSchema.extend({
+  /** Names of the source's columns; of JSON Lines, the keys of the first thousand objects. */
+  columns: z.array(z.string()),
+  format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']),
+  sourceSizeBytes: z.int().nonnegative(),
+  sourceSha256: z.string(),
+});
+
+/** A very wide table's names would not fit into a history. */
+const MAX_COLUMNS_REPORTED = 1000;
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+/**
+ * `curate.read@1`: reads a file into a dataset. `row` counts the source's records from 1 and never changes; `id` is
+ * `r` and that number. Throws `FILE_NOT_FOUND`, `DATA_UNREADABLE` with the line, `DATA_COLUMN_MISSING`.
+ */
+export function readKind(options: CurationOptions): StepKindV1<With, Output> {
+  return cpuKind({
+    kind: CURATION_KINDS.read,
+    title: 'Read a data file',
+    withSchema,
+    outputSchema,
+    summarize: (input) => `read ${sourceName(input['source'])}`,
+    // A path does not say what is in the file: the digest of its bytes does.
+    doCacheSalt: async (input, services, signal) => (await locate(input.source, services, signal)).sha256,
+    doRun: (input, context) => withDuck(context, options, (duck) => read(duck, input, context)),
+  });
+}
+
+async function read(duck: Duck, input: With, context: StepContext): Promise<Output> {
+  duck.phase = 'reading the file';
+  const file = await openSource(input.source, context);
+  const columns = await load(duck, file, input.columns);
+  const after = await locate(input.source, context, context.signal);
+  if (after.sha256 !== file.sha256) throw unreadable(file, 0, 'it changed while it was read');
+  const group = input.columns.group === undefined ? '' : ', grp';
+  const dataset = await publishSelect(
+    duck,
+    context,
+    `SELECT row, 'r' || row AS id, input, output${group} FROM raw ORDER BY row`,
+    'dataset',
+  );
+  return {
+    dataset,
+    rows: await duck.number('SELECT count(*) FROM raw'),
+    dropped: 0,
+    droppedSamples: await context.store.putJson([]),
+    sizeBytes: dataset.sizeBytes,
+    columns: columns.slice(0, MAX_COLUMNS_REPORTED),
+    format: file.format,
+    sourceSizeBytes: file.sizeBytes,
+    sourceSha256: file.sha256,
+  };
+}
+
+async function load(duck: Duck, file: SourceFile, map: ColumnMap): Promise<string[]> {
+  switch (file.format) {
+    case 'csv':
+    case 'tsv':
+      return await loadDelimited(duck, file, map, file.format);
+    case 'jsonl':
+      return await loadJsonLines(duck, file, map);
+    case 'parquet':
+      return await loadParquet(duck, file, map);
+  }
+}
+
+function sourceName(source: unknown): string {
+  if (typeof source !== 'object' || source === null) return 'the data';
+  if ('path' in source && typeof source.path === 'string') return source.path;
+  return 'an artifact';
+}

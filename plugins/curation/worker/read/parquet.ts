@@ -1,0 +1,49 @@
+import type { Duck, Row } from '../duck.ts';
+import { identifier, literal } from '../sql.ts';
+import { checkColumns } from './pick-columns.ts';
+import type { ColumnMap } from './pick-columns.ts';
+import { unreadable } from './unreadable.ts';
+import type { DataFile } from './unreadable.ts';
+
+/**
+ * Loads a Parquet file into the table `raw(row, input, output, grp)`; returns the column names.
+ * Lists, structs and maps become JSON text.
+ */
+export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
+  // Many writers leave the text annotation out; without it texts would be read as binary.
+  const table = `read_parquet(${literal(file.path)}, file_row_number=true, binary_as_string=true, hive_partitioning=false)`;
+  const types = await columnTypes(duck, file, table);
+  checkColumns(file, map, [...types.keys()]);
+  const text = (name: string): string => {
+    const nested = /^(STRUCT|MAP|UNION)|\]$/.test(types.get(name) ?? '');
+    return nested ? `CAST(to_json(${identifier(name)}) AS VARCHAR)` : `CAST(${identifier(name)} AS VARCHAR)`;
+  };
+  const group = map.group === undefined ? '' : `, ${text(map.group)} AS grp`;
+  try {
+    await duck.run(
+      `CREATE TABLE raw AS SELECT file_row_number + 1 AS row, ${text(map.input)} AS input,
+       ${text(map.output)} AS output${group} FROM ${table}`,
+    );
+  } catch (error) {
+    throw explain(file, error);
+  }
+  return [...types.keys()];
+}
+
+async function columnTypes(duck: Duck, file: DataFile, table: string): Promise<Map<string, string>> {
+  let rows: Row[];
+  try {
+    rows = await duck.rows(`DESCRIBE SELECT * FROM ${table}`);
+  } catch (error) {
+    throw explain(file, error);
+  }
+  const types = rows.map((row): [string, string] => [String(row['column_name']), String(row['column_type'])]);
+  return new Map(types.filter(([name]) => name !== 'file_row_number'));
+}
+
+function explain(file: DataFile, cause: unknown): Error {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (/^(Out of Memory|IO) Error/i.test(text)) return cause instanceof Error ? cause : new Error(text);
+  const why = (text.split('\n')[0] ?? '').replaceAll(file.path, file.name).slice(0, 300);
+  return unreadable(file, 0, `it is not a readable Parquet file (${why})`, cause);
+}

@@ -1,0 +1,89 @@
+import type { Duck } from '../duck.ts';
+
+/** Answers of fewer words are labels or short facts: rows may share them without being about the same thing. */
+const MIN_ANSWER_WORDS = 5;
+/** An answer given this often is a stock phrase, not a leak. */
+const STOCK_SHARE = 0.05;
+const STOCK_ROWS = 50;
+
+/**
+ * Makes `keys(n, row, id, ki, kw, ko, kg)`: `n` counts rows from 0; the others are digests of what makes rows belong
+ * together (null: nothing): the input as text, the words of the input in any order, a long answer, the given group.
+ */
+export async function makeKeys(duck: Duck, rows: number, hasGroup: boolean): Promise<void> {
+  duck.phase = 'comparing rows';
+  await duck.run(
+    String.raw`CREATE MACRO words_key(x) AS coalesce(nullif(array_to_string(list_sort(list_distinct(
+      regexp_extract_all(text_key(x), '[\p{L}\p{M}\p{N}]+'))), ' '), ''), text_key(x))`,
+  );
+  const group = hasGroup ? `CASE WHEN NOT is_blank(grp) THEN md5(trim(grp)) END` : 'NULL::VARCHAR';
+  await duck.run(
+    String.raw`CREATE TABLE all_keys AS SELECT row, id, md5(text_key(input)) AS ki, md5(words_key(input)) AS kw,
+      CASE WHEN len(regexp_extract_all(output, '\S+')) >= ${MIN_ANSWER_WORDS} THEN md5(text_key(output)) END AS ko,
+      ${group} AS kg FROM src`,
+  );
+  const most = Math.max(STOCK_ROWS, Math.floor(rows * STOCK_SHARE));
+  await duck.run(
+    `CREATE TABLE stock AS SELECT ko FROM all_keys WHERE ko IS NOT NULL GROUP BY ko HAVING count(*) > ${most}`,
+  );
+  await duck.run(
+    `CREATE TABLE keys AS SELECT (row_number() OVER (ORDER BY row) - 1)::INTEGER AS n, row, id, ki, kw,
+      CASE WHEN ko NOT IN (FROM stock) THEN ko END AS ko, kg FROM all_keys`,
+  );
+  await duck.run('DROP TABLE all_keys');
+}
+
+/** A set of rows that must stay on one side. */
+export interface Group {
+  /** `n` of its first row. */
+  readonly root: number;
+  readonly size: number;
+}
+
+/**
+ * Joins rows that share any key, also over several steps, and makes `members(n, root)`. Returns the groups in an order
+ * that depends on their content and the seed only, not on the order of the rows.
+ */
+export async function makeGroups(duck: Duck, rows: number, seed: number): Promise<Group[]> {
+  const parents = new Int32Array(rows).map((_, index) => index);
+  for (const key of ['ki', 'kw', 'ko', 'kg']) await joinBy(duck, key, parents);
+  await duck.run('CREATE TABLE members (n INTEGER, root INTEGER)');
+  const appender = await duck.appender('members');
+  for (let n = 0; n < rows; n += 1) {
+    appender.appendInteger(n);
+    appender.appendInteger(rootOf(parents, n));
+    appender.endRow();
+  }
+  appender.closeSync();
+  const { root = [], size = [] } = await duck.columns(
+    `SELECT root, count(*) AS size FROM members JOIN keys USING (n) GROUP BY root
+     ORDER BY md5(min(ki) || ':${seed}'), root`,
+  );
+  return root.map((value, index) => ({ root: Number(value), size: Number(size[index]) }));
+}
+
+/** Only rows that share a key with an earlier one come out of the database: few, however large the table is. */
+async function joinBy(duck: Duck, key: string, parents: Int32Array): Promise<void> {
+  const firsts = `SELECT ${key}, min(n) AS first FROM keys WHERE ${key} IS NOT NULL GROUP BY ${key} HAVING count(*) > 1`;
+  const pairs = `SELECT n, first FROM keys JOIN (${firsts}) USING (${key}) WHERE n <> first`;
+  for await (const rows of duck.stream(pairs)) {
+    for (const row of rows) join(parents, Number(row['n']), Number(row['first']));
+  }
+}
+
+/** The smaller root wins, so that the result does not depend on the order of the joins. */
+function join(parents: Int32Array, a: number, b: number): void {
+  const [left, right] = [rootOf(parents, a), rootOf(parents, b)];
+  if (left < right) parents[right] = left;
+  else parents[left] = right;
+}
+
+function rootOf(parents: Int32Array, start: number): number {
+  let at = start;
+  for (let up = parents[at] ?? at; up !== at; up = parents[at] ?? at) {
+    const over = parents[up] ?? up;
+    parents[at] = over;
+    at = over;
+  }
+  return at;
+}

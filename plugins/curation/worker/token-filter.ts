@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import { buildMessages } from '../../../activities/data/prompts.ts';
+import { EscadaFailure } from '../../api/failure.ts';
+import type { LanguageModelV1 } from '../../api/language-model.ts';
+import type { StepContext, StepKindV1, StepServices } from '../../api/step-kind.ts';
+import { CURATION_KINDS } from '../contract.ts';
+import type { CurationOptions } from '../options.ts';
+import { cpuKind } from './cpu-kind.ts';
+import { openDataset, publishKept } from './dataset.ts';
+import { withDuck } from './duck.ts';
+import type { Duck, Row } from './duck.ts';
+import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
+
+const withSchema = datasetInputSchema.extend({
+  model: z.strictObject({
+    provider: z.string().min(1),
+    id: z.string().min(1),
+    weightFormat: z.enum(['nf4', 'f32']),
+  }),
+  task: z.strictObject({ system: z.string(), instruction: z.string() }),
+  maxPromptTokens: z.int().min(1),
+  maxAnswerTokens: z.int().min(1),
+});
+const tokens = z.int().nonnegative();
+const outputSchema = datasetOutputSchema.extend({
+  /** Lengths in tokens over all rows that came in; 0 when there were none. */
+  tokens: z.strictObject({
+    promptP50: tokens,
+    promptP95: tokens,
+    answerP50: tokens,
+    answerP95: tokens,
+    maxPrompt: tokens,
+    maxAnswer: tokens,
+  }),
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+/** Rows counted in one call: large enough to keep the tokenizer busy, small enough to cancel quickly. */
+const CHUNK_ROWS = 256;
+
+/** `curate.token-filter@1`: drops rows too long for the model, counted by its own tokenizer and chat template. */
+export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Output> {
+  return cpuKind({
+    kind: CURATION_KINDS.tokenFilter,
+    title: 'Drop rows that are too long',
+    withSchema,
+    outputSchema,
+    summarize: (input) =>
+      `drop prompts over ${shown(input['maxPromptTokens'])} or answers over ${shown(input['maxAnswerTokens'])} tokens`,
+    doCacheSalt: async (input, services, signal) => {
+      const { modelDigest, engineBuild } = await openModel(input, services).doDescribe(signal);
+      return `${modelDigest} ${engineBuild}`;
+    },
+    doRun: (input, context) => withDuck(context, options, (duck) => filter(duck, input, context)),
+  });
+}
+
+async function filter(duck: Duck, input: With, context: StepContext): Promise<Output> {
+  const source = await openDataset(duck, context, input.dataset);
+  await duck.run('CREATE TABLE counts (row BIGINT, prompt INTEGER, answer INTEGER)');
+  await countTokens(duck, input, context, source.rows);
+  const { maxPromptTokens, maxAnswerTokens } = input;
+  await duck.run(
+    `INSERT INTO dropped SELECT row, CASE WHEN prompt > ${maxPromptTokens}
+       THEN 'prompt has ' || prompt || ' tokens, at most ${maxPromptTokens} allowed'
+       ELSE 'answer has ' || answer || ' tokens, at most ${maxAnswerTokens} allowed' END
+     FROM counts WHERE prompt > ${maxPromptTokens} OR answer > ${maxAnswerTokens}`,
+  );
+  return { ...(await publishKept(duck, context, source)), tokens: await lengths(duck) };
+}
+
+async function countTokens(duck: Duck, input: With, context: StepContext, total: number): Promise<void> {
+  const model = openModel(input, context);
+  const appender = await duck.appender('counts');
+  let done = 0;
+  for await (const rows of duck.stream('SELECT row, id, input, output FROM src ORDER BY row')) {
+    for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
+      const chunk = rows.slice(start, start + CHUNK_ROWS);
+      const counts = await countChunk(model, input, chunk, context.signal);
+      for (const [index, row] of chunk.entries()) {
+        appender.appendBigInt(BigInt(Number(row['row'])));
+        appender.appendInteger(counts[index]?.promptTokens ?? 0);
+        appender.appendInteger(counts[index]?.answerTokens ?? 0);
+        appender.endRow();
+      }
+      done += chunk.length;
+      duck.phase = `counting tokens: ${done} of ${total} rows`;
+    }
+  }
+  appender.closeSync();
+}
+
+async function countChunk(model: LanguageModelV1, input: With, chunk: readonly Row[], signal: AbortSignal) {
+  const counts = await model.doCount({
+    rows: chunk.map((row) => ({
+      id: String(row['id']),
+      messages: buildMessages({ ...input.task, shots: [], input: text(row['input']) }),
+      answer: text(row['output']),
+    })),
+    signal,
+  });
+  if (counts.length === chunk.length) return counts;
+  const message = `The model counted ${counts.length} rows of ${chunk.length}.`;
+  throw new EscadaFailure({ code: 'INTERNAL', message });
+}
+
+async function lengths(duck: Duck): Promise<Output['tokens']> {
+  const [row] = await duck.rows(
+    `SELECT quantile_disc(prompt, 0.5) AS p50, quantile_disc(prompt, 0.95) AS p95, max(prompt) AS top,
+     quantile_disc(answer, 0.5) AS a50, quantile_disc(answer, 0.95) AS a95, max(answer) AS atop FROM counts`,
+  );
+  return {
+    promptP50: Number(row?.['p50'] ?? 0),
+    promptP95: Number(row?.['p95'] ?? 0),
+    answerP50: Number(row?.['a50'] ?? 0),
+    answerP95: Number(row?.['a95'] ?? 0),
+    maxPrompt: Number(row?.['top'] ?? 0),
+    maxAnswer: Number(row?.['atop'] ?? 0),
+  };
+}
+
+function openModel(input: With, services: StepServices): LanguageModelV1 {
+  const { provider, id, weightFormat } = input.model;
+  const model = services.languageModel(provider, { id, weightFormat });
+  if (model.capabilities.count) return model;
+  const message = `The model provider ${provider} cannot count tokens. Leave the token filter out of the pipeline, or choose a provider that can.`;
+  throw new EscadaFailure({ code: 'MODEL_UNSUPPORTED', message, fields: { provider, id } });
+}
+
+function text(value: Row[string] | undefined): string {
+  return value === null || value === undefined ? '' : String(value);
+}
+
+/** An option that may still be a reference. */
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : 'the allowed';
+}
