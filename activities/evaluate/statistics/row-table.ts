@@ -1,0 +1,54 @@
+import { EscadaFailure } from '../../../plugins/api/failure.ts';
+
+/** Sufficient statistics of rows, one flat array: row i is `values[i * width …]`. */
+export interface RowTable {
+  readonly values: Float64Array;
+  readonly rows: number;
+  readonly width: number;
+}
+
+/** Score of a sum of rows. The array it gets is reused between calls. */
+export type Aggregate = (sums: readonly number[]) => number;
+
+/** Checks and flattens. Throws `DATA_TOO_FEW_ROWS` without rows, RangeError for ragged rows or numbers that are not finite. */
+export function rowTable(rows: readonly (readonly number[])[]): RowTable {
+  const width = rows[0]?.length ?? 0;
+  if (width === 0) {
+    throw new EscadaFailure({
+      code: 'DATA_TOO_FEW_ROWS',
+      message: 'There are no scored rows, so there is no score and no interval.',
+    });
+  }
+  const values = new Float64Array(rows.length * width);
+  rows.forEach((row, index) => {
+    if (row.length !== width)
+      throw new RangeError(`row ${index} has ${row.length} statistics, row 0 has ${width}`);
+    if (!row.every(Number.isFinite)) throw new RangeError(`row ${index} holds a number that is not finite`);
+    values.set(row, index * width);
+  });
+  return { values, rows: rows.length, width };
+}
+
+/** Score of the rows at `indexes` (with repeats); of all rows when null. */
+export function scoreOf(
+  table: RowTable,
+  indexes: Int32Array | null,
+  aggregate: Aggregate,
+  sums: number[],
+): number {
+  const { values, width } = table;
+  const count = indexes?.length ?? table.rows;
+  sums.fill(0);
+  for (let draw = 0; draw < count; draw++) {
+    const from = (indexes?.[draw] ?? draw) * width;
+    for (let at = 0; at < width; at++) sums[at] = (sums[at] ?? 0) + (values[from + at] ?? 0);
+  }
+  const score = aggregate(sums);
+  if (!Number.isFinite(score)) throw new RangeError('the aggregate of a resample is not a finite number');
+  return score;
+}
+
+/** Scratch of the right size for `scoreOf`. */
+export function sumsFor(table: RowTable): number[] {
+  return new Array<number>(table.width).fill(0);
+}
