@@ -1,6 +1,7 @@
 /** Composition root of a client: typed starts, queries and cancellation of runs. */
 import { randomBytes } from 'node:crypto';
-import { Client, Connection, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
+import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { compileSpec } from './activities/compile/compile-spec.ts';
 import { resolveDataPath } from './activities/shared/services.ts';
@@ -92,16 +93,29 @@ export class EscadaClient {
     return await this.#query(workflowId, (handle) => handle.query<readonly DecisionRecord[], []>(QUERY_DECISIONS));
   }
 
+  /** What the server knows of a run; works without a worker. Throws `RUN_NOT_FOUND`. */
+  async describe(workflowId: string): Promise<WorkflowExecutionDescription> {
+    try {
+      return await this.handle(workflowId).describe();
+    } catch (cause) {
+      throw notFound(cause, workflowId);
+    }
+  }
+
   async #query<T>(workflowId: string, ask: (handle: AdaptHandle) => Promise<T>): Promise<T> {
     try {
       return await this.temporal.withDeadline(Date.now() + QUERY_DEADLINE_MS, () => ask(this.handle(workflowId)));
     } catch (cause) {
-      if (!(cause instanceof WorkflowNotFoundError)) throw cause;
-      throw new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `There is no run "${workflowId}".`, cause });
+      throw notFound(cause, workflowId);
     }
   }
 
   async close(): Promise<void> {
     await this.temporal.connection.close();
   }
+}
+
+function notFound(cause: unknown, workflowId: string): unknown {
+  if (!(cause instanceof WorkflowNotFoundError)) return cause;
+  return new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `There is no run "${workflowId}".`, cause });
 }

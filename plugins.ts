@@ -3,7 +3,7 @@ import { corePlugin } from './activities/core-plugin.ts';
 import { curationPlugin } from './plugins/curation/index.ts';
 import { createPluginHost, type PluginHost } from './plugins/host/host.ts';
 import { metricsPlugin } from './plugins/metrics/index.ts';
-import { nf4LoraPlugin } from './plugins/nf4-lora/index.ts';
+import { createNf4LoraPlugin } from './plugins/nf4-lora/index.ts';
 import { retrievalPlugin } from './plugins/retrieval/index.ts';
 import { rungsPlugin } from './plugins/rungs/index.ts';
 
@@ -13,7 +13,7 @@ export function createProjectHost(): PluginHost {
     { plugin: metricsPlugin },
     { plugin: retrievalPlugin },
     { plugin: curationPlugin },
-    { plugin: nf4LoraPlugin },
+    { plugin: createNf4LoraPlugin },
     { plugin: rungsPlugin },
   ]);
 }

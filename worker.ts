@@ -76,6 +76,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     process.stderr.write(`worker: unknown role "${process.argv[2]}"; use one of ${ROLES.join(', ')}, all\n`);
     process.exitCode = 2;
   } else {
+    // A worker that another process owns ends with it; without an ipc channel this never fires.
+    process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
     await runWorker(roles);
   }
 }

@@ -79,7 +79,7 @@ function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues
 function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedStep {
   const kind = issues.attempt(`${options.path}.uses`, () =>
     options.registry.stepKinds.get(node.uses, 'STEP_KIND_UNKNOWN'),
-  ) as StepKindV1 | null;
+  );
   const values = node.with as JsonObject;
   const needs = new Set([...checkReferences(values, scope, `${options.path}.with`, issues), ...node.after]);
   for (const need of node.after) {

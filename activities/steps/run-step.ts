@@ -22,10 +22,10 @@ export interface StepDeps {
 const PULSE_MS = 2000;
 
 /** Makes the Activity of one step kind. Its argument is the step's `with`, references already replaced. */
-export function stepActivity(kind: StepKindV1<never>, deps: StepDeps) {
+export function stepActivity(kind: StepKindV1, deps: StepDeps) {
   return async (input: JsonObject): Promise<StepResult> => {
     try {
-      return await runStep(kind as unknown as StepKindV1<unknown>, input, deps);
+      return await runStep(kind, input, deps);
     } catch (error) {
       const { cancellationSignal } = Context.current();
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
@@ -34,7 +34,7 @@ export function stepActivity(kind: StepKindV1<never>, deps: StepDeps) {
   };
 }
 
-async function runStep(kind: StepKindV1<unknown>, input: JsonObject, deps: StepDeps): Promise<StepResult> {
+async function runStep(kind: StepKindV1, input: JsonObject, deps: StepDeps): Promise<StepResult> {
   // Captured once: Activity calls inside abort listeners and timers run outside the Activity's own context.
   const context = Context.current();
   const { workflowExecution, activityId } = context.info;
@@ -66,7 +66,7 @@ async function runStep(kind: StepKindV1<unknown>, input: JsonObject, deps: StepD
 }
 
 async function execute(
-  kind: StepKindV1<unknown>,
+  kind: StepKindV1,
   input: unknown,
   deps: StepDeps,
   pulse: Pulse,

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
 import type { LanguageModelProviderV1 } from './language-model.ts';
 import type { MetricFactoryV1 } from './metric.ts';
 import type { RetrieverV1 } from './retriever.ts';
@@ -11,7 +12,7 @@ export const PLUGIN_API_VERSION = 1;
 
 /** Where a plugin adds what it brings. Names must be new: a clash is an error, never an overwrite. */
 export interface PluginRegistrar {
-  addStepKind(kind: StepKindV1<never>): void;
+  addStepKind<With, Output extends JsonObject>(kind: StepKindV1<With, Output>): void;
   addRung(rung: RungV1): void;
   addMetric(metric: MetricFactoryV1): void;
   addRetriever(retriever: RetrieverV1): void;

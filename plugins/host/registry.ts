@@ -59,7 +59,7 @@ export class Shelf<T> {
 
 /** Everything the plugins brought. */
 export class Registry {
-  readonly stepKinds = new Shelf<StepKindV1<never>>('step kind');
+  readonly stepKinds = new Shelf<StepKindV1>('step kind');
   readonly rungs = new Shelf<RungV1>('rung');
   readonly metrics = new Shelf<MetricFactoryV1>('metric');
   readonly retrievers = new Shelf<RetrieverV1>('retriever');
@@ -70,7 +70,8 @@ export class Registry {
   /** The registrar handed to one plugin. */
   registrarFor(owner: string): PluginRegistrar {
     return {
-      addStepKind: (kind) => this.stepKinds.add(kind.kind, kind, owner),
+      // A shelf holds kinds of every option type; each kind checks its own options before it runs.
+      addStepKind: (kind) => this.stepKinds.add(kind.kind, kind as unknown as StepKindV1, owner),
       addRung: (rung) => this.rungs.add(rung.id, rung, owner),
       addMetric: (metric) => this.metrics.add(metric.id, metric, owner),
       addRetriever: (retriever) => this.retrievers.add(retriever.id, retriever, owner),

@@ -1,0 +1,95 @@
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { listMissing } from '../tools/bootstrap/lib/prerequisites.mjs';
+import { findModel, DEFAULT_MODEL } from '../tools/bootstrap/lib/model.mjs';
+import { findServer } from '../tools/bootstrap/lib/server.mjs';
+import { readSettings } from '../activities/shared/settings.ts';
+import { EscadaClient } from '../client.ts';
+import { createProjectHost } from '../plugins.ts';
+import { explainError } from './lib/explain.ts';
+import { print } from './lib/terminal.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+interface Check {
+  readonly name: string;
+  readonly run: () => Promise<string>;
+}
+
+/** Each check returns what it found, or throws what is wrong. */
+function checks(): Check[] {
+  return [
+    {
+      name: 'prerequisites',
+      run: async () => {
+        const missing = await listMissing({ root: ROOT });
+        if (missing.length === 0) return 'complete';
+        throw new Error(missing.map(({ what, found, fix }) => `${what}: ${found}. ${fix}`).join('\n    '));
+      },
+    },
+    {
+      name: 'temporal',
+      run: async () => {
+        const found = await findServer({ root: ROOT });
+        if (found.kind === 'address') return `configured: ${found.address ?? found.from}`;
+        return found.kind === 'cli' ? `CLI ${found.version} at ${found.path}` : 'will be built on the first start';
+      },
+    },
+    {
+      name: 'model',
+      run: async () => {
+        const found = await findModel(DEFAULT_MODEL);
+        return found === null ? 'not here yet; `escada model pull` fetches it' : `${found.path} (${found.from})`;
+      },
+    },
+    {
+      name: 'plugins',
+      run: async () => {
+        const host = createProjectHost();
+        const names = host.plugins.map(({ name }) => name).join(', ');
+        await host.close();
+        return names;
+      },
+    },
+    {
+      name: 'engine',
+      run: async () => {
+        const host = createProjectHost();
+        try {
+          const model = host.registry.providers.get('nf4-lora').open({ id: DEFAULT_MODEL, weightFormat: 'nf4' });
+          const { engineBuild, isaClass, parameters } = await model.doDescribe(AbortSignal.timeout(60_000));
+          return `${engineBuild}, ${isaClass}; the model loads (${parameters} parameters)`;
+        } finally {
+          await host.close();
+        }
+      },
+    },
+    {
+      name: 'server and workers',
+      run: async () => {
+        const client = await EscadaClient.connect();
+        try {
+          await client.requireWorker();
+          return `task queue ${readSettings().taskQueue} is polled`;
+        } finally {
+          await client.close();
+        }
+      },
+    },
+  ];
+}
+
+export const doctorCommand = new Command('doctor')
+  .description('Check this machine: prerequisites, server, model, plugins, engine, workers')
+  .action(async () => {
+    let failed = 0;
+    for (const { name, run } of checks()) {
+      const result = await run().then(
+        (text) => ({ ok: true, text }),
+        (error: unknown) => ({ ok: false, text: explainError(error) }),
+      );
+      if (!result.ok) failed += 1;
+      print(`${result.ok ? 'ok  ' : 'FAIL'} ${name}: ${result.text}`);
+    }
+    process.exitCode = failed === 0 ? 0 : 1;
+  });

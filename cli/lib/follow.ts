@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EscadaClient } from '../../client.ts';
+import type { AdaptationOutcome, Progress } from '../../schemas/adapt/candidate.ts';
+import { pendingSteps, type PendingStep } from './pending.ts';
+import type { StatusLine } from './terminal.ts';
+
+const POLL_MS = 1000;
+/** Lines about a long step on something that is not a terminal. */
+const LINE_EVERY_MS = 15_000;
+
+/** Waits for a run while showing what it does. Throws the run's failure. */
+export async function follow(client: EscadaClient, workflowId: string, status: StatusLine): Promise<AdaptationOutcome> {
+  const handle = client.handle(workflowId);
+  let over = false;
+  const result = handle.result().finally(() => (over = true));
+  // Looked at below; without this a failure during a sleep would count as unhandled.
+  result.catch(() => undefined);
+  const view = new ProgressView(status);
+  while (!over) {
+    await view.show(client, workflowId);
+    await Promise.race([sleep(POLL_MS), result.catch(() => undefined)]);
+  }
+  status.clear();
+  return await result;
+}
+
+class ProgressView {
+  readonly #status: StatusLine;
+  #told = 0;
+  #decided = 0;
+  #lineAtMs = 0;
+
+  constructor(status: StatusLine) {
+    this.#status = status;
+  }
+
+  async show(client: EscadaClient, workflowId: string): Promise<void> {
+    // A worker that restarts answers no queries for a moment: that is no reason to stop watching.
+    const progress = await client.progress(workflowId).catch(() => null);
+    const pending = await pendingSteps(client, workflowId).catch(() => []);
+    if (progress !== null) {
+      this.#tellFinished(progress);
+      if (progress.phase === 'climb' || progress.phase === 'test') await this.#tellDecisions(client, workflowId);
+    }
+    const text = pending.map((step) => describeStep(step)).join(' | ');
+    if (text === '') return;
+    this.#status.update(`  ${text}`);
+    if (!process.stderr.isTTY && Date.now() - this.#lineAtMs > LINE_EVERY_MS) {
+      this.#status.line(`  … ${text}`);
+      this.#lineAtMs = Date.now();
+    }
+  }
+
+  #tellFinished(progress: Progress): void {
+    for (const { node, seconds, cached } of progress.finished.slice(this.#told)) {
+      this.#status.line(`  ${cached ? 'cached' : 'done  '} ${node.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s`);
+    }
+    this.#told = Math.max(this.#told, progress.finished.length);
+  }
+
+  async #tellDecisions(client: EscadaClient, workflowId: string): Promise<void> {
+    const decisions = await client.decisions(workflowId).catch(() => []);
+    for (const { rung, metric, value, low, high, n, reason } of decisions.slice(this.#decided)) {
+      const interval = `${low.toFixed(3)}–${high.toFixed(3)}`;
+      this.#status.line(`▸ ${rung}: ${metric} ${value.toFixed(3)} (${interval}, ${n} dev rows). ${reason}`);
+    }
+    this.#decided = Math.max(this.#decided, decisions.length);
+  }
+}
+
+/** One running step in a line: loss, speed and time left for training, rows and speed for generation. */
+export function describeStep({ id, attempt, details }: PendingStep): string {
+  const again = attempt > 1 ? ` (attempt ${attempt})` : '';
+  const number = (name: string) => (typeof details[name] === 'number' ? details[name] : 0);
+  if (details['kind'] === 'train') {
+    const eta = `${Math.round(number('etaSeconds'))} s left`;
+    const speed = `${Math.round(number('tokensPerSecond'))} tokens/s`;
+    return `${id}${again}: step ${number('step')}/${number('totalSteps')}, loss ${number('lossNats').toFixed(3)}, ${speed}, ${eta}`;
+  }
+  if (details['kind'] === 'generate') {
+    const speed = `${Math.round(number('tokensPerSecond'))} tokens/s`;
+    return `${id}${again}: ${number('done')}/${number('total')} rows, ${speed}`;
+  }
+  return `${id}${again}`;
+}

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, resolve } from 'node:path';
+import { FileStore } from '../../activities/artifacts/file-store.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { AdaptationSpecInput, DataSource } from '../../schemas/adapt/adaptation-spec.ts';
+
+const FORMATS: Readonly<Record<string, 'csv' | 'tsv' | 'jsonl' | 'parquet'>> = {
+  '.csv': 'csv',
+  '.tsv': 'tsv',
+  '.jsonl': 'jsonl',
+  '.ndjson': 'jsonl',
+  '.parquet': 'parquet',
+};
+
+/** Reads a spec file. Throws `FILE_NOT_FOUND`, or `INVALID_SPEC` when it is not JSON. */
+export async function readSpecFile(path: string): Promise<AdaptationSpecInput> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message: `There is no spec file "${path}".`, cause });
+  });
+  if (text.trim() === '') {
+    throw new EscadaFailure({
+      code: 'INVALID_SPEC',
+      message: `${path} is empty: give one JSON object with at least "name", "task", "data", "target" and "budget".`,
+    });
+  }
+  try {
+    return JSON.parse(text) as AdaptationSpecInput;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message: `${path} is not JSON: ${why}`, cause });
+  }
+}
+
+/**
+ * Puts a local data file into the artifact store, so that the run does not depend on where the file lies. Throws
+ * `FILE_NOT_FOUND` or `DATA_UNREADABLE` (unknown format).
+ */
+export async function importDataFile(path: string, storeRoot: string, format?: DataSource['format']): Promise<DataSource> {
+  const known = format ?? FORMATS[extname(path).toLowerCase()];
+  if (known === undefined) {
+    throw new EscadaFailure({
+      code: 'DATA_UNREADABLE',
+      message: `Cannot tell the format of "${path}". Known endings: ${Object.keys(FORMATS).join(', ')}.`,
+    });
+  }
+  const artifact = await new FileStore(storeRoot)
+    .putFile(path, `application/x-escada-${known}`)
+    .catch((cause: unknown) => {
+      throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message: `There is no file "${path}", or it cannot be read.`, cause });
+    });
+  return { artifact, format: known };
+}
+
+/** A spec file with its data imported; paths in it are relative to the file. */
+export async function loadSpec(path: string, storeRoot: string): Promise<AdaptationSpecInput> {
+  const spec = await readSpecFile(path);
+  const source = (spec as { data?: { source?: { path?: unknown; format?: DataSource['format'] } } }).data?.source;
+  if (typeof source?.path !== 'string') return spec;
+  const imported = await importDataFile(resolve(dirname(path), source.path), storeRoot, source.format);
+  return { ...spec, data: { ...spec.data, source: imported } };
+}

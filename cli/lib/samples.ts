@@ -1,0 +1,25 @@
+import { readJsonl, type Prediction } from '../../activities/llm/jsonl.ts';
+import type { FileStore } from '../../activities/artifacts/file-store.ts';
+import type { AdaptationOutcome } from '../../schemas/adapt/candidate.ts';
+
+const SAMPLE_ROWS = 3;
+
+/** Before and after on the same prompts: what each finalist answered to the first test rows. */
+export async function renderSamples(outcome: AdaptationOutcome, store: FileStore): Promise<string> {
+  const answers = await Promise.all(
+    outcome.test.candidates.map(async ({ rung, score }) => ({
+      rung,
+      rows: await readJsonl<Prediction>(store, score.predictions),
+    })),
+  );
+  const width = Math.max(...answers.map(({ rung }) => rung.length), 'wanted'.length);
+  const line = (name: string, text: string) => `  ${name.padEnd(width)}  ${text.replaceAll(/\s+/g, ' ')}`;
+  const blocks = (answers[0]?.rows ?? []).slice(0, SAMPLE_ROWS).map((row, index) =>
+    [
+      line('input', row.input),
+      ...answers.map(({ rung, rows }) => line(rung, rows[index]?.prediction ?? '')),
+      line('wanted', row.reference),
+    ].join('\n'),
+  );
+  return ['Before and after, on the same test rows', ...blocks].join('\n\n');
+}

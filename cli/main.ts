@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+/** The `escada` command. One file per verb; this one only lists them and turns failures into messages and exit codes. */
+import { Command } from 'commander';
+import { cancelCommand } from './cancel.ts';
+import { decisionsCommand } from './decisions.ts';
+import { doctorCommand } from './doctor.ts';
+import { exitCodeFor, explainError } from './lib/explain.ts';
+import { modelCommand } from './model.ts';
+import { quickstartCommand } from './quickstart.ts';
+import { reportCommand } from './report.ts';
+import { serverCommand } from './server.ts';
+import { startCommand } from './start.ts';
+import { statusCommand } from './status.ts';
+import { workerCommand } from './worker.ts';
+
+const program = new Command('escada')
+  .description('Finds the cheapest way to make a language model do your task well.')
+  .addCommand(quickstartCommand)
+  .addCommand(startCommand)
+  .addCommand(statusCommand)
+  .addCommand(decisionsCommand)
+  .addCommand(cancelCommand)
+  .addCommand(reportCommand)
+  .addCommand(doctorCommand)
+  .addCommand(serverCommand)
+  .addCommand(workerCommand)
+  .addCommand(modelCommand);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`\nescada: ${explainError(error)}\n`);
+  process.exitCode = exitCodeFor(error);
+}

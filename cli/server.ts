@@ -1,0 +1,34 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { readSettings } from '../activities/shared/settings.ts';
+import { createProgress } from '../tools/bootstrap/lib/progress.mjs';
+import { ensureServer } from '../tools/bootstrap/lib/server.mjs';
+import { startDevServer } from './lib/dev-server.ts';
+import { say } from './lib/terminal.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+export const serverCommand = new Command('server')
+  .description('Run a Temporal server with its Web UI over a SQLite file, until it is told to stop')
+  .option('--db <file>', 'database file (default: temporal.db beside the store)')
+  .option('--port <number>', 'port of the server; the Web UI takes the port 1000 above', Number)
+  .action(async (options: { db?: string; port?: number }) => {
+    const progress = createProgress();
+    const found = await ensureServer({ root: ROOT, progress });
+    progress.close();
+    if (found.kind === 'address') {
+      say(`A server is configured already: ${found.address ?? found.from}. Unset it to run one here.`);
+      return;
+    }
+    const databasePath = options.db ?? join(dirname(readSettings().storeRoot), 'temporal.db');
+    const server = await startDevServer({
+      cliPath: found.path,
+      databasePath,
+      ...(options.port === undefined ? {} : { port: options.port }),
+    });
+    say(`Temporal server at ${server.address}, Web UI at ${server.uiUrl}, database ${databasePath}`);
+    const stopped = new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+    await Promise.race([stopped, server.died]);
+    await server.stop();
+  });
