@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainerV1, TrainRequest, TrainResult } from '../../api/trainer.ts';
+import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
 import { TRAINER_ID } from '../contract.ts';
 import { modelSource, type EngineServices } from './engine-language-model.ts';
-import { trainConfigSchema } from './protocol.ts';
 import { withScratch, writeRows } from './rows.ts';
 import { readTrainingLog } from './training-log.ts';
 
@@ -20,7 +20,7 @@ export class EngineTrainer implements TrainerV1 {
   async doTrain(request: TrainRequest): Promise<TrainResult> {
     const { rows, outDir, signal, onProgress: onEvent } = request;
     const source = await modelSource(request.model, this.#services);
-    const config = trainConfigSchema.parse(request.config);
+    const config = loraConfigSchema.parse(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');

@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { EscadaFailure } from '../../api/failure.ts';
 
 /** Folder of fetched models: `ESCADA_CACHE_DIR`, else the user's cache folder. */
 export function modelsFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const cache = env['ESCADA_CACHE_DIR'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'escada');
-  return join(cache, 'models');
+  const { ESCADA_CACHE_DIR: own = '', XDG_CACHE_HOME: shared = '' } = env;
+  if (own !== '') return resolve(own, 'models');
+  return join(shared === '' ? join(homedir(), '.cache') : shared, 'escada', 'models');
 }
 
 /**
@@ -15,14 +16,15 @@ export function modelsFolder(env: NodeJS.ProcessEnv = process.env): string {
  * fetched models. Throws `MODEL_NOT_FOUND` with what was tried.
  */
 export async function findModelPath(id: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const given = isAbsolute(id) ? id : env['ESCADA_MODEL_PATH'];
-  const folder = join(modelsFolder(env), id);
-  if (given !== undefined && given !== '') {
-    if (existsSync(given)) return given;
+  const given = isAbsolute(id) ? id : (env['ESCADA_MODEL_PATH'] ?? '');
+  if (given !== '') {
+    if (existsSync(given)) return resolve(given);
     throw notFound(id, [given]);
   }
   // Ids are names, not paths: nothing outside the folder of models is reachable through one.
-  if (!/^[\w.-]+$/.test(id) || id.startsWith('.') || !existsSync(folder)) throw notFound(id, [folder]);
+  const isName = /^[\w-][\w.-]*$/.test(id);
+  const folder = isName ? join(modelsFolder(env), id) : modelsFolder(env);
+  if (!isName || !existsSync(folder)) throw notFound(id, [folder]);
   const names = await readdir(folder);
   const weights = names.filter((name) => name.endsWith('.gguf')).sort();
   if (weights[0] !== undefined) return join(folder, weights[0]);

@@ -3,6 +3,7 @@
  * are checked with them, because they come from another process.
  */
 import { z } from 'zod';
+import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
 
 /** Version that both sides state in every message. */
 export const PROTOCOL_VERSION = 1;
@@ -21,30 +22,6 @@ export const messageSchema = z.strictObject({
 /** How the weights are held in memory while the engine computes. */
 export const weightFormatSchema = z.enum(['nf4', 'f32']);
 export type WeightFormat = z.infer<typeof weightFormatSchema>;
-
-/** Hyper-parameters of a training, by their usual names. */
-export const trainConfigSchema = z.strictObject({
-  r: z.int().positive(),
-  loraAlpha: z.number().positive(),
-  loraDropout: z.number().min(0).lt(1),
-  targetModules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]),
-  rsLora: z.boolean(),
-  learningRate: z.number().positive(),
-  lrSchedulerType: z.enum(['constant', 'linear', 'cosine']),
-  warmupSteps: count,
-  weightDecay: z.number().nonnegative(),
-  adamBeta1: z.number().min(0).lt(1),
-  adamBeta2: z.number().min(0).lt(1),
-  adamEpsilon: z.number().positive(),
-  maxGradNorm: z.number().nonnegative(),
-  perDeviceTrainBatchSize: z.int().positive(),
-  gradientAccumulationSteps: z.int().positive(),
-  numTrainEpochs: z.number().positive(),
-  maxSteps: z.union([z.literal(-1), z.int().positive()]),
-  maxSeqLengthTokens: z.int().positive(),
-  seed: count,
-  saveSteps: z.int().positive(),
-});
 
 const rowProgress = z.strictObject({
   done: count,
@@ -132,7 +109,7 @@ export const METHODS = {
     event: rowProgress,
   },
   train: {
-    params: z.strictObject({ rowsPath: path, outDir: path, config: trainConfigSchema }),
+    params: z.strictObject({ rowsPath: path, outDir: path, config: loraConfigSchema }),
     result: z.strictObject({
       adapterPath: path,
       adapterSha256: z.string().regex(/^[0-9a-f]{64}$/),

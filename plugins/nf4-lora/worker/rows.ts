@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { z } from 'zod';
 import { EscadaFailure } from '../../api/failure.ts';
 
@@ -30,9 +29,17 @@ export async function writeRows(path: string, rows: Iterable<unknown>): Promise<
 /** Reads the rows of a file the engine wrote. Throws `ENGINE_IO` that names file and line when one does not fit. */
 export async function readRows<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
   const rows: T[] = [];
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+  const take = (line: string): void => {
     rows.push(parseRow(line, schema, `${path}:${rows.length + 1}`));
+  };
+  // Not readline: it also splits at U+2028 and U+2029, which may stand unescaped inside a JSON string.
+  let rest = '';
+  for await (const chunk of createReadStream(path, 'utf8')) {
+    const lines = (rest + (chunk as string)).split('\n');
+    rest = lines.pop() ?? '';
+    lines.forEach(take);
   }
+  if (rest !== '') take(rest);
   return rows;
 }
 

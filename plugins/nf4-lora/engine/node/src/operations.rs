@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use escada_engine_cpu::isa::Isa;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use serde_json::{Map, Value, json};
 
@@ -17,9 +18,24 @@ pub trait Operations {
     ) -> Result<Value>;
 }
 
+/// Build of the engine: version and digest of the sources that decide a result.
+pub const ENGINE_BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("ESCADA_ENGINE_SOURCES"));
+
 /// Answers `hello`: which engine this is and on what it runs.
-pub fn hello(_params: Map<String, Value>) -> Result<Value> {
-    Ok(json!({ "protocol": crate::wire::PROTOCOL }))
+pub fn hello(params: Map<String, Value>) -> Result<Value> {
+    if let Some(name) = params.keys().next() {
+        return Err(EngineError::new(
+            Code::RequestInvalid,
+            format!("params: `{name}` is not known"),
+        ));
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(json!({
+        "protocol": crate::wire::PROTOCOL,
+        "engineBuild": ENGINE_BUILD,
+        "isaClass": Isa::detect().class_name(),
+        "threads": threads,
+    }))
 }
 
 /// The real operations, over a session on the CPU back end.

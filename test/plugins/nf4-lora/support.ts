@@ -1,0 +1,103 @@
+/** What the engine's tests share: the tiny checkpoint, rows for it, and a folder that is removed. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
+import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
+import { writeRows } from '../../../plugins/nf4-lora/worker/rows.ts';
+
+/** Two layers, 384 tokens, random weights: answers mean nothing, but every operation is the real one. */
+export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));
+
+export const LOAD = { path: TINY_MODEL, weightFormat: 'nf4', blockSize: 64, doubleQuant: true } as const;
+
+/** Sixty steps of two rows, a checkpoint every ten: about a second on one core. */
+export const TRAIN_CONFIG = {
+  r: 4,
+  loraAlpha: 8,
+  loraDropout: 0,
+  targetModules: 'all-linear',
+  rsLora: false,
+  learningRate: 5e-3,
+  lrSchedulerType: 'linear',
+  warmupSteps: 5,
+  weightDecay: 0,
+  adamBeta1: 0.9,
+  adamBeta2: 0.999,
+  adamEpsilon: 1e-8,
+  maxGradNorm: 1,
+  perDeviceTrainBatchSize: 2,
+  gradientAccumulationSteps: 1,
+  numTrainEpochs: 1,
+  maxSteps: 60,
+  maxSeqLengthTokens: 128,
+  seed: 7,
+  saveSteps: 10,
+} as const satisfies LoraTrainingConfig;
+
+/** So many steps that a test always catches the training before its end. */
+export const ENDLESS_CONFIG = { ...TRAIN_CONFIG, maxSteps: 1_000_000, targetModules: 'all-linear' } as const;
+
+/** The wire wants a mutable list of modules; the literal above has none. */
+export const wire = <T extends { readonly targetModules: 'all-linear' }>(config: T): T => config;
+
+/** Rows with an answer, all different. */
+export function trainRows(
+  count: number,
+): { id: string; messages: { role: 'user'; content: string }[]; answer: string }[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `r${index}`,
+    messages: [{ role: 'user', content: `Describe a kettle that holds ${index % 9} litres.` }],
+    answer: `Boils ${index % 5} cups quickly.`,
+  }));
+}
+
+/** Runs `work` in a fresh folder. */
+export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'escada-test-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs `work` with a started process and ends the process afterwards, whatever happens. */
+export async function withEngine<T>(
+  work: (engine: EngineProcess) => Promise<T>,
+  options: EngineProcessOptions = {},
+): Promise<T> {
+  const engine = await EngineProcess.start(options);
+  try {
+    return await work(engine);
+  } finally {
+    await engine.kill();
+  }
+}
+
+/** Writes training rows into a folder and gives their path. */
+export async function writeTrainRows(folder: string, count = 40): Promise<string> {
+  const path = join(folder, 'rows.jsonl');
+  await writeRows(path, trainRows(count));
+  return path;
+}
+
+/** True while a process of that id exists. */
+export function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until `done` is true; fails after ten seconds. */
+export async function until(done: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!done()) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
