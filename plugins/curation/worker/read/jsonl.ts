@@ -13,7 +13,7 @@ const PEEK_LINES = 1000;
 
 /**
  * Loads JSON Lines into the table `raw(row, input, output, grp)`; returns the keys of the first thousand objects.
- * Strings are taken as they are, other values as JSON text, null and absent ones as null.
+ * Strings are taken as they are, other values as JSON text (numbers in their shortest form), null and absent ones as null.
  */
 export async function loadJsonLines(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
   const names = await peekColumns(file);
