@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { adaptationSpecSchema } from '../../schemas/adapt/adaptation-spec.ts';
+import { flowchartSchema } from '../../schemas/adapt/flowchart.ts';
+import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
+import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
+
+/** Every schema that users and other languages may rely on, by the name of its committed file. */
+export const PUBLISHED = {
+  'adaptation-spec': adaptationSpecSchema,
+  'artifact-ref': artifactRefSchema,
+  flowchart: flowchartSchema,
+  'lora-config': loraConfigSchema,
+  'pipeline-spec': pipelineSpecSchema,
+} as const;
+
+/** The text of a committed JSON Schema file. `io: 'input'`: what a user writes, before defaults are filled in. */
+export function schemaText(schema: z.ZodType): string {
+  return `${JSON.stringify(z.toJSONSchema(schema, { io: 'input' }), null, 2)}\n`;
+}
