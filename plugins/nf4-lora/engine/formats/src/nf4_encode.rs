@@ -33,11 +33,7 @@ pub fn quantize(
     check_request(values, rows, cols, blocksize)?;
     let mut packed = vec![0_u8; values.len().div_ceil(2)];
     let mut absmax = Vec::with_capacity(values.len().div_ceil(blocksize));
-    for (block, bytes) in values.chunks(blocksize).zip(packed.chunks_mut(blocksize / 2)) {
-        let largest = largest_magnitude(block);
-        encode_block(block, reciprocal(largest), bytes);
-        absmax.push(largest);
-    }
+    encode_blocks(values, blocksize, &mut packed, &mut absmax);
     // NaN and infinity survive the maximum of bit patterns, so that one look per block is enough.
     if let Some(block) = absmax.iter().position(|value| !value.is_finite()) {
         let from = block * blocksize;
@@ -48,7 +44,7 @@ pub fn quantize(
         return Err(EngineError::new(Code::NonFinite, detail));
     }
     let absmax = if double_quant {
-        quantize_absmax(&absmax)
+        nest_absmax(&absmax, mean(&absmax))
     } else {
         AbsMax::Plain(absmax)
     };
@@ -77,8 +73,35 @@ fn check_request(values: &[f32], rows: usize, cols: usize, blocksize: usize) -> 
     Ok(())
 }
 
+/// Fills `packed` and `absmax`. The same code is compiled for two vector widths; it only multiplies and compares, so
+/// both give the same bits.
+fn encode_blocks(values: &[f32], blocksize: usize, packed: &mut [u8], absmax: &mut Vec<f32>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the feature was just detected.
+        return unsafe { encode_blocks_avx2(values, blocksize, packed, absmax) };
+    }
+    encode_blocks_portable(values, blocksize, packed, absmax);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn encode_blocks_avx2(values: &[f32], blocksize: usize, packed: &mut [u8], absmax: &mut Vec<f32>) {
+    encode_blocks_portable(values, blocksize, packed, absmax);
+}
+
+#[inline(always)]
+fn encode_blocks_portable(values: &[f32], blocksize: usize, packed: &mut [u8], absmax: &mut Vec<f32>) {
+    for (block, bytes) in values.chunks(blocksize).zip(packed.chunks_mut(blocksize / 2)) {
+        let largest = largest_magnitude(block);
+        encode_block(block, reciprocal(largest), bytes);
+        absmax.push(largest);
+    }
+}
+
 /// Largest |x|. Compared as integers: for non-negative floats the order is the same, NaN sorts above infinity, and
 /// the loop vectorizes.
+#[inline(always)]
 fn largest_magnitude(block: &[f32]) -> f32 {
     f32::from_bits(
         block
@@ -96,6 +119,7 @@ fn reciprocal(absmax: f32) -> f32 {
 }
 
 /// Packs the codes of one block; `bytes.len() == ceil(block.len() / 2)`.
+#[inline(always)]
 fn encode_block(block: &[f32], scale: f32, bytes: &mut [u8]) {
     let (groups, rest) = block.as_chunks::<LANES>();
     let (full, last) = bytes.split_at_mut(groups.len() * LANES / 2);
@@ -111,33 +135,49 @@ fn encode_block(block: &[f32], scale: f32, bytes: &mut [u8]) {
     }
 }
 
-/// Code = number of thresholds strictly below the scaled value; no branches, so that it runs in vector registers.
-#[inline]
+/// Code = number of thresholds strictly below the scaled value. Plain counted loops over fixed arrays without branches
+/// or overflow checks: the form that compilers turn into vector code.
+#[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the counted form is the one that vectorizes"
+)]
 fn classify(group: &[f32; LANES], scale: f32) -> [u8; LANES] {
-    let scaled = group.map(|value| value * scale);
-    let mut counts = [0_i32; LANES];
+    let (mut scaled, mut counts, mut codes) = ([0.0; LANES], [0_i32; LANES], [0; LANES]);
+    for lane in 0..LANES {
+        scaled[lane] = group[lane] * scale;
+    }
     for threshold in THRESHOLDS {
-        for (count, value) in counts.iter_mut().zip(&scaled) {
-            *count += i32::from(*value > threshold);
+        for lane in 0..LANES {
+            counts[lane] = counts[lane].wrapping_add(i32::from(scaled[lane] > threshold));
         }
     }
-    counts.map(|count| count as u8)
+    for lane in 0..LANES {
+        codes[lane] = counts[lane] as u8;
+    }
+    codes
 }
 
+#[inline(always)]
 fn pack(codes: &[u8; LANES], out: &mut [u8]) {
     for (byte, pair) in out.iter_mut().zip(codes.as_chunks::<2>().0) {
         *byte = pair[0] << 4 | pair[1];
     }
 }
 
-/// Second level: subtract the mean, then 8-bit codes of the dynamic map with one scale per 256.
-fn quantize_absmax(absmax: &[f32]) -> AbsMax {
+/// The mean in f64, rounded once. (torch's own f32 reduction is one ulp off it now and then.)
+fn mean(absmax: &[f32]) -> f32 {
     let sum: f64 = absmax.iter().copied().map(f64::from).sum();
-    let offset = if absmax.is_empty() {
+    if absmax.is_empty() {
         0.0
     } else {
         (sum / absmax.len() as f64) as f32
-    };
+    }
+}
+
+/// Double quantization: subtracts `offset` (usually the mean), then 8-bit codes of the dynamic map with one scale per
+/// 256 of them. `absmax` must be finite.
+pub fn nest_absmax(absmax: &[f32], offset: f32) -> AbsMax {
     let mut codes = Vec::with_capacity(absmax.len());
     let mut nested = Vec::with_capacity(absmax.len().div_ceil(NESTED_BLOCKSIZE));
     for block in absmax.chunks(NESTED_BLOCKSIZE) {
