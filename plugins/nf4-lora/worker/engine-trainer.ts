@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EscadaFailure } from '../../api/failure.ts';
 import type { TrainerV1, TrainRequest, TrainResult } from '../../api/trainer.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
+import { loraConfigSchema, type LoraConfig } from '../../../schemas/train/lora-config.ts';
 import { TRAINER_ID } from '../contract.ts';
 import { modelSource, type EngineServices } from './engine-language-model.ts';
 import { withScratch, writeRows } from './rows.ts';
@@ -20,7 +21,7 @@ export class EngineTrainer implements TrainerV1 {
   async doTrain(request: TrainRequest): Promise<TrainResult> {
     const { rows, outDir, signal, onProgress: onEvent } = request;
     const source = await modelSource(request.model, this.#services);
-    const config = loraConfigSchema.parse(request.config);
+    const config = checkedConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
@@ -32,4 +33,13 @@ export class EngineTrainer implements TrainerV1 {
       return { ...result, losses: await readTrainingLog(outDir) };
     });
   }
+}
+
+function checkedConfig(config: TrainRequest['config']): LoraConfig {
+  const parsed = loraConfigSchema.safeParse(config);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues
+    .map((issue) => `config.${issue.path.join('.')}: ${issue.message}`)
+    .join('; ');
+  throw new EscadaFailure({ code: 'ENGINE_REQUEST_INVALID', message: issues, fields: { issues } });
 }

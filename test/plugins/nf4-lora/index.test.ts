@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
+import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
+import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
+
+const TINY = { id: TINY_MODEL, weightFormat: 'nf4' } as const;
+const signal = new AbortController().signal;
+
+async function withHost<T>(work: (host: PluginHost) => Promise<T>, options: object = {}): Promise<T> {
+  const host = createPluginHost([{ plugin: createNf4LoraPlugin(), options }]);
+  try {
+    return await work(host);
+  } finally {
+    await host.close();
+  }
+}
+
+const GENERATE = {
+  rows: trainRows(5).map(({ id, messages }) => ({ id, messages })),
+  maxNewTokens: 8,
+  temperature: 0,
+  topP: 1,
+  seed: 0,
+  stop: [],
+  signal,
+  onProgress: () => undefined,
+};
+
+suite('nf4-lora plugin', () => {
+  test('describes, counts, generates and scores through the contract', async () => {
+    await withHost(async ({ registry }) => {
+      const model = registry.providers.get('nf4-lora').open(TINY);
+      const description = await model.doDescribe(signal);
+      assert.equal(description.contextTokens, 512);
+      assert.deepEqual(await model.doDescribe(signal), description);
+      const { rows } = GENERATE;
+      const counts = await model.doCount({ rows, signal });
+      const generated = await model.doGenerate(GENERATE);
+      assert.deepEqual(
+        generated.answers.map(({ id, promptTokens }) => ({ id, promptTokens })),
+        rows.map(({ id }, index) => ({ id, promptTokens: counts[index]?.promptTokens })),
+      );
+      const continuations = ['yes', 'no'];
+      const { scores } = await model.doScore({
+        rows: rows.map((row) => ({ ...row, continuations })),
+        signal,
+      });
+      assert.deepEqual(
+        scores.map((row) => row.length),
+        rows.map(() => 2),
+      );
+    });
+  });
+
+  test('trains an adapter that changes the answers', async () => {
+    await inFolder(async (folder) => {
+      await withHost(async ({ registry }) => {
+        const steps: number[] = [];
+        const trained = await registry.trainers.get('nf4-lora').doTrain({
+          model: TINY,
+          rows: trainRows(40),
+          config: TRAIN_CONFIG,
+          outDir: join(folder, 'out'),
+          signal,
+          onProgress: ({ step }) => steps.push(step),
+        });
+        assert.equal(steps.length, 60);
+        assert.equal(trained.losses.length, 60);
+        assert.ok(trained.lossLastNats < trained.lossFirstNats);
+        const model = registry.providers.get('nf4-lora').open(TINY);
+        const plain = await model.doGenerate(GENERATE);
+        const adapted = await model.doGenerate({ ...GENERATE, adapterPath: trained.adapterPath });
+        const texts = (result: typeof plain): string[] => result.answers.map((answer) => answer.text);
+        assert.notDeepEqual(texts(adapted), texts(plain));
+      });
+    });
+  });
+
+  test('a config that makes no sense names its field', async () => {
+    await inFolder(async (folder) => {
+      await withHost(async ({ registry }) => {
+        const training = registry.trainers.get('nf4-lora').doTrain({
+          model: TINY,
+          rows: trainRows(4),
+          config: { ...TRAIN_CONFIG, learningRate: -1 },
+          outDir: join(folder, 'out'),
+          signal,
+          onProgress: () => undefined,
+        });
+        await assert.rejects(training, { code: 'ENGINE_REQUEST_INVALID', message: /learningRate/ });
+      });
+    });
+  });
+
+  test('a model that is not there has its code', async () => {
+    await withHost(async ({ registry }) => {
+      const model = registry.providers.get('nf4-lora').open({ ...TINY, id: '/nowhere/model.gguf' });
+      await assert.rejects(model.doGenerate(GENERATE), { code: 'MODEL_NOT_FOUND' });
+    });
+  });
+
+  test('unknown options are refused at registration', () => {
+    const listed = [{ plugin: createNf4LoraPlugin(), options: { batch: 3 } }];
+    assert.throws(() => createPluginHost(listed), { code: 'PLUGIN_OPTIONS_INVALID' });
+  });
+});
