@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compileSpec } from '../../../activities/compile/compile-spec.ts';
+import { isEscadaFailure } from '../../../plugins/api/failure.ts';
+import { createProjectHost } from '../../../plugins.ts';
+import { GOOD_SPEC } from '../../fixtures/specs.ts';
+
+const host = createProjectHost();
+
+function failureOf(spec: unknown): { readonly code: string; readonly message: string } {
+  try {
+    compileSpec(spec, host);
+  } catch (error) {
+    assert.ok(isEscadaFailure(error), String(error));
+    return error;
+  }
+  assert.fail('the spec was accepted');
+}
+
+test('a good spec becomes a plan with every rung, curation and the test scoring', () => {
+  const plan = compileSpec(GOOD_SPEC, host);
+  assert.deepEqual(plan.rungs.map(({ id }) => id), ['icl', 'peft', 'zero-shot']);
+  assert.deepEqual(plan.curation.nodes.map(({ id }) => id).at(-1), 'split');
+  assert.ok(plan.rungs.every(({ plan: sub }) => sub?.nodes.at(-1)?.id === 'result'));
+  assert.equal(plan.flowchart.name, 'standard');
+  assert.match(plan.specDigest, /^[0-9a-f]{64}$/);
+  assert.ok(plan.plugins.some(({ name }) => name === 'nf4-lora'));
+});
+
+test('equal specs have equal plans, and a default that is written out changes nothing', () => {
+  const written = compileSpec({ ...GOOD_SPEC, seed: 1 }, host);
+  assert.deepEqual(compileSpec(GOOD_SPEC, host), written);
+});
+
+test('an empty spec says what is needed', () => {
+  for (const empty of [null, {}, [], undefined]) {
+    const { code, message } = failureOf(empty);
+    assert.equal(code, 'INVALID_SPEC');
+    assert.match(message, /spec: is empty: give one JSON object with at least "name"/);
+  }
+});
+
+test('an unknown field is named, with the field that was meant', () => {
+  const { code, message } = failureOf({ ...GOOD_SPEC, targt: 0.5 });
+  assert.equal(code, 'INVALID_SPEC');
+  assert.match(message, /targt: is not a known field\. Did you mean "target"\?/);
+});
+
+test('every issue is listed with its path', () => {
+  const { message } = failureOf({ ...GOOD_SPEC, target: 2, budget: { seconds: -1 } });
+  assert.match(message, /\n- target: /);
+  assert.match(message, /\n- budget\.seconds: /);
+});
+
+test('unknown metrics, rungs, providers, pipelines and options are named', () => {
+  const cases: [unknown, RegExp][] = [
+    [{ ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } }, /metrics\.chrff: There is no metric "chrff"\. Did you mean "chrf"\?/],
+    [{ ...GOOD_SPEC, rungs: { pefd: {} } }, /rungs\.pefd: There is no rung "pefd"\. Did you mean "peft"\?/],
+    [{ ...GOOD_SPEC, model: { provider: 'nf4' } }, /model\.provider: There is no model provider "nf4"/],
+    [{ ...GOOD_SPEC, data: { ...GOOD_SPEC.data, curation: 'standart' } }, /Did you mean "standard"\?/],
+    [{ ...GOOD_SPEC, rungs: { peft: { learningRates: [] } } }, /rungs\.peft\.learningRates: /],
+  ];
+  for (const [spec, expected] of cases) assert.match(failureOf(spec).message, expected);
+});
+
+function withCuration(nodes: readonly unknown[]): unknown {
+  return { ...GOOD_SPEC, data: { ...GOOD_SPEC.data, curation: { name: 'own', nodes } } };
+}
+
+const step = (id: string, uses: string, options: object = {}, after: readonly string[] = []) => ({
+  id,
+  form: 'step',
+  uses,
+  with: options,
+  after,
+});
+
+test('pipelines: unknown kinds, bad references, repeated ids and cycles are named', () => {
+  const unknown = failureOf(withCuration([step('split', 'curate.splitt@1')]));
+  assert.match(unknown.message, /There is no step kind "curate\.splitt@1"\. Did you mean "curate\.split@1"\?/);
+  const reference = failureOf(withCuration([step('split', 'curate.null-filter@1', { dataset: '${nodes.nope.output.x}' })]));
+  assert.match(reference.message, /there is no node "nope"/);
+  const input = failureOf(withCuration([step('split', 'curate.null-filter@1', { dataset: '${inputs.nope}' })]));
+  assert.match(input.message, /known inputs are .*source/);
+  const twice = failureOf(withCuration([step('a', 'curate.null-filter@1'), step('a', 'curate.null-filter@1')]));
+  assert.match(twice.message, /the node id "a" is used more than once/);
+  const cycle = failureOf(
+    withCuration([
+      step('a', 'curate.null-filter@1', { dataset: '${nodes.b.output.dataset}' }),
+      step('b', 'curate.null-filter@1', { dataset: '${nodes.a.output.dataset}' }),
+    ]),
+  );
+  assert.match(cycle.message, /these nodes wait for each other: a, b/);
+});
+
+test('options that hold no reference are checked at once', () => {
+  const { message } = failureOf(withCuration([step('split', 'curate.split@1', { dataset: '${inputs.source}', seed: 'x' })]));
+  assert.match(message, /with\.seed: /);
+});
+
+test('flowcharts: unknown nodes, rungs and facts, and loops are named', () => {
+  const end = { form: 'end', title: 'End', verdict: 'target-not-met' };
+  const chart = (nodes: object) => ({ ...GOOD_SPEC, flowchart: { name: 'own', start: 'a', nodes: { ...nodes, end } } });
+  const ask = (fact: string, yes: string) => ({ form: 'ask', title: 'Q', all: [{ fact, is: '>', than: 0 }], yes, no: 'end' });
+  assert.match(failureOf(chart({ a: ask('best.low', 'nowhere') })).message, /there is no node "nowhere"/);
+  assert.match(failureOf(chart({ a: ask('best.lo', 'end') })).message, /"best\.lo" is not a known fact\. Did you mean "best\.low"\?/);
+  assert.match(failureOf(chart({ a: { form: 'try', title: 'T', rung: 'magic', next: 'end' } })).message, /there is no rung "magic"/);
+  assert.match(failureOf(chart({ a: ask('target', 'b'), b: ask('target', 'a') })).message, /loop: a → b → a/);
+});
+
+test('a budget below the first rung is refused with the seconds that are needed', () => {
+  const { code, message } = failureOf({ ...GOOD_SPEC, budget: { seconds: 1 } });
+  assert.equal(code, 'BUDGET_TOO_SMALL');
+  assert.match(message, /1 s do not cover the first rung \(zero-shot\), which is estimated at \d+ s/);
+});

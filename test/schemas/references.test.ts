@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseReference, resolveReferences, stringsIn } from '../../schemas/pipeline/references.ts';
+
+const scope = {
+  inputs: { train: 'T', nested: { a: [1, 2] } },
+  nodes: { read: { dataset: 'D', rows: 3 } },
+  item: { rate: 0.1 },
+};
+
+test('replaces whole-string references anywhere in a value', () => {
+  const value = { a: '${inputs.train}', b: ['${nodes.read.output.rows}', 'plain'], c: { d: '${item.rate}' } };
+  assert.deepEqual(resolveReferences(value, scope), { a: 'T', b: [3, 'plain'], c: { d: 0.1 } });
+});
+
+test('a reference may name a whole object', () => {
+  assert.deepEqual(resolveReferences('${nodes.read.output}', scope), { dataset: 'D', rows: 3 });
+  assert.deepEqual(resolveReferences('${item}', scope), { rate: 0.1 });
+});
+
+test('a reference that leads nowhere is an error that names it', () => {
+  assert.throws(() => resolveReferences('${inputs.absent}', scope), /\$\{inputs\.absent\} leads to nothing/);
+  assert.throws(() => resolveReferences('${nodes.read.output.constructor}', scope), /leads to nothing/);
+  assert.throws(() => resolveReferences('${inputs.__proto__.x}', scope), /leads to nothing/);
+});
+
+test('half references and unknown roots are refused', () => {
+  assert.match(String(parseReference('pre ${inputs.a}')), /one whole reference/);
+  assert.match(String(parseReference('${env.HOME}')), /is not one of/);
+  assert.match(String(parseReference('${nodes.a}')), /is not one of/);
+  assert.equal(parseReference('no reference, only $ and {}'), null);
+});
+
+test('strings are found with the path where they stand', () => {
+  assert.deepEqual(stringsIn({ a: ['x', { b: 'y' }], n: 1 }), [
+    { text: 'x', path: ['a', '0'] },
+    { text: 'y', path: ['a', '1', 'b'] },
+  ]);
+});

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { evaluate } from '../../workflows/adapt/predicate.ts';
+
+const facts = { target: 0.5, 'best.low': 0.6, 'rungs.icl.eligible': true };
+
+test('compares facts with facts and with constants', () => {
+  assert.equal(evaluate([{ fact: 'best.low', is: '>=', than: { fact: 'target' } }], facts).holds, true);
+  assert.equal(evaluate([{ fact: 'best.low', is: '<', than: 0.6 }], facts).holds, false);
+  assert.equal(evaluate([{ fact: 'rungs.icl.eligible', is: '==', than: true }], facts).holds, true);
+});
+
+test('all comparisons must hold, and the compared values are kept', () => {
+  const { holds, comparisons } = evaluate(
+    [
+      { fact: 'best.low', is: '>', than: 0 },
+      { fact: 'target', is: '!=', than: 0.5 },
+    ],
+    facts,
+  );
+  assert.equal(holds, false);
+  assert.deepEqual(comparisons.map(({ left, right }) => [left, right]), [
+    [0.6, 0],
+    [0.5, 0.5],
+  ]);
+});
+
+test('a fact that was never established holds no ordering', () => {
+  assert.equal(evaluate([{ fact: 'rungs.rag.low', is: '>=', than: 0 }], facts).holds, false);
+  assert.equal(evaluate([{ fact: 'rungs.rag.low', is: '<', than: 1 }], facts).holds, false);
+});
