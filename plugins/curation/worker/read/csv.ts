@@ -45,7 +45,7 @@ function csvTable(file: DataFile, dialect: CsvDialect, columns: number): string 
   const quote = literal(dialect.quote);
   return `read_csv(${literal(file.path)}, auto_detect=false, header=true, delim=${literal(dialect.delimiter)},
     quote=${quote}, escape=${quote}, columns={${types}}, strict_mode=true, null_padding=false,
-    max_line_size=${MAX_RECORD_BYTES}, hive_partitioning=false)`;
+    max_line_size=${MAX_RECORD_BYTES}, buffer_size=${2 * MAX_RECORD_BYTES}, hive_partitioning=false)`;
 }
 
 async function readHeader(

@@ -1,0 +1,25 @@
+import type { JsonObject, JsonValue } from '../../../schemas/common/json.ts';
+import { resolveReferences } from '../../../schemas/pipeline/references.ts';
+import { pipelineSpecSchema } from '../../../schemas/pipeline/pipeline-spec.ts';
+import type { Harness } from './harness.ts';
+
+export type Outputs = { readonly [node: string]: JsonObject };
+
+/** Runs the pipeline `standard` node by node, references replaced as the interpreter does. */
+export async function runStandard(harness: Harness, inputs: JsonObject): Promise<Outputs> {
+  const spec = pipelineSpecSchema.parse(harness.pipelines.get('standard'));
+  const nodes: Record<string, JsonObject> = {};
+  for (const node of spec.nodes) {
+    if (node.form !== 'step') throw new Error('the standard pipeline has steps only');
+    const resolved = resolveReferences(node.with as JsonValue, { inputs, nodes });
+    nodes[node.id] = await harness.run(node.uses, resolved);
+  }
+  return nodes;
+}
+
+/** Every artifact digest of some outputs, in a fixed order. */
+export function digestsOf(value: JsonValue): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if ('sha256' in value && typeof value.sha256 === 'string') return [value.sha256];
+  return Object.values(value as JsonObject).flatMap(digestsOf);
+}
