@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { createPluginHost } from '../../../plugins/host/host.ts';
+import { nearest } from '../../../plugins/host/nearest.ts';
+import type { PluginV1 } from '../../../plugins/api/plugin.ts';
+import type { MetricFactoryV1 } from '../../../plugins/api/metric.ts';
+import { createProjectHost } from '../../../plugins.ts';
+
+function plugin(changes: Partial<PluginV1> = {}): PluginV1 {
+  return {
+    name: 'one',
+    apiVersion: 1,
+    needs: [],
+    optionsSchema: z.strictObject({ level: z.int().default(3) }),
+    register: () => undefined,
+    close: () => Promise.resolve(),
+    ...changes,
+  };
+}
+
+const metric: MetricFactoryV1 = {
+  id: 'same',
+  optionsSchema: z.strictObject({}),
+  create: () => {
+    throw new Error('not used');
+  },
+};
+
+test('options are checked and defaults filled in before a plugin registers', () => {
+  let seen: unknown;
+  createPluginHost([{ plugin: plugin({ register: (_, options) => (seen = options) }) }]);
+  assert.deepEqual(seen, { level: 3 });
+  assert.throws(() => createPluginHost([{ plugin: plugin(), options: { level: 'high' } }]), {
+    code: 'PLUGIN_OPTIONS_INVALID',
+    message: /Options of plugin one: level: /,
+  });
+});
+
+test('another contract version is refused', () => {
+  assert.throws(() => createPluginHost([{ plugin: plugin({ apiVersion: 2 }) }]), { code: 'PLUGIN_API_VERSION' });
+});
+
+test('a missing need is refused; a need that is listed before is fine', () => {
+  const needy = plugin({ name: 'two', needs: ['one'] });
+  assert.throws(() => createPluginHost([{ plugin: needy }, { plugin: plugin() }]), { code: 'PLUGIN_NEED_MISSING' });
+  assert.equal(createPluginHost([{ plugin: plugin() }, { plugin: needy }]).plugins.length, 2);
+});
+
+test('two things of one name are refused, with both owners', () => {
+  const bring = (name: string) => plugin({ name, register: (registrar) => registrar.addMetric(metric) });
+  assert.throws(() => createPluginHost([{ plugin: bring('a') }, { plugin: bring('b') }]), {
+    code: 'PLUGIN_DUPLICATE',
+    message: /Plugin b brings the metric "same", which plugin a has brought already/,
+  });
+  assert.throws(() => createPluginHost([{ plugin: plugin() }, { plugin: plugin() }]), { code: 'PLUGIN_DUPLICATE' });
+});
+
+test('plugins are closed in reverse order', async () => {
+  const closed: string[] = [];
+  const closing = (name: string) =>
+    plugin({
+      name,
+      close: () => {
+        closed.push(name);
+        return Promise.resolve();
+      },
+    });
+  await createPluginHost([{ plugin: closing('a') }, { plugin: closing('b') }]).close();
+  assert.deepEqual(closed, ['b', 'a']);
+});
+
+test("the project's own list registers", async () => {
+  const host = createProjectHost();
+  assert.deepEqual(host.registry.rungs.names(), ['icl', 'peft', 'zero-shot']);
+  await host.close();
+});
+
+test('the nearest known name is offered only when it is near', () => {
+  assert.equal(nearest('targt', ['target', 'task']), 'target');
+  assert.equal(nearest('zzz', ['target', 'task']), null);
+});
