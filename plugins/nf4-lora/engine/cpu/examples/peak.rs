@@ -28,8 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for threads in [1, 2] {
         let team = Team::new(threads)?;
         for (n, k) in SHAPES {
-            let dense = DenseWeight::pack(isa, n, k, &noise(n * k, 1)).ok_or("no memory")?;
-            let nf4 = Nf4Weight::pack(isa, &random_nf4(n, k)).ok_or("no memory")?;
+            let dense = DenseWeight::pack(&team, isa, n, k, &noise(n * k, 1)).ok_or("no memory")?;
+            let nf4 = Nf4Weight::pack(&team, isa, &random_nf4(n, k)).ok_or("no memory")?;
             for m in ROWS {
                 let forward = [rate(&team, isa, m, n, k, dense.forward()), rate(&team, isa, m, n, k, nf4.forward())];
                 let backward =

@@ -9,9 +9,16 @@
 // per line would only hide them.
 #![allow(unsafe_op_in_unsafe_fn)]
 
+pub mod attention;
+pub mod backend;
 pub mod buffer;
 pub mod gemm;
 pub mod isa;
+pub mod math;
+pub mod ops;
 pub mod scratch;
 pub mod simd;
 pub mod team;
+
+pub use backend::CpuBackend;
+pub use isa::Isa;

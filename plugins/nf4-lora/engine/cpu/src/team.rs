@@ -7,6 +7,8 @@
 
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,34 @@ const OPEN: u64 = 1 << 31;
 const JOB: u64 = 1 << 32;
 /// Low bits of the gate: workers inside the job.
 const INSIDE: u64 = OPEN - 1;
+
+/// A mutable slice that tasks take disjoint parts of.
+#[derive(Clone, Copy)]
+pub struct Parts<'a, T> {
+    data: *mut T,
+    len: usize,
+    life: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: `part` makes the caller answer for disjointness.
+unsafe impl<T: Send> Send for Parts<'_, T> {}
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    /// Borrows the whole slice for the time of a job.
+    pub fn new(data: &'a mut [T]) -> Self {
+        Self { data: data.as_mut_ptr(), len: data.len(), life: PhantomData }
+    }
+
+    /// One part.
+    ///
+    /// # Safety
+    /// No two parts that live at the same time overlap.
+    pub unsafe fn part(&self, range: Range<usize>) -> &'a mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "part outside of the slice");
+        std::slice::from_raw_parts_mut(self.data.add(range.start), range.len())
+    }
+}
 
 type Work<'a> = &'a (dyn Fn(usize) + Sync);
 

@@ -4,6 +4,7 @@ use super::driver::Panels;
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
+use crate::team::{Parts, Team};
 
 /// `B[k, n] = data[k*ld + n]`, `[K, N]` row-major.
 #[derive(Clone, Copy)]
@@ -143,15 +144,22 @@ pub struct DenseWeight {
 
 impl DenseWeight {
     /// Packs a row-major `[rows, cols]`; `None` when there is no memory.
-    pub fn pack(isa: Isa, rows: usize, cols: usize, data: &[f32]) -> Option<Self> {
+    pub fn pack(team: &Team, isa: Isa, rows: usize, cols: usize, data: &[f32]) -> Option<Self> {
         let nr = isa.panel_columns();
-        let mut panels = Aligned::try_zeroed(rows.div_ceil(nr).checked_mul(nr)?.checked_mul(cols)?)?;
-        for (row, values) in data.chunks_exact(cols.max(1)).take(rows).enumerate() {
-            let start = row / nr * nr * cols + row % nr;
-            for (k, value) in values.iter().enumerate() {
-                panels[start + k * nr] = *value;
+        let count = rows.div_ceil(nr);
+        let mut panels = Aligned::try_zeroed(count.checked_mul(nr)?.checked_mul(cols)?)?;
+        let parts = Parts::new(&mut panels);
+        team.run(count, |panel| {
+            let size = nr * cols;
+            // SAFETY: panels are disjoint.
+            let to = unsafe { parts.part(panel * size..(panel + 1) * size) };
+            for inside in 0..nr.min(rows - panel * nr) {
+                let start = (panel * nr + inside) * cols;
+                for (slot, value) in to.iter_mut().skip(inside).step_by(nr).zip(&data[start..start + cols]) {
+                    *slot = *value;
+                }
             }
-        }
+        });
         Some(Self { rows, cols, panels, panel_columns: nr })
     }
 

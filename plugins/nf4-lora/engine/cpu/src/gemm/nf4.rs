@@ -12,7 +12,8 @@ use crate::gemm::dense::transpose_panel;
 use crate::isa::Isa;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
-use escada_engine_formats::nf4::{AbsMax, Nf4Tensor};
+use crate::team::{Parts, Team};
+use escada_engine_formats::nf4::Nf4Tensor;
 
 /// The 16 NF4 values as f32 bits, code 0 first.
 pub const NF4_BITS: [u32; 16] = [
@@ -34,17 +35,6 @@ pub static NF4_TABLE: [f32; 16] = {
 /// Code of the value zero, for padding rows.
 const ZERO_CODES: u8 = 0x77;
 
-/// Scale of block `block` exactly as the format defines it: product rounded, then the sum.
-pub fn block_scale(absmax: &AbsMax, block: usize) -> f32 {
-    match absmax {
-        AbsMax::Plain(values) => values[block],
-        AbsMax::Nested { codes, table, absmax, offset, nested_blocksize } => {
-            let product = table[codes[block] as usize] * absmax[block / nested_blocksize];
-            product + offset
-        }
-    }
-}
-
 /// A weight `[N, K]` in NF4 panels.
 pub struct Nf4Weight {
     pub rows: usize,
@@ -59,7 +49,7 @@ pub struct Nf4Weight {
 
 impl Nf4Weight {
     /// Rearranges a stored tensor; `None` when there is no memory.
-    pub fn pack(isa: Isa, tensor: &Nf4Tensor) -> Option<Self> {
+    pub fn pack(team: &Team, isa: Isa, tensor: &Nf4Tensor) -> Option<Self> {
         let (lanes, nr) = (isa.lanes(), isa.panel_columns());
         let (rows, cols) = (tensor.rows, tensor.cols);
         let panels = rows.div_ceil(nr);
@@ -67,22 +57,15 @@ impl Nf4Weight {
         // columns in different rows, but always at multiples of the common divisor.
         let run = common_divisor(cols, tensor.blocksize).max(1);
         let mut codes = Aligned::try_zeroed(panels.checked_mul(cols)?.checked_mul(lanes)?)?;
-        codes.fill(ZERO_CODES);
-        let mut scales: Aligned<f32> = Aligned::try_zeroed(panels.checked_mul(cols / run)?.checked_mul(nr)?)?;
-        for row in 0..rows {
-            let (panel, inside) = (row / nr, row % nr);
-            let (byte, shift) = (inside % lanes, inside / lanes * 4);
-            for k in 0..cols {
-                let at = row * cols + k;
-                let code = tensor.packed[at / 2] >> (4 * (1 - at % 2)) & 15;
-                let slot = &mut codes[(panel * cols + k) * lanes + byte];
-                *slot = *slot & !(15 << shift) | code << shift;
-            }
-            for j in 0..cols / run {
-                let block = (row * cols + j * run) / tensor.blocksize;
-                scales[(panel * (cols / run) + j) * nr + inside] = block_scale(&tensor.absmax, block);
-            }
-        }
+        let mut scales = Aligned::try_zeroed(panels.checked_mul(cols / run)?.checked_mul(nr)?)?;
+        let (codes_of, scales_of) = (Parts::new(&mut codes), Parts::new(&mut scales));
+        team.run(panels, |panel| {
+            let (c, s) = (cols * lanes, cols / run * nr);
+            // SAFETY: panels are disjoint.
+            let (codes, scales) =
+                unsafe { (codes_of.part(panel * c..(panel + 1) * c), scales_of.part(panel * s..(panel + 1) * s)) };
+            pack_panel(tensor, panel, run, nr, codes, scales);
+        });
         Some(Self { rows, cols, run, codes, scales })
     }
 
@@ -114,6 +97,24 @@ impl Nf4Weight {
             let code = byte >> (inside / lanes * 4) & 15;
             let scale = self.scales[(panel * (self.cols / self.run) + k / self.run) * nr + inside];
             *value = NF4_TABLE[code as usize] * scale;
+        }
+    }
+}
+
+/// Fills one panel: `codes [K, nr/2]`, `scales [K/run, nr]`.
+fn pack_panel(tensor: &Nf4Tensor, panel: usize, run: usize, nr: usize, codes: &mut [u8], scales: &mut [f32]) {
+    let (lanes, cols) = (nr / 2, tensor.cols);
+    codes.fill(ZERO_CODES);
+    for inside in 0..nr.min(tensor.rows - panel * nr) {
+        let start = (panel * nr + inside) * cols;
+        let (byte, shift) = (inside % lanes, inside / lanes * 4);
+        for (k, slot) in codes.iter_mut().skip(byte).step_by(lanes).enumerate() {
+            let at = start + k;
+            let code = tensor.packed[at / 2] >> (4 * (1 - at % 2)) & 15;
+            *slot = *slot & !(15 << shift) | code << shift;
+        }
+        for (j, slot) in scales.iter_mut().skip(inside).step_by(nr).enumerate() {
+            *slot = tensor.block_absmax((start + j * run) / tensor.blocksize);
         }
     }
 }

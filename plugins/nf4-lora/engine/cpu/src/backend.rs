@@ -1,0 +1,456 @@
+//! `CpuBackend`: the operations of `Backend` cut into tasks for the team.
+
+mod attend;
+mod rows;
+
+use crate::buffer::Aligned;
+use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
+use crate::gemm::driver::{Product, multiply};
+use crate::gemm::nf4::Nf4Weight;
+use crate::isa::Isa;
+use crate::ops;
+use crate::team::{Parts, Team};
+use escada_engine_core::backend::{
+    AdamW, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource, Matmul, Sequences,
+};
+use escada_engine_formats::error::{Code, EngineError, Result};
+
+/// f32 elements in host memory.
+pub type Buffer = Aligned<f32>;
+/// u32 elements in host memory.
+pub type Index = Aligned<u32>;
+
+/// A frozen weight `[N, K]`, rearranged for the instruction-set class.
+pub enum CpuLinear {
+    F32(DenseWeight),
+    Nf4(Nf4Weight),
+}
+
+impl CpuLinear {
+    /// `(N, K)`
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            CpuLinear::F32(w) => (w.rows, w.cols),
+            CpuLinear::Nf4(w) => (w.rows, w.cols),
+        }
+    }
+}
+
+/// The CPU back end: one instruction-set class, one team of threads.
+pub struct CpuBackend {
+    isa: Isa,
+    team: Team,
+}
+
+impl CpuBackend {
+    /// A back end with the widest class of this machine. `threads` counts the calling thread; 0 is taken as 1.
+    ///
+    /// # Errors
+    /// `ENGINE_IO` when the system refuses a thread.
+    pub fn new(threads: usize) -> Result<CpuBackend> {
+        Self::with_isa(threads, Isa::detect())
+    }
+
+    /// A back end with a given class.
+    ///
+    /// # Errors
+    /// `ENGINE_REQUEST_INVALID` when this machine cannot run the class, `ENGINE_IO` when the system refuses a thread.
+    pub fn with_isa(threads: usize, isa: Isa) -> Result<CpuBackend> {
+        if !isa.available() {
+            let message = format!("this machine cannot run instruction-set class {}", isa.class_name());
+            return Err(EngineError::new(Code::RequestInvalid, message));
+        }
+        Ok(CpuBackend { isa, team: Team::new(threads.max(1))? })
+    }
+
+    /// The class in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    fn product(&self, product: &Product, weight: &CpuLinear, backward: bool) {
+        // SAFETY: the callers checked the lengths; views of a weight live as long as the weight.
+        unsafe {
+            match (weight, backward) {
+                (CpuLinear::F32(w), false) => multiply(&self.team, self.isa, product, w.forward()),
+                (CpuLinear::F32(w), true) => multiply(&self.team, self.isa, product, w.backward()),
+                (CpuLinear::Nf4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
+                (CpuLinear::Nf4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
+            }
+        }
+    }
+}
+
+fn no_memory(what: &str, len: usize) -> EngineError {
+    EngineError::new(Code::Internal, format!("no memory for {what} of {len} elements"))
+}
+
+fn out_of_range(what: &str) -> EngineError {
+    EngineError::new(Code::Internal, format!("{what} does not fit its buffer"))
+}
+
+/// `[m, k] x [k, n]` over whole buffers with a row-major left operand.
+fn row_major(m: usize, n: usize, k: usize, a: &[f32], c: &mut [f32], accumulate: bool) -> Product {
+    assert!(a.len() >= m * k && c.len() >= m * n, "operand shorter than its shape");
+    Product { m, n, k, a: a.as_ptr(), a_row: k, a_col: 1, c: c.as_mut_ptr(), alpha: 1.0, accumulate }
+}
+
+impl Backend for CpuBackend {
+    type Buffer = Buffer;
+    type Index = Index;
+    type Linear = CpuLinear;
+
+    fn isa_class(&self) -> String {
+        self.isa.class_name().to_owned()
+    }
+
+    fn threads(&self) -> usize {
+        self.team.threads()
+    }
+
+    fn alloc(&self, len: usize) -> Result<Buffer> {
+        Aligned::try_zeroed(len).ok_or_else(|| no_memory("a buffer", len))
+    }
+
+    fn len(&self, buffer: &Buffer) -> usize {
+        (**buffer).len()
+    }
+
+    fn upload(&self, data: &[f32], buffer: &mut Buffer, offset: usize) -> Result<()> {
+        let part = buffer.get_mut(offset..offset + data.len()).ok_or_else(|| out_of_range("an upload"))?;
+        part.copy_from_slice(data);
+        Ok(())
+    }
+
+    fn download(&self, buffer: &Buffer, offset: usize, data: &mut [f32]) -> Result<()> {
+        let part = buffer.get(offset..offset + data.len()).ok_or_else(|| out_of_range("a download"))?;
+        data.copy_from_slice(part);
+        Ok(())
+    }
+
+    fn alloc_index(&self, len: usize) -> Result<Index> {
+        Aligned::try_zeroed(len).ok_or_else(|| no_memory("an index", len))
+    }
+
+    fn index_len(&self, index: &Index) -> usize {
+        (**index).len()
+    }
+
+    fn upload_index(&self, data: &[u32], index: &mut Index) -> Result<()> {
+        let part = index.get_mut(..data.len()).ok_or_else(|| out_of_range("an index upload"))?;
+        part.copy_from_slice(data);
+        Ok(())
+    }
+
+    fn download_index(&self, index: &Index, data: &mut [u32]) -> Result<()> {
+        let part = index.get(..data.len()).ok_or_else(|| out_of_range("an index download"))?;
+        data.copy_from_slice(part);
+        Ok(())
+    }
+
+    fn upload_linear(&self, source: LinearSource<'_>) -> Result<CpuLinear> {
+        match source {
+            LinearSource::F32 { rows, cols, data } => {
+                if data.len() < rows * cols {
+                    return Err(out_of_range("a weight"));
+                }
+                let packed = DenseWeight::pack(&self.team, self.isa, rows, cols, data);
+                packed.map(CpuLinear::F32).ok_or_else(|| no_memory("a weight", rows * cols))
+            }
+            LinearSource::Nf4(tensor) => {
+                let packed = Nf4Weight::pack(&self.team, self.isa, tensor);
+                packed.map(CpuLinear::Nf4).ok_or_else(|| no_memory("an NF4 weight", tensor.rows * tensor.cols))
+            }
+        }
+    }
+
+    fn linear_bytes(&self, linear: &CpuLinear) -> usize {
+        match linear {
+            CpuLinear::F32(w) => w.bytes(),
+            CpuLinear::Nf4(w) => w.bytes(),
+        }
+    }
+
+    fn fill(&self, x: AtMut<'_, Buffer>, n: usize, value: f32) {
+        x.buffer[x.offset..][..n].fill(value);
+    }
+
+    fn copy(&self, src: At<'_, Buffer>, dst: AtMut<'_, Buffer>, n: usize) {
+        let from = &src.buffer[src.offset..][..n];
+        let to = Parts::new(&mut dst.buffer[dst.offset..][..n]);
+        // SAFETY: ranges of one call are disjoint, here and below.
+        self.elements(n, |r| unsafe { to.part(r.clone()).copy_from_slice(&from[r]) });
+    }
+
+    fn scale(&self, x: AtMut<'_, Buffer>, n: usize, factor: f32) {
+        let x = Parts::new(&mut x.buffer[x.offset..][..n]);
+        self.elements(n, |r| unsafe { ops::elementwise::scale(self.isa, x.part(r), factor) });
+    }
+
+    fn add(&self, src: &Buffer, dst: &mut Buffer, n: usize) {
+        let dst = Parts::new(&mut dst[..n]);
+        self.elements(n, |r| unsafe { ops::elementwise::add(self.isa, &src[r.clone()], dst.part(r)) });
+    }
+
+    fn sum(&self, a: &Buffer, b: &Buffer, out: &mut Buffer, n: usize) {
+        let out = Parts::new(&mut out[..n]);
+        self.elements(n, |r| unsafe {
+            ops::elementwise::sum(self.isa, &a[r.clone()], &b[r.clone()], out.part(r));
+        });
+    }
+
+    fn gather_rows(&self, src: &Buffer, rows: &Index, count: usize, cols: usize, dst: &mut Buffer) {
+        let dst = Parts::new(&mut dst[..count * cols]);
+        self.rows(count, cols, |range| {
+            for i in range {
+                let from = rows[i] as usize * cols;
+                // SAFETY: one row each.
+                unsafe { dst.part(i * cols..(i + 1) * cols) }.copy_from_slice(&src[from..from + cols]);
+            }
+        });
+    }
+
+    fn scatter_rows(&self, src: &Buffer, rows: &Index, count: usize, cols: usize, dst: &mut Buffer) {
+        let dst = Parts::new(dst);
+        self.rows(count, cols, |range| {
+            for i in range {
+                let to = rows[i] as usize * cols;
+                // SAFETY: no row is named twice.
+                unsafe { dst.part(to..to + cols) }.copy_from_slice(&src[i * cols..(i + 1) * cols]);
+            }
+        });
+    }
+
+    fn scatter_add_rows(&self, src: &Buffer, rows: &Index, count: usize, cols: usize, dst: &mut Buffer) {
+        let dst = Parts::new(dst);
+        self.rows(count, cols, |range| {
+            for i in range {
+                let to = rows[i] as usize * cols;
+                let from = &src[i * cols..(i + 1) * cols];
+                // SAFETY: no row is named twice.
+                unsafe { ops::elementwise::add(self.isa, from, dst.part(to..to + cols)) };
+            }
+        });
+    }
+
+    fn dropout(&self, x: &Buffer, out: &mut Buffer, n: usize, site: Dropout, accumulate: bool) {
+        let out = Parts::new(&mut out[..n]);
+        self.elements(n, |r| unsafe {
+            let first = r.start as u64;
+            ops::dropout::dropout(self.isa, &x[r.clone()], out.part(r), first, &site, accumulate);
+        });
+    }
+
+    fn embedding(&self, table: &CpuLinear, ids: &Index, tokens: usize, out: &mut Buffer) {
+        let (_, cols) = table.shape();
+        let out = Parts::new(&mut out[..tokens * cols]);
+        self.rows(tokens, cols, |range| {
+            for t in range {
+                // SAFETY: one row each.
+                let to = unsafe { out.part(t * cols..(t + 1) * cols) };
+                match table {
+                    CpuLinear::F32(w) => w.row(ids[t] as usize, to),
+                    CpuLinear::Nf4(w) => w.row(self.isa, ids[t] as usize, to),
+                }
+            }
+        });
+    }
+
+    fn linear_forward(&self, weight: &CpuLinear, x: &Buffer, y: &mut Buffer, tokens: usize, accumulate: bool) {
+        let (n, k) = weight.shape();
+        self.product(&row_major(tokens, n, k, x, y, accumulate), weight, false);
+    }
+
+    fn linear_backward(&self, weight: &CpuLinear, dy: &Buffer, dx: &mut Buffer, tokens: usize, accumulate: bool) {
+        let (n, k) = weight.shape();
+        self.product(&row_major(tokens, k, n, dy, dx, accumulate), weight, true);
+    }
+
+    fn matmul(&self, spec: Matmul, a: At<'_, Buffer>, b: At<'_, Buffer>, c: AtMut<'_, Buffer>) {
+        let Matmul { m, n, k, .. } = spec;
+        let (a, b) = (&a.buffer[a.offset..][..m * k], &b.buffer[b.offset..][..k * n]);
+        let base = row_major(m, n, k, a, &mut c.buffer[c.offset..], spec.accumulate);
+        let (a_row, a_col) = if spec.layout == Layout::Tn { (1, m) } else { (k, 1) };
+        let product = Product { a_row, a_col, alpha: spec.alpha, ..base };
+        let data = b.as_ptr();
+        // SAFETY: the lengths were checked by the slices above.
+        unsafe {
+            match spec.layout {
+                Layout::Nt => multiply(&self.team, self.isa, &product, Transposed { data, ld: k, n }),
+                Layout::Nn | Layout::Tn => multiply(&self.team, self.isa, &product, RowMajor { data, ld: n, n }),
+            }
+        }
+    }
+
+    fn rms_norm(
+        &self,
+        x: &Buffer,
+        weight: &Buffer,
+        epsilon: f32,
+        tokens: usize,
+        channels: usize,
+        out: &mut Buffer,
+        rstd: &mut Buffer,
+    ) {
+        let (out, rstd) = (Parts::new(&mut out[..tokens * channels]), Parts::new(&mut rstd[..tokens]));
+        self.rows(tokens, channels, |t| unsafe {
+            let wide = t.start * channels..t.end * channels;
+            let (to, scales) = (out.part(wide.clone()), rstd.part(t));
+            ops::norm::rms_norm(self.isa, &x[wide], &weight[..channels], epsilon, to, scales);
+        });
+    }
+
+    fn rms_norm_backward(
+        &self,
+        x: &Buffer,
+        weight: &Buffer,
+        rstd: &Buffer,
+        dy: &Buffer,
+        tokens: usize,
+        channels: usize,
+        dx: &mut Buffer,
+        accumulate: bool,
+    ) {
+        let dx = Parts::new(&mut dx[..tokens * channels]);
+        self.rows(tokens, channels, |t| unsafe {
+            let wide = t.start * channels..t.end * channels;
+            let (x, dy, to) = (&x[wide.clone()], &dy[wide.clone()], dx.part(wide));
+            ops::norm::rms_norm_backward(self.isa, x, &weight[..channels], &rstd[t], dy, to, accumulate);
+        });
+    }
+
+    fn rope(
+        &self,
+        x: &mut Buffer,
+        positions: &Index,
+        cos: &Buffer,
+        sin: &Buffer,
+        tokens: usize,
+        heads: usize,
+        head_size: usize,
+        inverse: bool,
+    ) {
+        let width = heads * head_size;
+        let x = Parts::new(&mut x[..tokens * width]);
+        self.rows(tokens, width, |t| unsafe {
+            let part = x.part(t.start * width..t.end * width);
+            ops::rope::rope(self.isa, part, &positions[t], cos, sin, heads, head_size, inverse);
+        });
+    }
+
+    fn attention(
+        &self,
+        shape: AttentionShape,
+        sequences: Sequences<'_, Index>,
+        q: &Buffer,
+        k: &Buffer,
+        v: &Buffer,
+        out: &mut Buffer,
+        lse: &mut Buffer,
+    ) {
+        self.attend(shape, sequences, q, k, v, out, lse);
+    }
+
+    fn attention_backward(
+        &self,
+        shape: AttentionShape,
+        sequences: Sequences<'_, Index>,
+        q: &Buffer,
+        k: &Buffer,
+        v: &Buffer,
+        out: &Buffer,
+        lse: &Buffer,
+        d_out: &Buffer,
+        dq: &mut Buffer,
+        dk: &mut Buffer,
+        dv: &mut Buffer,
+    ) {
+        self.attend_backward(shape, sequences, [q, k, v, out, d_out, lse], [dq, dk, dv]);
+    }
+
+    fn attention_cached(
+        &self,
+        shape: AttentionShape,
+        queries: Sequences<'_, Index>,
+        keys: CachedKeys<'_, Buffer, Index>,
+        q: &Buffer,
+        out: &mut Buffer,
+    ) {
+        self.attend_cached(shape, queries, keys, q, out);
+    }
+
+    fn swiglu(&self, gate: &Buffer, up: &Buffer, out: &mut Buffer, n: usize) {
+        let out = Parts::new(&mut out[..n]);
+        self.elements(n, |r| unsafe {
+            ops::swiglu::swiglu(self.isa, &gate[r.clone()], &up[r.clone()], out.part(r));
+        });
+    }
+
+    fn swiglu_backward(
+        &self,
+        gate: &Buffer,
+        up: &Buffer,
+        d_out: &Buffer,
+        d_gate: &mut Buffer,
+        d_up: &mut Buffer,
+        n: usize,
+    ) {
+        let (d_gate, d_up) = (Parts::new(&mut d_gate[..n]), Parts::new(&mut d_up[..n]));
+        self.elements(n, |r| unsafe {
+            let (gate, up, d) = (&gate[r.clone()], &up[r.clone()], &d_out[r.clone()]);
+            ops::swiglu::swiglu_backward(self.isa, gate, up, d, d_gate.part(r.clone()), d_up.part(r));
+        });
+    }
+
+    fn cross_entropy(
+        &self,
+        logits: &mut Buffer,
+        targets: &Index,
+        rows: usize,
+        vocabulary: usize,
+        gradient_scale: f32,
+        losses: &mut Buffer,
+    ) {
+        let (logits, losses) = (Parts::new(&mut logits[..rows * vocabulary]), Parts::new(&mut losses[..rows]));
+        self.rows(rows, vocabulary, |t| unsafe {
+            let wide = logits.part(t.start * vocabulary..t.end * vocabulary);
+            ops::loss::cross_entropy(self.isa, wide, &targets[t.clone()], gradient_scale, losses.part(t));
+        });
+    }
+
+    fn log_probs(&self, logits: &Buffer, targets: &Index, rows: usize, vocabulary: usize, out: &mut Buffer) {
+        let out = Parts::new(&mut out[..rows]);
+        self.rows(rows, vocabulary, |t| unsafe {
+            let wide = &logits[t.start * vocabulary..t.end * vocabulary];
+            ops::loss::log_probs(self.isa, wide, &targets[t.clone()], out.part(t));
+        });
+    }
+
+    fn arg_max(&self, logits: &Buffer, rows: usize, vocabulary: usize, out: &mut Index) {
+        let out = Parts::new(&mut out[..rows]);
+        self.rows(rows, vocabulary, |t| unsafe {
+            let wide = &logits[t.start * vocabulary..t.end * vocabulary];
+            ops::loss::arg_max(self.isa, wide, out.part(t));
+        });
+    }
+
+    fn adamw(
+        &self,
+        spec: AdamW,
+        parameters: &mut Buffer,
+        gradients: &Buffer,
+        m: &mut Buffer,
+        v: &mut Buffer,
+        n: usize,
+    ) {
+        let (p, m, v) = (Parts::new(&mut parameters[..n]), Parts::new(&mut m[..n]), Parts::new(&mut v[..n]));
+        self.elements(n, |r| unsafe {
+            let (p, m, v) = (p.part(r.clone()), m.part(r.clone()), v.part(r.clone()));
+            ops::optimizer::adamw(self.isa, &spec, p, &gradients[r], m, v);
+        });
+    }
+
+    fn sum_squares(&self, x: At<'_, Buffer>, n: usize) -> Result<f64> {
+        Ok(self.ordered_squares(&x.buffer[x.offset..][..n]))
+    }
+}
