@@ -3,7 +3,7 @@ import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { Candidate, DecisionRecord } from '../../schemas/adapt/candidate.ts';
 import type { JudgeRungInput, JudgeRungResult } from '../../schemas/adapt/control.ts';
-import { bootstrapInterval, correctedLevel, pairedBootstrap } from './statistics/index.ts';
+import { correctedLevel, correctedLow, pairedBootstrap } from './statistics/index.ts';
 
 type Rows = readonly (readonly number[])[];
 
@@ -25,14 +25,14 @@ export async function judgeRung(
   }
   const metric = deps.registry.metric(input.primary);
   const tried = input.triedBefore + input.output.tried;
-  const level = correctedLevel(input.statistics.level, tried);
-  const shared = { ...input.statistics, level, aggregate: (sums: readonly number[]) => metric.doAggregate(sums) };
+  const shared = { ...input.statistics, aggregate: (sums: readonly number[]) => metric.doAggregate(sums) };
   const rows = await rowStatistics(deps.store, candidate.dev);
-  const corrected = bootstrapInterval({ ...shared, rows });
+  // The difference is corrected like the bound: this rung's candidate was chosen among several on these very rows.
+  const level = correctedLevel(input.statistics.level, tried);
   const gain =
     input.best === null
       ? null
-      : pairedBootstrap({ ...shared, a: await rowStatistics(deps.store, input.best.dev), b: rows });
+      : pairedBootstrap({ ...shared, level, a: await rowStatistics(deps.store, input.best.dev), b: rows });
   const { metric: name, value, low, high, n } = candidate.dev;
   const record: Omit<DecisionRecord, 'reason'> = {
     rung: input.rung,
@@ -40,7 +40,7 @@ export async function judgeRung(
     value,
     low,
     high,
-    correctedLow: corrected.low,
+    correctedLow: correctedLow({ ...shared, rows, tried }),
     n,
     tried,
     seconds: input.seconds,

@@ -107,7 +107,7 @@ test('a cancelled step ends as cancelled, publishes nothing, and runs again next
     runs += 1;
     if (runs > 1) return { runs };
     await new Promise((_, reject) => context.signal.addEventListener('abort', () => reject(new Error('stopped'))));
-    return {};
+    return { runs };
   });
   const env = new MockActivityEnvironment();
   const running = run({ n: 1 }, env);
