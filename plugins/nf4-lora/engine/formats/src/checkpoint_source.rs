@@ -6,6 +6,7 @@ use crate::config::ModelConfig;
 use crate::error::{Code, EngineError, Result};
 use crate::gguf::GgufFile;
 use crate::hf_folder::HfFolder;
+use crate::nf4::Nf4Tensor;
 use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use crate::{gguf_llama, gguf_tokenizer};
@@ -75,6 +76,16 @@ impl ModelSource {
             self.path(),
             format!("tensor \"{name}\" holds NaN or infinity"),
         ))
+    }
+
+    /// The tensor as it is stored, if that is NF4 (a bitsandbytes checkpoint); `None` otherwise, and for GGUF.
+    ///
+    /// Errors: `ModelFileInvalid` for companions that contradict each other; `ModelUnsupported` for FP4.
+    pub fn nf4_tensor(&self, name: &str) -> Result<Option<Nf4Tensor>> {
+        match &self.store {
+            Store::Gguf(_) => Ok(None),
+            Store::Folder(folder) => folder.nf4_tensor(name),
+        }
     }
 
     /// Number of weights, tied ones counted once.

@@ -186,6 +186,17 @@ fn refuse_unsupported_hf(path: &Path, json: &Json) -> Result<()> {
             return refuse(format!("{key}: true"));
         }
     }
+    if let Some(quantization) = json.get("quantization_config").filter(|value| !value.is_null()) {
+        let method = quantization
+            .get("quant_method")
+            .and_then(Json::as_str)
+            .unwrap_or("none");
+        if method != "bitsandbytes" || quantization.get("load_in_4bit") != Some(&Json::Bool(true)) {
+            return refuse(format!(
+                "quantization \"{method}\"; bitsandbytes in 4 bits (nf4) is supported"
+            ));
+        }
+    }
     let rotary = json
         .get("partial_rotary_factor")
         .and_then(Json::as_f64)

@@ -1,10 +1,12 @@
 //! A model folder as Hugging Face writes it.
 
 use crate::atomic::{sha256_file, sha256_hex};
+use crate::bnb::Companions;
 use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
 use crate::error::{EngineError, Result};
-use crate::safetensors_file::SafetensorsFile;
+use crate::nf4::Nf4Tensor;
+use crate::safetensors_file::{RawTensor, SafetensorsFile};
 use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use serde_json::Value as Json;
@@ -73,13 +75,39 @@ impl HfFolder {
     }
 
     pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        let file = &self.files[*self.index.get(name)?];
-        file.raw(name).ok().map(|raw| raw.shape.to_vec())
+        self.companions()
+            .shape(name)
+            .or_else(|| self.raw(name).map(|raw| raw.shape.to_vec()))
     }
 
+    /// A tensor as f32, decoded from 4 bits if it is stored so.
     pub(crate) fn tensor(&self, name: &str) -> Result<Tensor> {
+        if let Some(nf4) = self.nf4_tensor(name)? {
+            let mut values = vec![0.0; nf4.len()];
+            nf4.decode_into(&mut values);
+            return Ok(Tensor {
+                shape: vec![nf4.rows, nf4.cols],
+                values,
+            });
+        }
         let missing = || EngineError::invalid_file(&self.path, format!("no tensor \"{name}\""));
         self.files[*self.index.get(name).ok_or_else(missing)?].tensor(name)
+    }
+
+    /// A tensor that is stored in NF4, bit for bit; `None` for another one.
+    pub(crate) fn nf4_tensor(&self, name: &str) -> Result<Option<Nf4Tensor>> {
+        self.companions().read(name)
+    }
+
+    fn companions<'a>(&'a self) -> Companions<'a, impl Fn(&str) -> Option<RawTensor<'a>>> {
+        Companions {
+            path: &self.path,
+            find: |name: &str| self.raw(name),
+        }
+    }
+
+    fn raw(&self, name: &str) -> Option<RawTensor<'_>> {
+        self.files[*self.index.get(name)?].raw(name).ok()
     }
 
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
