@@ -1,0 +1,207 @@
+//! A model opened from disk: weights on the device, tokenizer, chat template.
+
+use crate::backend::{Backend, LinearSource};
+use crate::batch::TokenRow;
+use crate::model::{Model, WeightSource};
+use crate::shape::{ModelShape, plain_inverse_frequencies};
+use escada_engine_formats::error::{Code, EngineError, Result};
+use escada_engine_formats::{ChatTemplate, Message, ModelConfig, ModelSource, Tensor, Tokenizer, nf4};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How linear layers are held; embedding and head stay f32, as bitsandbytes leaves a tied head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightFormat {
+    Nf4,
+    F32,
+}
+
+/// Format of the linear layers in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantization {
+    pub format: WeightFormat,
+    /// Values per first-level block (NF4).
+    pub block_size: usize,
+    /// Scales in 8 bits (NF4).
+    pub double_quant: bool,
+}
+
+impl Quantization {
+    /// Part of a run's identity.
+    fn label(&self) -> String {
+        match self.format {
+            WeightFormat::F32 => "f32".to_owned(),
+            WeightFormat::Nf4 if self.double_quant => format!("nf4-{}-double", self.block_size),
+            WeightFormat::Nf4 => format!("nf4-{}", self.block_size),
+        }
+    }
+}
+
+/// A model ready to compute.
+pub struct Loaded<B: Backend> {
+    pub model: Model<B>,
+    pub tokenizer: Tokenizer,
+    pub template: Option<ChatTemplate>,
+    pub architecture: String,
+    /// SHA-256 of the model's files.
+    pub digest: String,
+    pub quantization: Quantization,
+    pub parameters: u64,
+}
+
+impl<B: Backend> Loaded<B> {
+    /// Opens `path` (a `.gguf` file or a Hugging Face folder) and uploads its weights.
+    pub fn open(backend: &B, path: &Path, quantization: Quantization) -> Result<Self> {
+        let source = ModelSource::open(path)?;
+        let (tokenizer, template) = (source.tokenizer()?, source.chat_template()?);
+        let shape = shape_of(source.config());
+        let model = Model::load(
+            backend,
+            shape,
+            &mut SourceWeights {
+                source: &source,
+                quantization,
+            },
+        )?;
+        Ok(Self {
+            model,
+            tokenizer,
+            template,
+            architecture: source.config().architecture.clone(),
+            digest: source.digest()?,
+            quantization,
+            parameters: source.parameters(),
+        })
+    }
+
+    /// Model and weight format: what an adapter was trained on.
+    pub fn identity(&self) -> String {
+        format!("sha256:{} {}", self.digest, self.quantization.label())
+    }
+
+    /// Token ids that generation starts from.
+    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>> {
+        self.checked(self.template()?.encode(&self.tokenizer, messages, true)?)
+    }
+
+    /// Token ids of plain text: control strings in it stay text.
+    pub fn text(&self, text: &str) -> Result<Vec<u32>> {
+        self.checked(self.tokenizer.encode_text(text)?)
+    }
+
+    /// Prompt and answer as one row; the loss covers the answer and its end-of-turn token.
+    pub fn row(&self, messages: &[Message], answer: &str) -> Result<TokenRow> {
+        let answered = self
+            .template()?
+            .encode_with_answer(&self.tokenizer, messages, answer)?;
+        let labelled_from = answered.prompt.len();
+        let mut tokens = answered.prompt;
+        tokens.extend(answered.answer);
+        Ok(TokenRow {
+            tokens: self.checked(tokens)?,
+            labelled_from,
+        })
+    }
+
+    /// An embedding may be smaller than the tokenizer's vocabulary; such a token must not reach a kernel.
+    fn checked(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
+        match ids.iter().find(|id| **id as usize >= self.model.shape.vocabulary) {
+            None => Ok(ids),
+            Some(id) => {
+                let message = format!(
+                    "token {id} is beyond the model's {} embeddings",
+                    self.model.shape.vocabulary
+                );
+                Err(EngineError::new(Code::ModelUnsupported, message))
+            }
+        }
+    }
+
+    fn template(&self) -> Result<&ChatTemplate> {
+        self.template.as_ref().ok_or_else(|| {
+            let message = "the model has no chat template: send `prompt` instead of `messages`";
+            EngineError::new(Code::RequestInvalid, message)
+        })
+    }
+}
+
+fn shape_of(config: &ModelConfig) -> ModelShape {
+    ModelShape {
+        layers: config.layers,
+        hidden: config.hidden,
+        intermediate: config.intermediate,
+        heads: config.heads,
+        kv_heads: config.kv_heads,
+        head_size: config.head_dim,
+        vocabulary: config.vocab,
+        context_tokens: config.context,
+        rms_epsilon: config.rms_eps,
+        inverse_frequencies: plain_inverse_frequencies(config.rope_theta, config.head_dim),
+        tied_head: config.tie_embeddings,
+    }
+}
+
+struct SourceWeights<'a> {
+    source: &'a ModelSource,
+    quantization: Quantization,
+}
+
+impl SourceWeights<'_> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.source.tensor(name)?;
+        if tensor.shape == shape {
+            return Ok(tensor);
+        }
+        let message = format!(
+            "tensor {name} has shape {:?}, the model needs {shape:?}",
+            tensor.shape
+        );
+        Err(EngineError::new(Code::ModelFileInvalid, message))
+    }
+}
+
+impl WeightSource for SourceWeights<'_> {
+    fn linear<T>(
+        &mut self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+        take: impl FnOnce(LinearSource<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let Quantization {
+            format,
+            block_size,
+            double_quant,
+        } = self.quantization;
+        if format == WeightFormat::F32 {
+            return self.table(name, rows, cols, take);
+        }
+        let tensor = self.tensor(name, &[rows, cols])?;
+        take(LinearSource::Nf4(&nf4::quantize(
+            &tensor.values,
+            rows,
+            cols,
+            block_size,
+            double_quant,
+        )?))
+    }
+
+    fn table<T>(
+        &mut self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+        take: impl FnOnce(LinearSource<'_>) -> Result<T>,
+    ) -> Result<T> {
+        take(LinearSource::F32 {
+            rows,
+            cols,
+            data: &self.tensor(name, &[rows, cols])?.values,
+        })
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>> {
+        Ok(self.tensor(name, &[len])?.values)
+    }
+}

@@ -1,0 +1,173 @@
+//! Parameters, results and file rows of the engine's operations, with the protocol's field names.
+
+use crate::loaded::WeightFormat;
+use crate::train_config::TrainConfig;
+use escada_engine_formats::Message;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `load`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadParams {
+    pub path: PathBuf,
+    pub weight_format: WeightFormat,
+    pub block_size: usize,
+    pub double_quant: bool,
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadResult {
+    pub model_digest: String,
+    pub architecture: String,
+    pub layers: usize,
+    pub hidden_size: usize,
+    pub vocabulary_size: usize,
+    pub context_tokens: usize,
+    pub parameters: u64,
+    /// Of all matrices on the device.
+    pub weight_bytes: usize,
+    pub rss_bytes: u64,
+    pub seconds: f64,
+}
+
+/// `count`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CountParams {
+    pub rows_path: PathBuf,
+    pub out_path: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+pub struct CountResult {
+    pub rows: usize,
+    pub seconds: f64,
+}
+
+/// A row of `count` and `train`; `train` wants the answer.
+#[derive(Debug, Deserialize)]
+pub struct ChatRow {
+    pub id: String,
+    pub messages: Vec<Message>,
+    pub answer: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CountRow {
+    pub id: String,
+    pub prompt_tokens: usize,
+    /// The answer's tokens and its end-of-turn token: the row has `promptTokens + answerTokens` in training.
+    pub answer_tokens: usize,
+}
+
+/// `generate`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GenerateParams {
+    pub requests_path: PathBuf,
+    pub out_path: PathBuf,
+    pub adapter_path: Option<PathBuf>,
+    pub max_new_tokens: usize,
+    pub batch_rows: usize,
+    #[serde(default)]
+    pub temperature: f64,
+    #[serde(default = "one")]
+    pub top_p: f64,
+    #[serde(default)]
+    pub seed: u64,
+    #[serde(default)]
+    pub stop: Vec<String>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// A row of `generate`; one of `messages` and `prompt`.
+#[derive(Debug, Deserialize)]
+pub struct PromptRow {
+    pub id: String,
+    pub messages: Option<Vec<Message>>,
+    pub prompt: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerateRow {
+    pub id: String,
+    pub text: String,
+    pub prompt_tokens: usize,
+    /// Tokens computed, the end token included.
+    pub new_tokens: usize,
+    pub finish: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerateResult {
+    pub rows: usize,
+    pub prompt_tokens: usize,
+    pub shared_prefix_tokens: usize,
+    pub new_tokens: usize,
+    pub seconds: f64,
+}
+
+/// Event of `generate` and `score`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowProgress {
+    pub done: usize,
+    pub total: usize,
+    pub new_tokens: usize,
+    pub tokens_per_second: f64,
+}
+
+/// `score`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScoreParams {
+    pub requests_path: PathBuf,
+    pub out_path: PathBuf,
+    pub adapter_path: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ScoreRowIn {
+    #[serde(flatten)]
+    pub prompt: PromptRow,
+    pub continuations: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScoreValue {
+    pub log_prob_nats: f64,
+    pub tokens: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ScoreRow {
+    pub id: String,
+    pub scores: Vec<ScoreValue>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ScoreResult {
+    pub rows: usize,
+    /// Of all continuations.
+    pub tokens: usize,
+    pub seconds: f64,
+}
+
+/// `train`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrainParams {
+    pub rows_path: PathBuf,
+    pub out_dir: PathBuf,
+    pub config: TrainConfig,
+}

@@ -1,0 +1,142 @@
+//! Hyper-parameters of a training run, by the protocol's names.
+
+use crate::lora::LoraLayout;
+use crate::shape::{ModelShape, Target};
+use escada_engine_formats::atomic::sha256_hex;
+use escada_engine_formats::error::{Code, EngineError, Result};
+use serde::{Deserialize, Serialize};
+
+/// Which linear layers learn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TargetModules {
+    /// Only `"all-linear"`.
+    Keyword(String),
+    /// Names such as `q_proj`, or full module paths.
+    Names(Vec<String>),
+}
+
+/// Shape of the learning rate over the steps (as transformers computes it; `constant` honours the warm-up too).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    Constant,
+    Linear,
+    Cosine,
+}
+
+/// See the protocol's `train`. Units: learning rate none, lengths in tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrainConfig {
+    pub r: usize,
+    pub lora_alpha: f64,
+    #[serde(default)]
+    pub lora_dropout: f64,
+    pub target_modules: TargetModules,
+    #[serde(default)]
+    pub rs_lora: bool,
+    pub learning_rate: f64,
+    pub lr_scheduler_type: Schedule,
+    pub warmup_steps: usize,
+    pub weight_decay: f64,
+    pub adam_beta1: f64,
+    pub adam_beta2: f64,
+    pub adam_epsilon: f64,
+    /// 0 = no clipping.
+    pub max_grad_norm: f64,
+    pub per_device_train_batch_size: usize,
+    pub gradient_accumulation_steps: usize,
+    pub num_train_epochs: f64,
+    /// -1 = by epochs; wins over them otherwise.
+    pub max_steps: i64,
+    pub max_seq_length_tokens: usize,
+    pub seed: u64,
+    pub save_steps: usize,
+}
+
+impl TrainConfig {
+    /// Refuses values that make no sense, naming the field.
+    pub fn check(&self) -> Result<()> {
+        let unit = |x: f64| (0.0..1.0).contains(&x);
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let fields = [
+            ("r", self.r > 0),
+            ("loraAlpha", positive(self.lora_alpha)),
+            ("loraDropout", unit(self.lora_dropout)),
+            ("learningRate", positive(self.learning_rate)),
+            (
+                "weightDecay",
+                self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+            ),
+            ("adamBeta1", unit(self.adam_beta1)),
+            ("adamBeta2", unit(self.adam_beta2)),
+            ("adamEpsilon", positive(self.adam_epsilon)),
+            (
+                "maxGradNorm",
+                self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0,
+            ),
+            ("perDeviceTrainBatchSize", self.per_device_train_batch_size > 0),
+            ("gradientAccumulationSteps", self.gradient_accumulation_steps > 0),
+            (
+                "numTrainEpochs",
+                self.max_steps > 0 || positive(self.num_train_epochs),
+            ),
+            ("maxSteps", self.max_steps == -1 || self.max_steps > 0),
+            ("maxSeqLengthTokens", self.max_seq_length_tokens > 1),
+            ("saveSteps", self.save_steps > 0),
+        ];
+        match fields.iter().find(|(_, good)| !good) {
+            None => Ok(()),
+            Some((name, _)) => Err(EngineError::new(
+                Code::RequestInvalid,
+                format!("config.{name}: value out of range"),
+            )),
+        }
+    }
+
+    /// Factor of `B(A(x))`.
+    pub fn scale(&self) -> f64 {
+        let rank = self.r as f64;
+        self.lora_alpha / if self.rs_lora { rank.sqrt() } else { rank }
+    }
+
+    /// Adapter layout on a model. Errors: `RequestInvalid` for a target that names no layer.
+    pub fn layout(&self, shape: &ModelShape) -> Result<LoraLayout> {
+        let names = match &self.target_modules {
+            TargetModules::Keyword(word) if word == "all-linear" => {
+                return self.layout_where(shape, |_, _| true);
+            }
+            TargetModules::Keyword(word) => std::slice::from_ref(word),
+            TargetModules::Names(names) => names.as_slice(),
+        };
+        let all = || (0..shape.layers).flat_map(|l| Target::ALL.map(|t| (l, t)));
+        let unknown = names
+            .iter()
+            .find(|name| !all().any(|(l, t)| matches(&t.module(l), name)));
+        if let Some(name) = unknown {
+            let message = format!("config.targetModules: \"{name}\" is no linear layer of this model");
+            return Err(EngineError::new(Code::RequestInvalid, message));
+        }
+        self.layout_where(shape, |l, t| names.iter().any(|name| matches(&t.module(l), name)))
+    }
+
+    fn layout_where(&self, shape: &ModelShape, chosen: impl Fn(usize, Target) -> bool) -> Result<LoraLayout> {
+        LoraLayout::new(shape, |l, t| {
+            chosen(l, t).then_some((self.r, self.scale() as f32))
+        })
+    }
+
+    /// SHA-256 of the configuration in its canonical form.
+    pub fn digest(&self) -> Result<String> {
+        let text = serde_json::to_vec(self).map_err(|e| EngineError::new(Code::Internal, e.to_string()))?;
+        Ok(sha256_hex(&text))
+    }
+}
+
+/// PEFT's rule for names: the whole path, or its last parts.
+fn matches(module: &str, name: &str) -> bool {
+    module
+        .strip_suffix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
