@@ -30,7 +30,7 @@ export class Harness {
     this.store = new FileStore(join(folder, 'store'));
     this.#controller = controller;
     const registrar: Partial<PluginRegistrar> = {
-      addStepKind: (kind) => void this.#kinds.set(kind.kind, kind as unknown as StepKindV1),
+      addStepKind: (kind) => void this.#kinds.set(kind.kind, kind),
       addPipeline: (name, pipeline) => void this.pipelines.set(name, pipeline),
     };
     curationPlugin.register(registrar as PluginRegistrar, options);
@@ -92,7 +92,7 @@ export class Harness {
     const connection = await instance.connect();
     try {
       const reader = await connection.runAndReadAll(`SELECT * FROM read_parquet('${path}')`);
-      return reader.getRowObjectsJson() as JsonObject[];
+      return reader.getRowObjectsJson();
     } finally {
       connection.closeSync();
       instance.closeSync();

@@ -44,7 +44,7 @@ suite('curate.read@1', () => {
     assert.equal(output['dropped'], 0);
     assert.equal(output['format'], 'csv');
     assert.equal(output['sourceSizeBytes'], 41);
-    assert.match(String(output['sourceSha256']), /^[0-9a-f]{64}$/);
+    assert.match(output['sourceSha256'] as string, /^[0-9a-f]{64}$/);
     assert.deepEqual(await harness.json(output['droppedSamples']), []);
   });
 

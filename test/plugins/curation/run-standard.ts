@@ -11,7 +11,7 @@ export async function runStandard(harness: Harness, inputs: JsonObject): Promise
   const nodes: Record<string, JsonObject> = {};
   for (const node of spec.nodes) {
     if (node.form !== 'step') throw new Error('the standard pipeline has steps only');
-    const resolved = resolveReferences(node.with as JsonValue, { inputs, nodes });
+    const resolved = resolveReferences(node.with, { inputs, nodes });
     nodes[node.id] = await harness.run(node.uses, resolved);
   }
   return nodes;

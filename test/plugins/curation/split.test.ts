@@ -166,7 +166,7 @@ suite('curate.split@1', () => {
     assert.equal(manifest['sourceSha256'], 'f'.repeat(64));
     assert.deepEqual(manifest['lineage'], steps);
     assert.equal(manifest['seed'], 7);
-    assert.match(String(manifest['duckdbVersion']), /^v1\./);
+    assert.match(manifest['duckdbVersion'] as string, /^v1\./);
     const profile = output['profile'] as Record<string, JsonObject>;
     assert.equal(profile['train']?.['rows'], 30);
     assert.ok(Number(profile['train']?.['inputMeanChars']) >= 14.5);

@@ -112,7 +112,7 @@ suite('pipeline standard', () => {
       const { dataset } = await harness.read('small.csv');
       await harness.run('curate.token-filter@1', { ...filterOptions(), dataset });
       assert.ok(harness.heartbeats.length >= 1);
-      assert.match(String(harness.heartbeats[0]?.['phase']), /counting tokens|starting/);
+      assert.match(harness.heartbeats[0]?.['phase'] as string, /counting tokens|starting/);
     } finally {
       await harness.close();
     }

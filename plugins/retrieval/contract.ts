@@ -1,0 +1,2 @@
+/** Id of the retriever that ranks by shared words. */
+export const LEXICAL_RETRIEVER = 'lexical';

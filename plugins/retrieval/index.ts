@@ -1,0 +1,16 @@
+import { z } from 'zod';
+import { PLUGIN_API_VERSION } from '../api/plugin.ts';
+import type { PluginV1 } from '../api/plugin.ts';
+import { lexicalRetriever } from './worker/lexical-retriever.ts';
+
+/** Brings the retriever `lexical`. */
+export const retrievalPlugin: PluginV1 = {
+  name: 'retrieval',
+  apiVersion: PLUGIN_API_VERSION,
+  needs: [],
+  optionsSchema: z.strictObject({}),
+  register(registrar) {
+    registrar.addRetriever(lexicalRetriever);
+  },
+  close: async () => undefined,
+};
