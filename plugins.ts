@@ -13,7 +13,7 @@ export function createProjectHost(): PluginHost {
     { plugin: metricsPlugin },
     { plugin: retrievalPlugin },
     { plugin: curationPlugin },
-    { plugin: createNf4LoraPlugin },
+    { plugin: createNf4LoraPlugin() },
     { plugin: rungsPlugin },
   ]);
 }
