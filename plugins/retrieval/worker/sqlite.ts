@@ -7,7 +7,7 @@ type Sqlite = { readonly DatabaseSync: typeof DatabaseSync };
  * other warning passes. Loading is synchronous, so nothing else can warn in between.
  */
 export function loadSqlite(): Sqlite {
-  const emit = Reflect.get(process, 'emitWarning') as typeof process.emitWarning;
+  const emit = Reflect.get<NodeJS.Process, 'emitWarning'>(process, 'emitWarning');
   process.emitWarning = (warning, ...rest: unknown[]) => {
     const text = typeof warning === 'string' ? warning : warning.message;
     if (!/SQLite is an experimental feature/.test(text)) Reflect.apply(emit, process, [warning, ...rest]);

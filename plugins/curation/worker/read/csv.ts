@@ -4,13 +4,14 @@ import { MAX_RECORD_BYTES, scanCsv, splitRecord } from './csv-scan.ts';
 import type { CsvDialect, CsvRecord } from './csv-scan.ts';
 import { checkColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
+import { stage } from './stage.ts';
 import { unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
 const DELIMITERS = [',', ';', '\t', '|'];
 
 /**
- * Loads delimited text into the table `raw(row, input, output, grp)`; returns the column names.
+ * Loads delimited text into the view `raw(row, input, output, grp)`; returns the column names.
  * TSV knows no quotes (as registered with IANA); CSV follows RFC 4180, with the delimiter that the header uses.
  */
 export async function loadDelimited(
@@ -29,10 +30,8 @@ export async function loadDelimited(
   const column = (name: string): string => `c${names.indexOf(name)}`;
   const group = map.group === undefined ? '' : `, ${column(map.group)} AS grp`;
   try {
-    await duck.run(
-      `CREATE TABLE raw AS SELECT row_number() OVER () AS row, ${column(map.input)} AS input,
-       ${column(map.output)} AS output${group} FROM ${csvTable(file, dialect, names.length)}`,
-    );
+    const select = `${column(map.input)} AS input, ${column(map.output)} AS output${group}`;
+    await stage(duck, file, `SELECT ${select} FROM ${csvTable(file, dialect, names.length)}`);
   } catch (error) {
     throw await explain(file, dialect, names.length, error);
   }

@@ -4,6 +4,7 @@ import type { Duck } from '../duck.ts';
 import { literal } from '../sql.ts';
 import { checkColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
+import { stage } from './stage.ts';
 import { unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
@@ -12,7 +13,7 @@ const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
 const PEEK_LINES = 1000;
 
 /**
- * Loads JSON Lines into the table `raw(row, input, output, grp)`; returns the keys of the first thousand objects.
+ * Loads JSON Lines into the view `raw(row, input, output, grp)`; returns the keys of the first thousand objects.
  * Strings are taken as they are, other values as JSON text (numbers in their shortest form), null and absent ones as null.
  */
 export async function loadJsonLines(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
@@ -22,11 +23,9 @@ export async function loadJsonLines(duck: Duck, file: DataFile, map: ColumnMap):
   const group = map.group === undefined ? '' : `, ${column(map.group)} AS grp`;
   try {
     // With one column the reader would take lines that are no objects for values of it: `records` forbids that.
-    await duck.run(
-      `CREATE TABLE raw AS SELECT row_number() OVER () AS row, ${column(map.input)} AS input,
-       ${column(map.output)} AS output${group}
-       FROM ${jsonTable(file, wanted)} AS c(${wanted.map((_, index) => `v${index}`).join(', ')})`,
-    );
+    const table = `${jsonTable(file, wanted)} AS c(${wanted.map((_, index) => `v${index}`).join(', ')})`;
+    const select = `${column(map.input)} AS input, ${column(map.output)} AS output${group}`;
+    await stage(duck, file, `SELECT ${select} FROM ${table}`);
   } catch (error) {
     throw await explain(file, error);
   }

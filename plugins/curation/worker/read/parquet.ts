@@ -2,16 +2,17 @@ import type { Duck, Row } from '../duck.ts';
 import { identifier, literal } from '../sql.ts';
 import { checkColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
+import { stage } from './stage.ts';
 import { unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
 /**
- * Loads a Parquet file into the table `raw(row, input, output, grp)`; returns the column names.
+ * Loads a Parquet file into the view `raw(row, input, output, grp)`; returns the column names.
  * Lists, structs and maps become JSON text.
  */
 export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
   // Many writers leave the text annotation out; without it texts would be read as binary.
-  const table = `read_parquet(${literal(file.path)}, file_row_number=true, binary_as_string=true, hive_partitioning=false)`;
+  const table = `read_parquet(${literal(file.path)}, binary_as_string=true, hive_partitioning=false)`;
   const types = await columnTypes(duck, file, table);
   checkColumns(file, map, [...types.keys()]);
   const text = (name: string): string => {
@@ -20,9 +21,10 @@ export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): P
   };
   const group = map.group === undefined ? '' : `, ${text(map.group)} AS grp`;
   try {
-    await duck.run(
-      `CREATE TABLE raw AS SELECT file_row_number + 1 AS row, ${text(map.input)} AS input,
-       ${text(map.output)} AS output${group} FROM ${table}`,
+    await stage(
+      duck,
+      file,
+      `SELECT ${text(map.input)} AS input, ${text(map.output)} AS output${group} FROM ${table}`,
     );
   } catch (error) {
     throw explain(file, error);
@@ -37,8 +39,7 @@ async function columnTypes(duck: Duck, file: DataFile, table: string): Promise<M
   } catch (error) {
     throw explain(file, error);
   }
-  const types = rows.map((row): [string, string] => [String(row['column_name']), String(row['column_type'])]);
-  return new Map(types.filter(([name]) => name !== 'file_row_number'));
+  return new Map(rows.map((row) => [String(row['column_name']), String(row['column_type'])]));
 }
 
 function explain(file: DataFile, cause: unknown): Error {
