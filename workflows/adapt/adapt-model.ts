@@ -5,6 +5,7 @@ import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/common/constants.
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
+import { surface } from '../shared/surface.ts';
 import { climb, establishFacts } from './climb.ts';
 import { control } from './control.ts';
 import { ClimbState } from './state.ts';
@@ -21,7 +22,7 @@ export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
     return await adapt(spec, state);
   } catch (error) {
     state.enter('failed');
-    throw error;
+    throw surface(error);
   }
 }
 
