@@ -9,7 +9,7 @@ mod forward;
 pub use backward::{BackwardTask, backward};
 pub use forward::{ForwardTask, forward};
 
-use crate::gemm::micro::{Tile, tile};
+use crate::gemm::micro::Tile;
 use crate::simd::Simd;
 use escada_engine_core::backend::AttentionShape;
 
@@ -118,7 +118,7 @@ unsafe fn scores_tile<S: Simd>(
 ) {
     let nr = 2 * S::LANES;
     for start in (0..KEY_BLOCK).step_by(nr) {
-        tile::<S>(&Tile {
+        S::tile(&Tile {
             m,
             n: nr,
             k: head_size,
@@ -140,7 +140,7 @@ unsafe fn scores_tile<S: Simd>(
 unsafe fn wide_tile<S: Simd>(t: &Tile) {
     let nr = 2 * S::LANES;
     for start in (0..t.n).step_by(nr) {
-        tile::<S>(&Tile { n: (t.n - start).min(nr), b: t.b.add(start), c: t.c.add(start), ..*t });
+        S::tile(&Tile { n: (t.n - start).min(nr), b: t.b.add(start), c: t.c.add(start), ..*t });
     }
 }
 

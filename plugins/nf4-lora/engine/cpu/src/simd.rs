@@ -3,6 +3,8 @@
 //! Kernels are `#[inline(always)]` functions generic over `Simd`; `simd_entry!` wraps each entry point in one function
 //! per class that carries the matching `#[target_feature]`, into which everything below it is inlined.
 
+use crate::gemm::micro::Tile;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -67,6 +69,9 @@ pub trait Simd: Copy + 'static {
     unsafe fn lookup(table: Self::Table, p: *const u8) -> (Self::V, Self::V);
     /// `dst[j*dst_ld + i] = src[i*src_ld + j]` for a square of `LANES`.
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize);
+    /// `gemm::micro::tile_body` of the class: a call, because a copy of all its kernels at every use would multiply
+    /// the code.
+    unsafe fn tile(t: &Tile);
 }
 
 /// Declares entry points: `simd_entry! { pub unsafe fn name(arg: Type) = body; }` makes

@@ -1,10 +1,9 @@
 //! Blocking and distribution of a product over the team.
 
-use super::micro::{Tile, tile};
+use super::micro::Tile;
 use crate::isa::Isa;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
-use crate::simd_entry;
 use crate::team::Team;
 
 /// Longest block of `K`: a panel of `KC x NR` and a strip of `MR x KC` share the first-level cache.
@@ -196,7 +195,7 @@ unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[*const f32]
         let m = M_BLOCK.min(part.m1 - m0);
         for (j, b) in fetched.iter().enumerate() {
             let column = (part.p0 + j) * nr;
-            tile::<S>(&Tile {
+            S::tile(&Tile {
                 m,
                 n: nr.min(n - column),
                 a: block.a.add(m0 * block.a_row),
@@ -207,9 +206,4 @@ unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[*const f32]
         }
         m0 += m;
     }
-}
-
-simd_entry! {
-    /// One tile on its own, for tests and small products.
-    pub unsafe fn single_tile(t: &Tile) = tile;
 }

@@ -22,12 +22,12 @@ pub struct Tile {
     pub accumulate: bool,
 }
 
-/// Any number of rows; the columns fit two vectors.
+/// Any number of rows; the columns fit two vectors. What `Simd::tile` compiles once per class.
 ///
 /// # Safety
 /// The pointers of the tile are valid for its shape.
 #[inline(always)]
-pub unsafe fn tile<S: Simd>(t: &Tile) {
+pub unsafe fn tile_body<S: Simd>(t: &Tile) {
     if t.n > S::LANES { rows::<S, 2>(t) } else { rows::<S, 1>(t) }
 }
 

@@ -1,6 +1,7 @@
 //! AVX2 with FMA: 8 lanes.
 
 use super::Simd;
+use crate::gemm::micro::{Tile, tile_body};
 use std::arch::x86_64::*;
 
 /// AVX2 and FMA.
@@ -157,4 +158,14 @@ impl Simd for Avx2Fma {
             _mm256_storeu_ps(dst.add((4 + j) * dst_ld), _mm256_permute2f128_ps::<0x31>(half[0][j], half[1][j]));
         }
     }
+    #[inline(always)]
+    unsafe fn tile(t: &Tile) {
+        whole_tile(t)
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn whole_tile(t: &Tile) {
+    tile_body::<Avx2Fma>(t)
 }

@@ -1,6 +1,7 @@
 //! AVX-512: 16 lanes.
 
 use super::Simd;
+use crate::gemm::micro::{Tile, tile_body};
 use std::arch::x86_64::*;
 
 /// AVX-512 F/BW/DQ/VL.
@@ -139,4 +140,14 @@ impl Simd for Avx512 {
             _mm512_storeu_ps(dst.add((12 + j) * dst_ld), _mm512_shuffle_f32x4::<0xDD>(v1, v3));
         }
     }
+    #[inline(always)]
+    unsafe fn tile(t: &Tile) {
+        whole_tile(t)
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn whole_tile(t: &Tile) {
+    tile_body::<Avx512>(t)
 }

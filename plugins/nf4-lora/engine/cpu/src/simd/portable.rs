@@ -1,6 +1,7 @@
 //! Plain Rust on arrays of four: runs everywhere, never fuses.
 
 use super::Simd;
+use crate::gemm::micro::{Tile, tile_body};
 
 /// No special instruction set.
 #[derive(Clone, Copy)]
@@ -123,4 +124,13 @@ impl Simd for Portable {
             }
         }
     }
+    #[inline(always)]
+    unsafe fn tile(t: &Tile) {
+        whole_tile(t)
+    }
+}
+
+#[inline(never)]
+unsafe fn whole_tile(t: &Tile) {
+    tile_body::<Portable>(t)
 }

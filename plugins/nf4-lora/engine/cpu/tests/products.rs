@@ -1,0 +1,152 @@
+//! Matrix products against the f64 reference: sizes on and off the tiles, both weight forms, all layouts.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use escada_engine_core::backend::{At, AtMut, Backend, Layout, LinearSource, Matmul};
+use escada_engine_cpu::gemm::nf4::Nf4Weight;
+use escada_engine_cpu::team::Team;
+use escada_engine_cpu::{CpuBackend, Isa};
+use escada_engine_formats::nf4::Nf4Tensor;
+
+enum Weight {
+    F32(Vec<f32>),
+    Nf4(Nf4Tensor),
+}
+
+struct Linear {
+    weight: Weight,
+    n: usize,
+    k: usize,
+    m: usize,
+    accumulate: bool,
+}
+
+impl Linear {
+    fn source(&self) -> LinearSource<'_> {
+        match &self.weight {
+            Weight::F32(data) => LinearSource::F32 { rows: self.n, cols: self.k, data },
+            Weight::Nf4(tensor) => LinearSource::Nf4(tensor),
+        }
+    }
+}
+
+impl Case for Linear {
+    fn run<B: Backend>(&self, backend: &B) -> Vec<Vec<f32>> {
+        let (m, n, k) = (self.m, self.n, self.k);
+        let weight = backend.upload_linear(self.source()).unwrap();
+        let x = buffer(backend, &noise(m * k, 5));
+        // One element more than needed, which must survive.
+        let mut y = buffer(backend, &noise(m * n + 1, 6));
+        backend.linear_forward(&weight, &x, &mut y, m, self.accumulate);
+        let dy = buffer(backend, &noise(m * n, 7));
+        let mut dx = buffer(backend, &noise(m * k + 1, 8));
+        backend.linear_backward(&weight, &dy, &mut dx, m, self.accumulate);
+        vec![host(backend, &y), host(backend, &dx)]
+    }
+}
+
+#[test]
+fn linear_layers_match_the_reference() {
+    for (n, k) in [(1, 1), (31, 64), (33, 100), (576, 64), (70, 300), (192, 576), (65, 37)] {
+        for m in [1, 2, 5, 11, 12, 13, 29, 61] {
+            for accumulate in [false, true] {
+                let weight = Weight::F32(noise(n * k, 1));
+                let case = Linear { weight, n, k, m, accumulate };
+                check(&format!("f32 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
+                let weight = Weight::Nf4(nf4(n, k, 64, accumulate, 2));
+                let case = Linear { weight, n, k, m, accumulate };
+                check(&format!("nf4 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn large_products_match_the_reference() {
+    let weight = Weight::Nf4(nf4(300, 640, 64, true, 3));
+    check("nf4 large", &Linear { weight, n: 300, k: 640, m: 517, accumulate: false }, CHAIN_TOLERANCE);
+}
+
+#[test]
+fn decoded_rows_equal_the_format_bit_for_bit() {
+    for (rows, cols, blocksize, nested) in [(70, 128, 64, true), (33, 100, 64, true), (5, 37, 32, false)] {
+        let tensor = nf4(rows, cols, blocksize, nested, 9);
+        let mut want = vec![0.0; rows * cols];
+        tensor.decode_into(&mut want);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let weight = Nf4Weight::pack(&Team::new(1).unwrap(), isa, &tensor).unwrap();
+            let backend = CpuBackend::with_isa(2, isa).unwrap();
+            let linear = backend.upload_linear(LinearSource::Nf4(&tensor)).unwrap();
+            // The product with the identity passes every weight through the vector decoder unchanged.
+            let mut identity = vec![0.0; cols * cols];
+            (0..cols).for_each(|i| identity[i * cols + i] = 1.0);
+            let mut y = backend.alloc(cols * rows).unwrap();
+            backend.linear_forward(&linear, &buffer(&backend, &identity), &mut y, cols, false);
+            let y = host(&backend, &y);
+            for row in 0..rows {
+                let mut got = vec![0.0; cols];
+                weight.row(isa, row, &mut got);
+                let wanted = &want[row * cols..(row + 1) * cols];
+                assert_eq!(bits(&got), bits(wanted), "row {row} of {rows}x{cols}");
+                for k in 0..cols {
+                    // The sum of -0 and +0 is +0: compare values.
+                    assert_eq!(y[k * rows + row], wanted[k], "product, row {row}, column {k}");
+                }
+            }
+        }
+    }
+}
+
+struct Dense {
+    spec: Matmul,
+}
+
+impl Case for Dense {
+    fn run<B: Backend>(&self, backend: &B) -> Vec<Vec<f32>> {
+        let Matmul { m, n, k, .. } = self.spec;
+        let a = buffer(backend, &noise(m * k + 3, 10));
+        let b = buffer(backend, &noise(n * k + 5, 11));
+        let mut c = buffer(backend, &noise(m * n + 9, 12));
+        backend.matmul(self.spec, At::new(&a, 3), At::new(&b, 5), AtMut::new(&mut c, 7));
+        vec![host(backend, &c)]
+    }
+}
+
+#[test]
+fn dense_layouts_match_the_reference() {
+    for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
+        for (m, n, k) in [(1, 8, 40), (7, 16, 65), (16, 100, 300), (100, 16, 290), (45, 45, 45), (300, 64, 17)] {
+            for (alpha, accumulate) in [(1.0, false), (0.37, true)] {
+                let spec = Matmul { layout, m, n, k, alpha, accumulate };
+                check(&format!("{layout:?} {m}x{n}x{k}"), &Dense { spec }, CHAIN_TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_neighbours() {
+    let (n, k) = (150, 192);
+    let tensor = nf4(n, k, 64, true, 20);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let backend = CpuBackend::with_isa(2, isa).unwrap();
+        for source in [LinearSource::Nf4(&tensor), LinearSource::F32 { rows: n, cols: k, data: &noise(n * k, 21) }] {
+            let weight = backend.upload_linear(source).unwrap();
+            let x = noise(70 * k, 22);
+            let mut all = backend.alloc(70 * n).unwrap();
+            backend.linear_forward(&weight, &buffer(&backend, &x), &mut all, 70, false);
+            let all = host(&backend, &all);
+            for count in [1, 3, 12, 14] {
+                for start in [0, 5, 40] {
+                    let rows = buffer(&backend, &x[start * k..(start + count) * k]);
+                    let mut y = backend.alloc(count * n).unwrap();
+                    backend.linear_forward(&weight, &rows, &mut y, count, false);
+                    assert_eq!(bits(&host(&backend, &y)), bits(&all[start * n..(start + count) * n]), "{count} rows");
+                }
+            }
+        }
+    }
+}
