@@ -3,7 +3,6 @@
  * descriptor 4. Two rules matter: the process ends as soon as descriptor 3 closes, even in the middle of a training, so
  * that no orphan holds the device; and JavaScript never computes here, so that `cancel` is always heard.
  */
-import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { onEachLine } from './lines.ts';
@@ -40,8 +39,10 @@ const send = (line: string): void => {
 
 try {
   const addonPath = process.env['ESCADA_ENGINE_ADDON'] ?? DEFAULT_ADDON;
-  const { Engine } = createRequire(import.meta.url)(addonPath) as NativeAddon;
-  const engine = new Engine(send);
+  // Not `require`: a path that names a script must fail, not run.
+  const addon = { exports: {} as NativeAddon };
+  process.dlopen(addon, addonPath);
+  const engine = new addon.exports.Engine(send);
   onEachLine(requests, (line) => engine.handle(line));
 } catch (error) {
   const message = `the native engine cannot be loaded: ${error instanceof Error ? error.message : String(error)}`;
