@@ -11,6 +11,7 @@ pub mod loaded;
 pub mod lora;
 mod lora_pass;
 pub mod model;
+pub mod optimizer;
 pub mod pass;
 pub mod process;
 pub mod reference;

@@ -1,12 +1,13 @@
 //! The training loop: steps from a pure plan, exact resume, progress, cancellation.
 
 use crate::adapter_file;
-use crate::backend::{AdamW, At, AtMut, Backend};
+use crate::backend::Backend;
 use crate::batch::{Batch, TokenRow};
 use crate::checkpoint::{self, LogRow, RunIdentity, TrainState};
 use crate::lora::{Adapter, LoraLayout};
 use crate::lora_pass::DropoutPlan;
 use crate::model::Model;
+use crate::optimizer::Optimizer;
 use crate::pass::{HEAD_ROWS, Pass};
 use crate::process;
 use crate::schedule::{StepPlan, learning_rate};
@@ -71,9 +72,7 @@ struct Run<'a, B: Backend> {
     identity: RunIdentity,
     plan: StepPlan,
     adapter: Adapter<B>,
-    gradients: B::Buffer,
-    m: B::Buffer,
-    v: B::Buffer,
+    optimizer: Optimizer<B>,
     pass: Pass<B>,
     batch: Batch<B>,
     order: (usize, Vec<u32>),
@@ -127,17 +126,10 @@ impl<'a, B: Backend> Run<'a, B> {
             isa_class: backend.isa_class(),
         };
         let state = start_state(&layout, request, &identity)?;
-        let upload = |values: &[f32]| {
-            let mut buffer = backend.alloc(values.len())?;
-            backend.upload(values, &mut buffer, 0)?;
-            Ok::<_, EngineError>(buffer)
-        };
         let plan = StepPlan::new(config, request.rows.len());
         let order = (0, plan.order(0));
         Ok(Self {
-            gradients: backend.alloc(layout.len)?,
-            m: upload(&state.m)?,
-            v: upload(&state.v)?,
+            optimizer: Optimizer::new(backend, &state.m, &state.v)?,
             adapter: Adapter::new(backend, layout, &state.parameters)?,
             pass: Pass::new(backend, &model.shape)?,
             batch: Batch::new(backend)?,
@@ -168,8 +160,7 @@ impl<'a, B: Backend> Run<'a, B> {
         };
         let micro_batches: Vec<Vec<&TokenRow>> = micro_batches.into_iter().map(rows).collect();
         let labelled: usize = micro_batches.iter().flatten().map(|r| r.labelled()).sum();
-        self.backend
-            .fill(AtMut::start(&mut self.gradients), self.adapter.layout.len, 0.0);
+        self.optimizer.clear(self.backend);
         let (mut loss, mut tokens) = (0.0, 0);
         for (i, rows) in micro_batches.iter().enumerate() {
             if cancelled.load(Ordering::Relaxed) {
@@ -201,7 +192,7 @@ impl<'a, B: Backend> Run<'a, B> {
             micro_batch: (step * config.gradient_accumulation_steps + index) as u64,
         };
         let weight = (1.0 / labelled as f64) as f32;
-        let (pass, gradients) = (&mut self.pass, &mut self.gradients);
+        let (pass, gradients) = (&mut self.pass, &mut self.optimizer.gradients);
         pass.run(
             self.backend,
             self.model,
@@ -215,56 +206,22 @@ impl<'a, B: Backend> Run<'a, B> {
 
     /// Clips, applies AdamW and logs.
     fn update(&mut self, step: usize, loss_nats: f64, labelled_tokens: usize) -> Result<()> {
-        let (config, n) = (self.request.config, self.adapter.layout.len);
-        let gradient_norm = self.backend.sum_squares(At::start(&self.gradients), n)?.sqrt();
-        if !gradient_norm.is_finite() {
-            return Err(self.non_finite_gradient(step));
-        }
-        let rate = learning_rate(config, step, self.plan.total_steps);
-        let clip = if config.max_grad_norm > 0.0 {
-            (config.max_grad_norm / (gradient_norm + 1e-6)).min(1.0)
-        } else {
-            1.0
-        };
-        let t = (step + 1) as f64;
-        let (c1, c2) = (1.0 - config.adam_beta1.powf(t), 1.0 - config.adam_beta2.powf(t));
-        let spec = AdamW {
-            gradient_scale: clip as f32,
-            decay: (1.0 - rate * config.weight_decay) as f32,
-            beta1: config.adam_beta1 as f32,
-            one_minus_beta1: (1.0 - config.adam_beta1) as f32,
-            beta2: config.adam_beta2 as f32,
-            one_minus_beta2: (1.0 - config.adam_beta2) as f32,
-            step_size: (rate / c1) as f32,
-            bias_correction2_sqrt: c2.sqrt() as f32,
-            epsilon: config.adam_epsilon as f32,
-        };
-        let parameters = &mut self.adapter.parameters;
-        self.backend
-            .adamw(spec, parameters, &self.gradients, &mut self.m, &mut self.v, n);
+        let learning_rate = learning_rate(self.request.config, step, self.plan.total_steps);
+        let gradient_norm = self.optimizer.step(
+            self.backend,
+            self.request.config,
+            step,
+            learning_rate,
+            &mut self.adapter,
+        )?;
         self.log.push(LogRow {
             step: step + 1,
             loss_nats,
-            learning_rate: rate,
+            learning_rate,
             gradient_norm,
             labelled_tokens,
         });
         Ok(())
-    }
-
-    fn non_finite_gradient(&self, step: usize) -> EngineError {
-        let bad = self.adapter.layout.tensors().into_iter().find(|t| {
-            let sum = self
-                .backend
-                .sum_squares(At::new(&self.gradients, t.offset), t.rows * t.cols);
-            !sum.is_ok_and(f64::is_finite)
-        });
-        let name = bad.map_or_else(|| "all tensors together".to_owned(), |t| t.name);
-        let message = format!(
-            "the gradient of {name} in step {} is not finite; a smaller learningRate or maxGradNorm may help",
-            step + 1
-        );
-        EngineError::new(Code::NonFinite, message)
     }
 
     fn save_if_due(&mut self) -> Result<()> {
@@ -288,8 +245,8 @@ impl<'a, B: Backend> Run<'a, B> {
         let state = TrainState {
             step: self.log.len(),
             parameters: download(&self.adapter.parameters)?,
-            m: download(&self.m)?,
-            v: download(&self.v)?,
+            m: download(&self.optimizer.m)?,
+            v: download(&self.optimizer.v)?,
             log: self.log.clone(),
         };
         checkpoint::save(self.request.out_dir, &self.adapter.layout, &self.identity, &state)?;
