@@ -7,7 +7,7 @@ export const TINY_ROWS = 56;
 export function tinySpec(changes: Partial<AdaptationSpecInput> = {}): AdaptationSpecInput {
   return {
     name: 'tiny',
-    task: { instruction: 'Say it.', system: '', maxPromptTokens: 120, maxAnswerTokens: 16 },
+    task: { instruction: 'Say it.', system: '', maxPromptTokens: 120, maxAnswerTokens: 32 },
     data: {
       source: { path: 'rows.csv' },
       columns: { input: 'input', output: 'output' },
