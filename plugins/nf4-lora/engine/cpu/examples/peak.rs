@@ -13,9 +13,9 @@ use std::time::Instant;
 /// `[N, K]` of the model's linear layers.
 const SHAPES: [(usize, usize); 5] = [(576, 576), (192, 576), (1536, 576), (576, 1536), (49152, 576)];
 const ROWS: [usize; 5] = [1, 8, 32, 64, 512];
-/// Each figure is the best of this many rounds of at least `ROUND_SECONDS`.
-const ROUNDS: usize = 3;
-const ROUND_SECONDS: f64 = 0.05;
+/// Each figure is the fastest call of this long: on a shared machine a mean would measure the neighbours.
+const SECONDS: f64 = 0.2;
+const FEWEST_CALLS: usize = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1).as_deref() {
@@ -24,16 +24,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("portable") => Isa::Portable,
         _ => Isa::detect(),
     };
-    println!("{} GFLOP/s: forward f32, forward NF4, backward f32, backward NF4", isa.class_name());
+    println!(
+        "{} GFLOP/s: forward f32, forward NF4, backward f32, backward NF4",
+        isa.class_name()
+    );
     for threads in [1, 2] {
         let team = Team::new(threads)?;
         for (n, k) in SHAPES {
             let dense = DenseWeight::pack(&team, isa, n, k, &noise(n * k, 1)).ok_or("no memory")?;
             let nf4 = Nf4Weight::pack(&team, isa, &random_nf4(n, k)).ok_or("no memory")?;
             for m in ROWS {
-                let forward = [rate(&team, isa, m, n, k, dense.forward()), rate(&team, isa, m, n, k, nf4.forward())];
-                let backward =
-                    [rate(&team, isa, m, k, n, dense.backward()), rate(&team, isa, m, k, n, nf4.backward())];
+                let forward = [
+                    rate(&team, isa, m, n, k, dense.forward()),
+                    rate(&team, isa, m, n, k, nf4.forward()),
+                ];
+                let backward = [
+                    rate(&team, isa, m, k, n, dense.backward()),
+                    rate(&team, isa, m, k, n, nf4.backward()),
+                ];
                 println!(
                     "threads {threads} N {n:5} K {k:4} M {m:3}: {:7.1} {:7.1} {:7.1} {:7.1}",
                     forward[0], forward[1], backward[0], backward[1]
@@ -58,16 +66,14 @@ fn rate<P: Panels>(team: &Team, isa: Isa, m: usize, n: usize, k: usize, panels: 
         alpha: 1.0,
         accumulate: false,
     };
-    let mut best = f64::INFINITY;
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        let mut calls = 0;
-        while start.elapsed().as_secs_f64() < ROUND_SECONDS {
-            // SAFETY: the buffers above have the shapes given.
-            unsafe { multiply(team, isa, &product, panels) };
-            calls += 1;
-        }
-        best = best.min(start.elapsed().as_secs_f64() / f64::from(calls));
+    let (mut best, start) = (f64::INFINITY, Instant::now());
+    let mut calls = 0;
+    while calls < FEWEST_CALLS || start.elapsed().as_secs_f64() < SECONDS {
+        let call = Instant::now();
+        // SAFETY: the buffers above have the shapes given.
+        unsafe { multiply(team, isa, &product, panels) };
+        best = best.min(call.elapsed().as_secs_f64());
+        calls += 1;
     }
     2.0 * (m * n * k) as f64 / best / 1e9
 }
@@ -86,7 +92,16 @@ fn noise(len: usize, seed: u64) -> Vec<f32> {
 }
 
 fn random_nf4(rows: usize, cols: usize) -> Nf4Tensor {
-    let packed = noise(rows * cols / 2, 3).iter().map(|x| (x.abs() * 255.0) as u8).collect();
+    let packed = noise(rows * cols / 2, 3)
+        .iter()
+        .map(|x| (x.abs() * 255.0) as u8)
+        .collect();
     let absmax = AbsMax::Plain(noise(rows * cols / 64, 4).iter().map(|x| x.abs()).collect());
-    Nf4Tensor { rows, cols, blocksize: 64, packed, absmax }
+    Nf4Tensor {
+        rows,
+        cols,
+        blocksize: 64,
+        packed,
+        absmax,
+    }
 }

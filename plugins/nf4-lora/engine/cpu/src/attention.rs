@@ -140,7 +140,12 @@ unsafe fn scores_tile<S: Simd>(
 unsafe fn wide_tile<S: Simd>(t: &Tile) {
     let nr = 2 * S::LANES;
     for start in (0..t.n).step_by(nr) {
-        S::tile(&Tile { n: (t.n - start).min(nr), b: t.b.add(start), c: t.c.add(start), ..*t });
+        S::tile(&Tile {
+            n: (t.n - start).min(nr),
+            b: t.b.add(start),
+            c: t.c.add(start),
+            ..*t
+        });
     }
 }
 

@@ -57,10 +57,16 @@ impl CpuBackend {
     /// `ENGINE_REQUEST_INVALID` when this machine cannot run the class, `ENGINE_IO` when the system refuses a thread.
     pub fn with_isa(threads: usize, isa: Isa) -> Result<CpuBackend> {
         if !isa.available() {
-            let message = format!("this machine cannot run instruction-set class {}", isa.class_name());
+            let message = format!(
+                "this machine cannot run instruction-set class {}",
+                isa.class_name()
+            );
             return Err(EngineError::new(Code::RequestInvalid, message));
         }
-        Ok(CpuBackend { isa, team: Team::new(threads.max(1))? })
+        Ok(CpuBackend {
+            isa,
+            team: Team::new(threads.max(1))?,
+        })
     }
 
     /// The class in use.
@@ -91,8 +97,21 @@ fn out_of_range(what: &str) -> EngineError {
 
 /// `[m, k] x [k, n]` over whole buffers with a row-major left operand.
 fn row_major(m: usize, n: usize, k: usize, a: &[f32], c: &mut [f32], accumulate: bool) -> Product {
-    assert!(a.len() >= m * k && c.len() >= m * n, "operand shorter than its shape");
-    Product { m, n, k, a: a.as_ptr(), a_row: k, a_col: 1, c: c.as_mut_ptr(), alpha: 1.0, accumulate }
+    assert!(
+        a.len() >= m * k && c.len() >= m * n,
+        "operand shorter than its shape"
+    );
+    Product {
+        m,
+        n,
+        k,
+        a: a.as_ptr(),
+        a_row: k,
+        a_col: 1,
+        c: c.as_mut_ptr(),
+        alpha: 1.0,
+        accumulate,
+    }
 }
 
 impl Backend for CpuBackend {
@@ -117,13 +136,17 @@ impl Backend for CpuBackend {
     }
 
     fn upload(&self, data: &[f32], buffer: &mut Buffer, offset: usize) -> Result<()> {
-        let part = buffer.get_mut(offset..offset + data.len()).ok_or_else(|| out_of_range("an upload"))?;
+        let part = buffer
+            .get_mut(offset..offset + data.len())
+            .ok_or_else(|| out_of_range("an upload"))?;
         part.copy_from_slice(data);
         Ok(())
     }
 
     fn download(&self, buffer: &Buffer, offset: usize, data: &mut [f32]) -> Result<()> {
-        let part = buffer.get(offset..offset + data.len()).ok_or_else(|| out_of_range("a download"))?;
+        let part = buffer
+            .get(offset..offset + data.len())
+            .ok_or_else(|| out_of_range("a download"))?;
         data.copy_from_slice(part);
         Ok(())
     }
@@ -137,13 +160,17 @@ impl Backend for CpuBackend {
     }
 
     fn upload_index(&self, data: &[u32], index: &mut Index) -> Result<()> {
-        let part = index.get_mut(..data.len()).ok_or_else(|| out_of_range("an index upload"))?;
+        let part = index
+            .get_mut(..data.len())
+            .ok_or_else(|| out_of_range("an index upload"))?;
         part.copy_from_slice(data);
         Ok(())
     }
 
     fn download_index(&self, index: &Index, data: &mut [u32]) -> Result<()> {
-        let part = index.get(..data.len()).ok_or_else(|| out_of_range("an index download"))?;
+        let part = index
+            .get(..data.len())
+            .ok_or_else(|| out_of_range("an index download"))?;
         data.copy_from_slice(part);
         Ok(())
     }
@@ -155,11 +182,15 @@ impl Backend for CpuBackend {
                     return Err(out_of_range("a weight"));
                 }
                 let packed = DenseWeight::pack(&self.team, self.isa, rows, cols, data);
-                packed.map(CpuLinear::F32).ok_or_else(|| no_memory("a weight", rows * cols))
+                packed
+                    .map(CpuLinear::F32)
+                    .ok_or_else(|| no_memory("a weight", rows * cols))
             }
             LinearSource::Nf4(tensor) => {
                 let packed = Nf4Weight::pack(&self.team, self.isa, tensor);
-                packed.map(CpuLinear::Nf4).ok_or_else(|| no_memory("an NF4 weight", tensor.rows * tensor.cols))
+                packed
+                    .map(CpuLinear::Nf4)
+                    .ok_or_else(|| no_memory("an NF4 weight", tensor.rows * tensor.cols))
             }
         }
     }
@@ -184,12 +215,16 @@ impl Backend for CpuBackend {
 
     fn scale(&self, x: AtMut<'_, Buffer>, n: usize, factor: f32) {
         let x = Parts::new(&mut x.buffer[x.offset..][..n]);
-        self.elements(n, |r| unsafe { ops::elementwise::scale(self.isa, x.part(r), factor) });
+        self.elements(n, |r| unsafe {
+            ops::elementwise::scale(self.isa, x.part(r), factor)
+        });
     }
 
     fn add(&self, src: &Buffer, dst: &mut Buffer, n: usize) {
         let dst = Parts::new(&mut dst[..n]);
-        self.elements(n, |r| unsafe { ops::elementwise::add(self.isa, &src[r.clone()], dst.part(r)) });
+        self.elements(n, |r| unsafe {
+            ops::elementwise::add(self.isa, &src[r.clone()], dst.part(r))
+        });
     }
 
     fn sum(&self, a: &Buffer, b: &Buffer, out: &mut Buffer, n: usize) {
@@ -256,12 +291,26 @@ impl Backend for CpuBackend {
         });
     }
 
-    fn linear_forward(&self, weight: &CpuLinear, x: &Buffer, y: &mut Buffer, tokens: usize, accumulate: bool) {
+    fn linear_forward(
+        &self,
+        weight: &CpuLinear,
+        x: &Buffer,
+        y: &mut Buffer,
+        tokens: usize,
+        accumulate: bool,
+    ) {
         let (n, k) = weight.shape();
         self.product(&row_major(tokens, n, k, x, y, accumulate), weight, false);
     }
 
-    fn linear_backward(&self, weight: &CpuLinear, dy: &Buffer, dx: &mut Buffer, tokens: usize, accumulate: bool) {
+    fn linear_backward(
+        &self,
+        weight: &CpuLinear,
+        dy: &Buffer,
+        dx: &mut Buffer,
+        tokens: usize,
+        accumulate: bool,
+    ) {
         let (n, k) = weight.shape();
         self.product(&row_major(tokens, k, n, dy, dx, accumulate), weight, true);
     }
@@ -271,13 +320,20 @@ impl Backend for CpuBackend {
         let (a, b) = (&a.buffer[a.offset..][..m * k], &b.buffer[b.offset..][..k * n]);
         let base = row_major(m, n, k, a, &mut c.buffer[c.offset..], spec.accumulate);
         let (a_row, a_col) = if spec.layout == Layout::Tn { (1, m) } else { (k, 1) };
-        let product = Product { a_row, a_col, alpha: spec.alpha, ..base };
+        let product = Product {
+            a_row,
+            a_col,
+            alpha: spec.alpha,
+            ..base
+        };
         let data = b.as_ptr();
         // SAFETY: the lengths were checked by the slices above.
         unsafe {
             match spec.layout {
                 Layout::Nt => multiply(&self.team, self.isa, &product, Transposed { data, ld: k, n }),
-                Layout::Nn | Layout::Tn => multiply(&self.team, self.isa, &product, RowMajor { data, ld: n, n }),
+                Layout::Nn | Layout::Tn => {
+                    multiply(&self.team, self.isa, &product, RowMajor { data, ld: n, n })
+                }
             }
         }
     }
@@ -292,7 +348,10 @@ impl Backend for CpuBackend {
         out: &mut Buffer,
         rstd: &mut Buffer,
     ) {
-        let (out, rstd) = (Parts::new(&mut out[..tokens * channels]), Parts::new(&mut rstd[..tokens]));
+        let (out, rstd) = (
+            Parts::new(&mut out[..tokens * channels]),
+            Parts::new(&mut rstd[..tokens]),
+        );
         self.rows(tokens, channels, |t| unsafe {
             let wide = t.start * channels..t.end * channels;
             let (to, scales) = (out.part(wide.clone()), rstd.part(t));
@@ -411,10 +470,19 @@ impl Backend for CpuBackend {
         gradient_scale: f32,
         losses: &mut Buffer,
     ) {
-        let (logits, losses) = (Parts::new(&mut logits[..rows * vocabulary]), Parts::new(&mut losses[..rows]));
+        let (logits, losses) = (
+            Parts::new(&mut logits[..rows * vocabulary]),
+            Parts::new(&mut losses[..rows]),
+        );
         self.rows(rows, vocabulary, |t| unsafe {
             let wide = logits.part(t.start * vocabulary..t.end * vocabulary);
-            ops::loss::cross_entropy(self.isa, wide, &targets[t.clone()], gradient_scale, losses.part(t));
+            ops::loss::cross_entropy(
+                self.isa,
+                wide,
+                &targets[t.clone()],
+                gradient_scale,
+                losses.part(t),
+            );
         });
     }
 
@@ -443,7 +511,11 @@ impl Backend for CpuBackend {
         v: &mut Buffer,
         n: usize,
     ) {
-        let (p, m, v) = (Parts::new(&mut parameters[..n]), Parts::new(&mut m[..n]), Parts::new(&mut v[..n]));
+        let (p, m, v) = (
+            Parts::new(&mut parameters[..n]),
+            Parts::new(&mut m[..n]),
+            Parts::new(&mut v[..n]),
+        );
         self.elements(n, |r| unsafe {
             let (p, m, v) = (p.part(r.clone()), m.part(r.clone()), v.part(r.clone()));
             ops::optimizer::adamw(self.isa, &spec, p, &gradients[r], m, v);

@@ -24,7 +24,10 @@ impl<T: Copy> Aligned<T> {
         let layout = Self::layout(len)?;
         // SAFETY: the layout is never empty.
         let data = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Self { data: data.cast(), len })
+        Some(Self {
+            data: data.cast(),
+            len,
+        })
     }
 
     /// `[len]` zeroes; ends the process as `Vec` does when there is no memory.

@@ -17,7 +17,10 @@ impl Isa {
 
     /// Widest class of this machine.
     pub fn detect() -> Isa {
-        Self::ALL.into_iter().find(|isa| isa.available()).unwrap_or(Isa::Portable)
+        Self::ALL
+            .into_iter()
+            .find(|isa| isa.available())
+            .unwrap_or(Isa::Portable)
     }
 
     /// Whether this machine can run the class.

@@ -20,7 +20,11 @@ pub unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     // The argument comes second: that is the one the comparisons keep when it is NaN.
     let clamped = S::max(S::splat(EXP_LOWEST), S::min(S::splat(EXP_HIGHEST), x));
     let whole = S::round(S::mul(clamped, S::splat(std::f32::consts::LOG2_E)));
-    let r = S::fnma(whole, S::splat(LN2_LOW), S::fnma(whole, S::splat(LN2_HIGH), clamped));
+    let r = S::fnma(
+        whole,
+        S::splat(LN2_LOW),
+        S::fnma(whole, S::splat(LN2_HIGH), clamped),
+    );
     // Taylor to r^7: |r| <= ln(2)/2 leaves 5e-9 relative.
     let mut p = S::splat(1.0 / 5040.0);
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
@@ -59,6 +63,8 @@ pub fn ln(x: f64) -> f64 {
     // ln m = 2 artanh((m-1)/(m+1)); |s| <= 0.172, so that the series ends below 1e-17 after s^21.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
-    let series = (0..11).rev().fold(0.0, |sum, i| sum * square + 1.0 / f64::from(2 * i + 1));
+    let series = (0..11)
+        .rev()
+        .fold(0.0, |sum, i| sum * square + 1.0 / f64::from(2 * i + 1));
     2.0 * s * series + exponent as f64 * std::f64::consts::LN_2
 }

@@ -38,7 +38,11 @@ unsafe impl<T: Send> Sync for Parts<'_, T> {}
 impl<'a, T> Parts<'a, T> {
     /// Borrows the whole slice for the time of a job.
     pub fn new(data: &'a mut [T]) -> Self {
-        Self { data: data.as_mut_ptr(), len: data.len(), life: PhantomData }
+        Self {
+            data: data.as_mut_ptr(),
+            len: data.len(),
+            life: PhantomData,
+        }
     }
 
     /// One part.
@@ -46,7 +50,10 @@ impl<'a, T> Parts<'a, T> {
     /// # Safety
     /// No two parts that live at the same time overlap.
     pub unsafe fn part(&self, range: Range<usize>) -> &'a mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len, "part outside of the slice");
+        assert!(
+            range.start <= range.end && range.end <= self.len,
+            "part outside of the slice"
+        );
         std::slice::from_raw_parts_mut(self.data.add(range.start), range.len())
     }
 }
@@ -94,7 +101,11 @@ impl Team {
             stop: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
-        let mut team = Team { shared, workers: Vec::new(), turn: Mutex::new(()) };
+        let mut team = Team {
+            shared,
+            workers: Vec::new(),
+            turn: Mutex::new(()),
+        };
         for index in 1..threads {
             let shared = team.shared.clone();
             let parked = Arc::new(AtomicBool::new(false));
@@ -102,7 +113,11 @@ impl Team {
             let handle = thread::Builder::new()
                 .name(format!("escada-cpu-{index}"))
                 .spawn(move || worker_loop(&shared, &flag))?;
-            team.workers.push(Worker { parked, thread: handle.thread().clone(), handle: Some(handle) });
+            team.workers.push(Worker {
+                parked,
+                thread: handle.thread().clone(),
+                handle: Some(handle),
+            });
         }
         Ok(team)
     }
@@ -125,7 +140,12 @@ impl Team {
         self.open(tasks, &work);
         let own = catch_unwind(AssertUnwindSafe(|| drain(&self.shared, &work, tasks)));
         self.close();
-        let other = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let other = self
+            .shared
+            .panic
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(payload) = own.err().or(other) {
             resume_unwind(payload);
         }
@@ -152,7 +172,11 @@ impl Team {
         let mut rounds = 0u32;
         while self.shared.gate.load(Acquire) & INSIDE != 0 {
             rounds += 1;
-            if rounds.is_multiple_of(SPIN_ROUNDS) { thread::yield_now() } else { std::hint::spin_loop() }
+            if rounds.is_multiple_of(SPIN_ROUNDS) {
+                thread::yield_now()
+            } else {
+                std::hint::spin_loop()
+            }
         }
     }
 }
@@ -186,7 +210,11 @@ fn worker_loop(shared: &Shared, parked: &AtomicBool) {
     while !shared.stop.load(Acquire) {
         let gate = shared.gate.load(SeqCst);
         if gate & OPEN != 0 && gate / JOB != done_job {
-            if shared.gate.compare_exchange(gate, gate + 1, AcqRel, Relaxed).is_ok() {
+            if shared
+                .gate
+                .compare_exchange(gate, gate + 1, AcqRel, Relaxed)
+                .is_ok()
+            {
                 done_job = gate / JOB;
                 take_part(shared);
                 rounds = 0;

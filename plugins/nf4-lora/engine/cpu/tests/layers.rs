@@ -55,10 +55,19 @@ case!(Rope(tokens: usize, heads: usize, head_size: usize), |self, b| {
 #[test]
 fn rope_matches_the_reference_and_its_inverse_undoes_it() {
     for (tokens, heads, head_size) in [(1, 1, 16), (70, 9, 64), (33, 3, 20)] {
-        let case = Rope { tokens, heads, head_size };
+        let case = Rope {
+            tokens,
+            heads,
+            head_size,
+        };
         check("rope", &case, ELEMENT_TOLERANCE);
         let before = noise(tokens * heads * head_size, 3);
-        assert_close("rope inverse", &case.run(&CpuBackend::new(1).unwrap())[1], &before, ELEMENT_TOLERANCE);
+        assert_close(
+            "rope inverse",
+            &case.run(&CpuBackend::new(1).unwrap())[1],
+            &before,
+            ELEMENT_TOLERANCE,
+        );
     }
 }
 
@@ -231,7 +240,11 @@ fn weight_gradient_of_the_norm_matches_its_formula() {
     let (t, c) = (50, 70);
     let (x, dy, rstd) = (noise(t * c, 1), noise(t * c, 2), noise(t, 3));
     let want: Vec<f32> = (0..c)
-        .map(|i| (0..t).map(|r| f64::from(x[r * c + i]) * f64::from(rstd[r]) * f64::from(dy[r * c + i])).sum::<f64>() as f32)
+        .map(|i| {
+            (0..t)
+                .map(|r| f64::from(x[r * c + i]) * f64::from(rstd[r]) * f64::from(dy[r * c + i]))
+                .sum::<f64>() as f32
+        })
         .collect();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         let mut dw = vec![0.0; c];
@@ -247,7 +260,18 @@ fn weight_gradient_of_the_norm_matches_its_formula() {
 
 #[test]
 fn logarithm_is_accurate() {
-    for x in [1e-300, 1e-3, 0.5, 0.999_999, 1.0, 1.000_001, std::f64::consts::E, 10.0, 49_152.0, 1e300] {
+    for x in [
+        1e-300,
+        1e-3,
+        0.5,
+        0.999_999,
+        1.0,
+        1.000_001,
+        std::f64::consts::E,
+        10.0,
+        49_152.0,
+        1e300,
+    ] {
         let error = (math::ln(x) - x.ln()).abs();
         assert!(error <= 4e-16 * x.ln().abs().max(1e-3), "ln {x}: {error}");
     }
@@ -263,12 +287,20 @@ fn exponential_is_accurate() {
         // silu(x) / x = 1 / (1 + exp(-x)); for large -x that is exp(x) to full precision.
         let x: Vec<f32> = (0..60_000).map(|i| -18.0 - i as f32 * 0.001).collect();
         let mut out = b.alloc(x.len()).unwrap();
-        b.swiglu(&buffer(&b, &x), &buffer(&b, &vec![1.0; x.len()]), &mut out, x.len());
+        b.swiglu(
+            &buffer(&b, &x),
+            &buffer(&b, &vec![1.0; x.len()]),
+            &mut out,
+            x.len(),
+        );
         for (x, y) in x.iter().zip(host(&b, &out)) {
             let want = f64::from(*x) / (1.0 + (-f64::from(*x)).exp());
             let ulp = want.abs() * f64::from(f32::EPSILON);
             // Addition, division and product add half a unit each.
-            assert!((f64::from(y) - want).abs() <= (ULP + 1.5) * ulp, "{x}: {y} != {want}");
+            assert!(
+                (f64::from(y) - want).abs() <= (ULP + 1.5) * ulp,
+                "{x}: {y} != {want}"
+            );
         }
     }
 }

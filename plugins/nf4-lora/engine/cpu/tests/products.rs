@@ -27,7 +27,11 @@ struct Linear {
 impl Linear {
     fn source(&self) -> LinearSource<'_> {
         match &self.weight {
-            Weight::F32(data) => LinearSource::F32 { rows: self.n, cols: self.k, data },
+            Weight::F32(data) => LinearSource::F32 {
+                rows: self.n,
+                cols: self.k,
+                data,
+            },
             Weight::Nf4(tensor) => LinearSource::Nf4(tensor),
         }
     }
@@ -50,14 +54,34 @@ impl Case for Linear {
 
 #[test]
 fn linear_layers_match_the_reference() {
-    for (n, k) in [(1, 1), (31, 64), (33, 100), (576, 64), (70, 300), (192, 576), (65, 37)] {
+    for (n, k) in [
+        (1, 1),
+        (31, 64),
+        (33, 100),
+        (576, 64),
+        (70, 300),
+        (192, 576),
+        (65, 37),
+    ] {
         for m in [1, 2, 5, 11, 12, 13, 29, 61] {
             for accumulate in [false, true] {
                 let weight = Weight::F32(noise(n * k, 1));
-                let case = Linear { weight, n, k, m, accumulate };
+                let case = Linear {
+                    weight,
+                    n,
+                    k,
+                    m,
+                    accumulate,
+                };
                 check(&format!("f32 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
                 let weight = Weight::Nf4(nf4(n, k, 64, accumulate, 2));
-                let case = Linear { weight, n, k, m, accumulate };
+                let case = Linear {
+                    weight,
+                    n,
+                    k,
+                    m,
+                    accumulate,
+                };
                 check(&format!("nf4 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
             }
         }
@@ -67,7 +91,17 @@ fn linear_layers_match_the_reference() {
 #[test]
 fn large_products_match_the_reference() {
     let weight = Weight::Nf4(nf4(300, 640, 64, true, 3));
-    check("nf4 large", &Linear { weight, n: 300, k: 640, m: 517, accumulate: false }, CHAIN_TOLERANCE);
+    check(
+        "nf4 large",
+        &Linear {
+            weight,
+            n: 300,
+            k: 640,
+            m: 517,
+            accumulate: false,
+        },
+        CHAIN_TOLERANCE,
+    );
 }
 
 #[test]
@@ -118,10 +152,28 @@ impl Case for Dense {
 #[test]
 fn dense_layouts_match_the_reference() {
     for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
-        for (m, n, k) in [(1, 8, 40), (7, 16, 65), (16, 100, 300), (100, 16, 290), (45, 45, 45), (300, 64, 17)] {
+        for (m, n, k) in [
+            (1, 8, 40),
+            (7, 16, 65),
+            (16, 100, 300),
+            (100, 16, 290),
+            (45, 45, 45),
+            (300, 64, 17),
+        ] {
             for (alpha, accumulate) in [(1.0, false), (0.37, true)] {
-                let spec = Matmul { layout, m, n, k, alpha, accumulate };
-                check(&format!("{layout:?} {m}x{n}x{k}"), &Dense { spec }, CHAIN_TOLERANCE);
+                let spec = Matmul {
+                    layout,
+                    m,
+                    n,
+                    k,
+                    alpha,
+                    accumulate,
+                };
+                check(
+                    &format!("{layout:?} {m}x{n}x{k}"),
+                    &Dense { spec },
+                    CHAIN_TOLERANCE,
+                );
             }
         }
     }
@@ -133,7 +185,14 @@ fn a_row_does_not_depend_on_its_neighbours() {
     let tensor = nf4(n, k, 64, true, 20);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         let backend = CpuBackend::with_isa(2, isa).unwrap();
-        for source in [LinearSource::Nf4(&tensor), LinearSource::F32 { rows: n, cols: k, data: &noise(n * k, 21) }] {
+        for source in [
+            LinearSource::Nf4(&tensor),
+            LinearSource::F32 {
+                rows: n,
+                cols: k,
+                data: &noise(n * k, 21),
+            },
+        ] {
             let weight = backend.upload_linear(source).unwrap();
             let x = noise(70 * k, 22);
             let mut all = backend.alloc(70 * n).unwrap();
@@ -144,7 +203,11 @@ fn a_row_does_not_depend_on_its_neighbours() {
                     let rows = buffer(&backend, &x[start * k..(start + count) * k]);
                     let mut y = backend.alloc(count * n).unwrap();
                     backend.linear_forward(&weight, &rows, &mut y, count, false);
-                    assert_eq!(bits(&host(&backend, &y)), bits(&all[start * n..(start + count) * n]), "{count} rows");
+                    assert_eq!(
+                        bits(&host(&backend, &y)),
+                        bits(&all[start * n..(start + count) * n]),
+                        "{count} rows"
+                    );
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! Gradients: one task is one sequence and one key head with all query heads that share it. Nobody else writes its
 //! parts of dQ, dK and dV, and it adds to them in one order: by key block, query block, head.
 
-use super::{KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile};
+use super::{
+    KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile,
+};
 use crate::gemm::micro::Tile;
 use crate::math::exp;
 use crate::scratch::with_scratch;
@@ -96,13 +98,23 @@ unsafe fn backward_body<S: Simd>(t: &BackwardTask) {
     }
     let k = t.k.add(column);
     let v = t.v.add(column);
-    let keys = Keys { k: [k, k], v: [v, v], first: t.tokens, width };
+    let keys = Keys {
+        k: [k, k],
+        v: [v, v],
+        first: t.tokens,
+        width,
+    };
     for from in (0..t.tokens).step_by(KEY_BLOCK) {
         let count = KEY_BLOCK.min(t.tokens - from);
         pack_transposed::<S>(&keys, keys.k, from, count, hs, memory.k_panels);
         pack_transposed::<S>(&keys, keys.v, from, count, hs, memory.v_panels);
         let (k, k_row) = right_operand::<S>(&keys, keys.k, from, count, hs, memory.k_copy);
-        let block = KeyBlock { from, count, k, k_row };
+        let block = KeyBlock {
+            from,
+            count,
+            k,
+            k_row,
+        };
         // Rows before the block see none of its keys.
         for row in (from..t.tokens).step_by(QUERY_BLOCK) {
             for h in 0..group {
@@ -126,7 +138,10 @@ unsafe fn query_block<S: Simd>(t: &BackwardTask, memory: &Memory, block: &KeyBlo
         let seen = (row + i + 1).saturating_sub(block.from).min(block.count);
         let lse = *t.lse.add((row + i) * t.shape.heads + t.kv_head * group + h);
         let delta = *memory.delta.add((row + i) * group + h);
-        let (weights, slopes) = (memory.weights.add(i * KEY_BLOCK), memory.slopes.add(i * KEY_BLOCK));
+        let (weights, slopes) = (
+            memory.weights.add(i * KEY_BLOCK),
+            memory.slopes.add(i * KEY_BLOCK),
+        );
         differentiate::<S>(weights, slopes, seen, lse, delta, t.shape.scale);
     }
     let (q_rows, q_row) = operand::<S>(q, stride, m, hs, memory.q_copy);
@@ -147,7 +162,13 @@ unsafe fn query_block<S: Simd>(t: &BackwardTask, memory: &Memory, block: &KeyBlo
         accumulate: true,
     };
     wide_tile::<S>(&turned);
-    wide_tile::<S>(&Tile { a: memory.slopes, b: q_rows, b_row: q_row, c: t.dk.add(to), ..turned });
+    wide_tile::<S>(&Tile {
+        a: memory.slopes,
+        b: q_rows,
+        b_row: q_row,
+        c: t.dk.add(to),
+        ..turned
+    });
     wide_tile::<S>(&Tile {
         m,
         k: block.count,
@@ -164,15 +185,33 @@ unsafe fn query_block<S: Simd>(t: &BackwardTask, memory: &Memory, block: &KeyBlo
 
 /// Query-side rows as a right operand.
 #[inline(always)]
-unsafe fn operand<S: Simd>(src: *const f32, stride: usize, m: usize, hs: usize, out: *mut f32) -> (*const f32, usize) {
-    let rows = Keys { k: [src, src], v: [src, src], first: m, width: stride };
+unsafe fn operand<S: Simd>(
+    src: *const f32,
+    stride: usize,
+    m: usize,
+    hs: usize,
+    out: *mut f32,
+) -> (*const f32, usize) {
+    let rows = Keys {
+        k: [src, src],
+        v: [src, src],
+        first: m,
+        width: stride,
+    };
     right_operand::<S>(&rows, rows.k, 0, m, hs, out)
 }
 
 /// Scores become weights `p = exp(score - lse)`, value products become `p * (product - delta) * scale`; 0 behind
 /// `seen`.
 #[inline(always)]
-unsafe fn differentiate<S: Simd>(weights: *mut f32, slopes: *mut f32, seen: usize, lse: f32, delta: f32, scale: f32) {
+unsafe fn differentiate<S: Simd>(
+    weights: *mut f32,
+    slopes: *mut f32,
+    seen: usize,
+    lse: f32,
+    delta: f32,
+    scale: f32,
+) {
     for j in (0..KEY_BLOCK).step_by(S::LANES) {
         let p = exp::<S>(S::sub(S::load(weights.add(j)), S::splat(lse)));
         let slope = S::mul(p, S::sub(S::load(slopes.add(j)), S::splat(delta)));
@@ -189,7 +228,11 @@ unsafe fn dot<S: Simd>(a: *const f32, b: *const f32, n: usize) -> f32 {
     let mut i = 0;
     while i < n {
         let lanes = S::LANES.min(n - i);
-        sum = S::fma(S::load_first(a.add(i), lanes), S::load_first(b.add(i), lanes), sum);
+        sum = S::fma(
+            S::load_first(a.add(i), lanes),
+            S::load_first(b.add(i), lanes),
+            sum,
+        );
         i += lanes;
     }
     S::reduce_sum(sum)

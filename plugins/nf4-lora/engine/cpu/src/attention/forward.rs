@@ -1,6 +1,8 @@
 //! Forward: one task is a block of query rows of one sequence for one key head (and all query heads that share it).
 
-use super::{KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile};
+use super::{
+    KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile,
+};
 use crate::gemm::micro::Tile;
 use crate::math::{exp, ln};
 use crate::scratch::with_scratch;
@@ -45,7 +47,12 @@ struct Rows {
 unsafe fn forward_body<S: Simd>(t: &ForwardTask) {
     let (hs, group) = (t.shape.head_size, group(&t.shape));
     let (stride, ld) = (t.shape.heads * hs, padded::<S>(hs));
-    let sizes = [KEY_BLOCK * hs, KEY_BLOCK * ld, QUERY_BLOCK.max(group) * KEY_BLOCK, 2 * group * QUERY_BLOCK];
+    let sizes = [
+        KEY_BLOCK * hs,
+        KEY_BLOCK * ld,
+        QUERY_BLOCK.max(group) * KEY_BLOCK,
+        2 * group * QUERY_BLOCK,
+    ];
     let panels = with_scratch(2, sizes.iter().sum());
     let copies = panels.add(sizes[0]);
     let scores = copies.add(sizes[1]);
@@ -88,7 +95,11 @@ unsafe fn forward_body<S: Simd>(t: &ForwardTask) {
         for part in 0..parts {
             let rows = rows(part);
             for i in 0..rows.m {
-                let (row, column) = if t.rows == 1 { (0, head + i) } else { (i, head + part) };
+                let (row, column) = if t.rows == 1 {
+                    (0, head + i)
+                } else {
+                    (i, head + part)
+                };
                 *t.lse.add(row * t.shape.heads + column) = log_sum(*rows.max.add(i), *rows.sum.add(i));
             }
         }

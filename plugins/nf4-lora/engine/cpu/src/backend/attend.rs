@@ -38,14 +38,30 @@ struct Cache {
 unsafe impl Send for Cache {}
 unsafe impl Sync for Cache {}
 
+/// A closure captures single fields, raw pointers that are not `Sync`; a method call makes it capture the struct.
+trait Whole: Copy {
+    fn whole(&self) -> Self {
+        *self
+    }
+}
+impl Whole for Call {}
+impl Whole for GradientCall {}
+impl Whole for Cache {}
+
 fn check(buffers: &[(&Buffer, usize)]) {
-    assert!(buffers.iter().all(|(buffer, len)| buffer.len() >= *len), "attention operand shorter than its shape");
+    assert!(
+        buffers.iter().all(|(buffer, len)| buffer.len() >= *len),
+        "attention operand shorter than its shape"
+    );
 }
 
 /// Rows `start..end` of a sequence.
 fn bounds(sequences: &Sequences<'_, Index>, s: usize) -> (usize, usize) {
     let (start, end) = (sequences.starts[s] as usize, sequences.starts[s + 1] as usize);
-    assert!(start <= end && end <= sequences.tokens, "sequence outside of the tokens");
+    assert!(
+        start <= end && end <= sequences.tokens,
+        "sequence outside of the tokens"
+    );
     (start, end)
 }
 
@@ -83,14 +99,29 @@ impl CpuBackend {
     ) {
         let (stride, width) = (shape.heads * shape.head_size, shape.kv_heads * shape.head_size);
         let t = sequences.tokens;
-        check(&[(q, t * stride), (k, t * width), (v, t * width), (out, t * stride), (lse, t * shape.heads)]);
-        let call = Call { q: q.as_ptr(), out: out.as_mut_ptr(), lse: lse.as_mut_ptr() };
+        check(&[
+            (q, t * stride),
+            (k, t * width),
+            (v, t * width),
+            (out, t * stride),
+            (lse, t * shape.heads),
+        ]);
+        let call = Call {
+            q: q.as_ptr(),
+            out: out.as_mut_ptr(),
+            lse: lse.as_mut_ptr(),
+        };
         self.query_blocks(&shape, &sequences, |s, kv_head, from, to| {
-            let call = call;
+            let call = call.whole();
             let (start, _) = bounds(&sequences, s);
             let at = start * width + kv_head * shape.head_size;
             let (keys, values) = (k[at..].as_ptr(), v[at..].as_ptr());
-            let keys = Keys { k: [keys, keys], v: [values, values], first: usize::MAX, width };
+            let keys = Keys {
+                k: [keys, keys],
+                v: [values, values],
+                first: usize::MAX,
+                width,
+            };
             // SAFETY: lengths were checked; the task owns its rows and heads.
             unsafe {
                 let task = ForwardTask {
@@ -119,14 +150,25 @@ impl CpuBackend {
         let t = sequences.tokens;
         let [q, k, v, out, d_out, lse] = inputs;
         let [dq, dk, dv] = outputs;
-        check(&[(q, t * stride), (k, t * width), (v, t * width), (out, t * stride), (d_out, t * stride)]);
-        check(&[(lse, t * shape.heads), (dq, t * stride), (dk, t * width), (dv, t * width)]);
+        check(&[
+            (q, t * stride),
+            (k, t * width),
+            (v, t * width),
+            (out, t * stride),
+            (d_out, t * stride),
+        ]);
+        check(&[
+            (lse, t * shape.heads),
+            (dq, t * stride),
+            (dk, t * width),
+            (dv, t * width),
+        ]);
         let call = GradientCall {
             inputs: inputs.map(|buffer| buffer.as_ptr()),
             outputs: [dq.as_mut_ptr(), dk.as_mut_ptr(), dv.as_mut_ptr()],
         };
         self.team.run(sequences.count * shape.kv_heads, |task| {
-            let call = call;
+            let call = call.whole();
             let (s, kv_head) = (task / shape.kv_heads, task % shape.kv_heads);
             let (start, end) = bounds(&sequences, s);
             let (wide, narrow) = (start * stride, start * width);
@@ -163,18 +205,28 @@ impl CpuBackend {
         let shared = keys.shared_tokens * width;
         check(&[(q, queries.tokens * stride), (out, queries.tokens * stride)]);
         check(&[(keys.shared_k, shared), (keys.shared_v, shared)]);
-        let call = Call { q: q.as_ptr(), out: out.as_mut_ptr(), lse: std::ptr::null_mut() };
+        let call = Call {
+            q: q.as_ptr(),
+            out: out.as_mut_ptr(),
+            lse: std::ptr::null_mut(),
+        };
         let cache = Cache {
             shared: [keys.shared_k.as_ptr(), keys.shared_v.as_ptr()],
             slots: [keys.slot_k.as_ptr(), keys.slot_v.as_ptr()],
         };
         self.query_blocks(&shape, &queries, |s, kv_head, from, to| {
-            let (call, cache) = (call, cache);
+            let (call, cache) = (call.whole(), cache.whole());
             let (start, end) = bounds(&queries, s);
             let before = keys.slot_before[s] as usize;
             let (slot, held) = (keys.slots[s] as usize * keys.slot_tokens, before + end - start);
-            check(&[(keys.slot_k, (slot + held) * width), (keys.slot_v, (slot + held) * width)]);
-            let (column, own) = (kv_head * shape.head_size, slot * width + kv_head * shape.head_size);
+            check(&[
+                (keys.slot_k, (slot + held) * width),
+                (keys.slot_v, (slot + held) * width),
+            ]);
+            let (column, own) = (
+                kv_head * shape.head_size,
+                slot * width + kv_head * shape.head_size,
+            );
             // SAFETY: lengths were checked; the task owns its rows and heads.
             unsafe {
                 let segments = Keys {

@@ -87,6 +87,9 @@ unsafe impl Panels for Transposed {
 }
 
 /// Turns `n <= NR` rows of `kc` elements into a panel `[kc, NR]`, zeroes behind them.
+///
+/// # Safety
+/// The pointers are valid for these shapes, `src` with rows `ld` apart.
 #[inline(always)]
 pub unsafe fn transpose_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
     let (l, nr) = (S::LANES, 2 * S::LANES);
@@ -155,12 +158,22 @@ impl DenseWeight {
             let to = unsafe { parts.part(panel * size..(panel + 1) * size) };
             for inside in 0..nr.min(rows - panel * nr) {
                 let start = (panel * nr + inside) * cols;
-                for (slot, value) in to.iter_mut().skip(inside).step_by(nr).zip(&data[start..start + cols]) {
+                for (slot, value) in to
+                    .iter_mut()
+                    .skip(inside)
+                    .step_by(nr)
+                    .zip(&data[start..start + cols])
+                {
                     *slot = *value;
                 }
             }
         });
-        Some(Self { rows, cols, panels, panel_columns: nr })
+        Some(Self {
+            rows,
+            cols,
+            panels,
+            panel_columns: nr,
+        })
     }
 
     /// Bytes held.
@@ -170,12 +183,18 @@ impl DenseWeight {
 
     /// Source for `X · Wᵀ`.
     pub fn forward(&self) -> WeightForward {
-        WeightForward { data: self.panels.as_ptr(), k: self.cols }
+        WeightForward {
+            data: self.panels.as_ptr(),
+            k: self.cols,
+        }
     }
 
     /// Source for `dY · W`.
     pub fn backward(&self) -> WeightBackward {
-        WeightBackward { data: self.panels.as_ptr(), k: self.cols }
+        WeightBackward {
+            data: self.panels.as_ptr(),
+            k: self.cols,
+        }
     }
 
     /// Copies row `row` to `out [cols]`.

@@ -82,12 +82,23 @@ pub struct Grid {
 impl Grid {
     /// Cuts `m` rows by `panels` panels of a product with `work` multiply-adds.
     pub fn new(m: usize, panels: usize, work: usize, threads: usize) -> Grid {
-        let wanted = if threads == 1 || work < SERIAL_WORK { 1 } else { threads * TASKS_PER_THREAD };
+        let wanted = if threads == 1 || work < SERIAL_WORK {
+            1
+        } else {
+            threads * TASKS_PER_THREAD
+        };
         let per_task = panels.div_ceil(wanted).clamp(1, TASK_PANELS);
         let panel_tasks = panels.div_ceil(per_task);
         let splits = wanted.div_ceil(panel_tasks.max(1)).min(m / SPLIT_ROWS).max(1);
         let rows = m.div_ceil(splits).next_multiple_of(12).max(1);
-        Grid { rows, panels: per_task, row_tasks: m.div_ceil(rows), panel_tasks, m, all_panels: panels }
+        Grid {
+            rows,
+            panels: per_task,
+            row_tasks: m.div_ceil(rows),
+            panel_tasks,
+            m,
+            all_panels: panels,
+        }
     }
     /// Number of parts.
     pub fn tasks(&self) -> usize {
@@ -95,8 +106,16 @@ impl Grid {
     }
     /// Part number `task`.
     pub fn part(&self, task: usize) -> Part {
-        let (m0, p0) = (task % self.row_tasks * self.rows, task / self.row_tasks * self.panels);
-        Part { m0, m1: (m0 + self.rows).min(self.m), p0, p1: (p0 + self.panels).min(self.all_panels) }
+        let (m0, p0) = (
+            task % self.row_tasks * self.rows,
+            task / self.row_tasks * self.panels,
+        );
+        Part {
+            m0,
+            m1: (m0 + self.rows).min(self.m),
+            p0,
+            p1: (p0 + self.panels).min(self.all_panels),
+        }
     }
 }
 
@@ -143,7 +162,11 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
     let kc_full = k_block(product.k);
     let count = part.p1 - part.p0;
     let direct = P::DIRECT && part.m1 - part.m0 <= S::MR;
-    let scratch = if P::NEEDS_SCRATCH && !direct { with_scratch(0, count * kc_full * nr) } else { std::ptr::null_mut() };
+    let scratch = if P::NEEDS_SCRATCH && !direct {
+        with_scratch(0, count * kc_full * nr)
+    } else {
+        std::ptr::null_mut()
+    };
     let mut fetched = [std::ptr::null::<f32>(); TASK_PANELS];
     let mut k0 = 0;
     while k0 < product.k {
@@ -168,7 +191,11 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
             continue;
         }
         for (j, slot) in fetched.iter_mut().enumerate().take(count) {
-            let own = if P::NEEDS_SCRATCH { scratch.add(j * kc_full * nr) } else { scratch };
+            let own = if P::NEEDS_SCRATCH {
+                scratch.add(j * kc_full * nr)
+            } else {
+                scratch
+            };
             *slot = panels.fetch::<S>(part.p0 + j, k0, kc, own);
         }
         multiply_block::<S>(&block, product.n, &fetched[..count], part);
@@ -183,7 +210,16 @@ unsafe fn direct_block<S: Simd, P: Panels>(panels: &P, k0: usize, block: &Tile, 
         let column = index * nr;
         let a = block.a.add(part.m0 * block.a_row);
         let c = block.c.add(part.m0 * block.c_row + column);
-        panels.direct::<S>(index, k0, &Tile { n: nr.min(n - column), a, c, ..*block });
+        panels.direct::<S>(
+            index,
+            k0,
+            &Tile {
+                n: nr.min(n - column),
+                a,
+                c,
+                ..*block
+            },
+        );
     }
 }
 

@@ -28,7 +28,11 @@ pub struct Tile {
 /// The pointers of the tile are valid for its shape.
 #[inline(always)]
 pub unsafe fn tile_body<S: Simd>(t: &Tile) {
-    if t.n > S::LANES { rows::<S, 2>(t) } else { rows::<S, 1>(t) }
+    if t.n > S::LANES {
+        rows::<S, 2>(t)
+    } else {
+        rows::<S, 1>(t)
+    }
 }
 
 #[inline(always)]
@@ -36,7 +40,12 @@ unsafe fn rows<S: Simd, const NV: usize>(t: &Tile) {
     let mut row = 0;
     while row < t.m {
         let count = (t.m - row).min(S::MR);
-        let part = Tile { m: count, a: t.a.add(row * t.a_row), c: t.c.add(row * t.c_row), ..*t };
+        let part = Tile {
+            m: count,
+            a: t.a.add(row * t.a_row),
+            c: t.c.add(row * t.c_row),
+            ..*t
+        };
         match count {
             1 => kernel::<S, 1, NV>(&part),
             2 => kernel::<S, 2, NV>(&part),
@@ -82,6 +91,8 @@ unsafe fn kernel<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
 ///
 /// # Safety
 /// `c` is valid for `MR` rows of `n` columns.
+// Counted loops: iterators over the arrays would take their address.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub unsafe fn finish<S: Simd, const MR: usize, const NV: usize>(
     acc: &[[S::V; NV]; MR],

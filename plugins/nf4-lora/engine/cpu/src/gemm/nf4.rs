@@ -17,8 +17,22 @@ use escada_engine_formats::nf4::Nf4Tensor;
 
 /// The 16 NF4 values as f32 bits, code 0 first.
 pub const NF4_BITS: [u32; 16] = [
-    0xbf80_0000, 0xbf32_39b1, 0xbf06_6b30, 0xbeca_32a0, 0xbe91_a24d, 0xbe3d_353f, 0xbdba_7871, 0x0000_0000,
-    0x3da2_faff, 0x3e24_cae3, 0x3e7c_04dd, 0x3ead_033a, 0x3ee1_a4b8, 0x3f10_07ab, 0x3f39_13b3, 0x3f80_0000,
+    0xbf80_0000,
+    0xbf32_39b1,
+    0xbf06_6b30,
+    0xbeca_32a0,
+    0xbe91_a24d,
+    0xbe3d_353f,
+    0xbdba_7871,
+    0x0000_0000,
+    0x3da2_faff,
+    0x3e24_cae3,
+    0x3e7c_04dd,
+    0x3ead_033a,
+    0x3ee1_a4b8,
+    0x3f10_07ab,
+    0x3f39_13b3,
+    0x3f80_0000,
 ];
 
 /// `NF4_BITS` as numbers.
@@ -62,11 +76,21 @@ impl Nf4Weight {
         team.run(panels, |panel| {
             let (c, s) = (cols * lanes, cols / run * nr);
             // SAFETY: panels are disjoint.
-            let (codes, scales) =
-                unsafe { (codes_of.part(panel * c..(panel + 1) * c), scales_of.part(panel * s..(panel + 1) * s)) };
+            let (codes, scales) = unsafe {
+                (
+                    codes_of.part(panel * c..(panel + 1) * c),
+                    scales_of.part(panel * s..(panel + 1) * s),
+                )
+            };
             pack_panel(tensor, panel, run, nr, codes, scales);
         });
-        Some(Self { rows, cols, run, codes, scales })
+        Some(Self {
+            rows,
+            cols,
+            run,
+            codes,
+            scales,
+        })
     }
 
     /// Bytes held.
@@ -85,7 +109,12 @@ impl Nf4Weight {
     }
 
     fn view(&self) -> View {
-        View { codes: self.codes.as_ptr(), scales: self.scales.as_ptr(), k: self.cols, run: self.run }
+        View {
+            codes: self.codes.as_ptr(),
+            scales: self.scales.as_ptr(),
+            k: self.cols,
+            run: self.run,
+        }
     }
 
     /// Copies row `row`, decoded, to `out [cols]`.

@@ -45,6 +45,8 @@ fn philox16(site: &Dropout, first: u64) -> [Words; 4] {
     c
 }
 
+// The class only chooses what this is compiled for: plain loops over sixteen words become vectors.
+#[allow(clippy::extra_unused_type_parameters)]
 #[inline(always)]
 unsafe fn dropout_body<S: Simd>(x: &[f32], out: &mut [f32], first: u64, site: &Dropout, accumulate: bool) {
     // word / 2^32 >= p, exactly: the smallest word kept.

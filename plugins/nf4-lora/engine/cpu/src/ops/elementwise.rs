@@ -30,7 +30,11 @@ pub(crate) use each_vector;
 /// `p` is valid for `n` elements.
 #[inline(always)]
 pub unsafe fn get<S: Simd>(p: *const f32, n: usize) -> S::V {
-    if n == S::LANES { S::load(p) } else { S::load_first(p, n) }
+    if n == S::LANES {
+        S::load(p)
+    } else {
+        S::load_first(p, n)
+    }
 }
 
 /// Stores a whole or a partial vector.
@@ -39,7 +43,11 @@ pub unsafe fn get<S: Simd>(p: *const f32, n: usize) -> S::V {
 /// `p` is valid for `n` elements.
 #[inline(always)]
 pub unsafe fn put<S: Simd>(p: *mut f32, v: S::V, n: usize) {
-    if n == S::LANES { S::store(p, v) } else { S::store_first(p, v, n) }
+    if n == S::LANES {
+        S::store(p, v)
+    } else {
+        S::store_first(p, v, n)
+    }
 }
 
 #[inline(always)]

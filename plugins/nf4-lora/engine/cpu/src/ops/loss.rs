@@ -16,7 +16,9 @@ unsafe fn largest<S: Simd>(row: &[f32]) -> f32 {
         // The running value comes second: it stays when the other is NaN.
         best = S::max(S::load(row.as_ptr().add(i)), best);
     }
-    let tail = row[whole..].iter().fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m });
+    let tail = row[whole..]
+        .iter()
+        .fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m });
     let vectors = S::reduce_max(best);
     if tail > vectors { tail } else { vectors }
 }
@@ -51,7 +53,12 @@ unsafe fn exponentials<S: Simd>(row: *mut f32, len: usize, max: f32, write: bool
 }
 
 #[inline(always)]
-unsafe fn cross_entropy_body<S: Simd>(logits: &mut [f32], targets: &[u32], gradient_scale: f32, losses: &mut [f32]) {
+unsafe fn cross_entropy_body<S: Simd>(
+    logits: &mut [f32],
+    targets: &[u32],
+    gradient_scale: f32,
+    losses: &mut [f32],
+) {
     let v = logits.len() / targets.len().max(1);
     for ((row, target), loss) in logits.chunks_exact_mut(v.max(1)).zip(targets).zip(losses) {
         let target = *target as usize;
@@ -61,7 +68,9 @@ unsafe fn cross_entropy_body<S: Simd>(logits: &mut [f32], targets: &[u32], gradi
         let own = f64::from(row[target]) / sum;
         let factor = S::splat((f64::from(gradient_scale) / sum) as f32);
         let p = row.as_mut_ptr();
-        each_vector!(S, v, |i, n| { put::<S>(p.add(i), S::mul(get::<S>(p.add(i), n), factor), n); });
+        each_vector!(S, v, |i, n| {
+            put::<S>(p.add(i), S::mul(get::<S>(p.add(i), n), factor), n);
+        });
         row[target] = ((own - 1.0) * f64::from(gradient_scale)) as f32;
     }
 }

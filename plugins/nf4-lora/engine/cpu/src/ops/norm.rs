@@ -8,7 +8,10 @@ use crate::simd_entry;
 unsafe fn rms_norm_body<S: Simd>(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32], rstd: &mut [f32]) {
     let c = weight.len();
     for (t, slot) in rstd.iter_mut().enumerate() {
-        let (row, to) = (x[t * c..(t + 1) * c].as_ptr(), out[t * c..(t + 1) * c].as_mut_ptr());
+        let (row, to) = (
+            x[t * c..(t + 1) * c].as_ptr(),
+            out[t * c..(t + 1) * c].as_mut_ptr(),
+        );
         let mut squares = S::splat(0.0);
         each_vector!(S, c, |i, n| {
             let v = get::<S>(row.add(i), n);
@@ -47,14 +50,25 @@ unsafe fn rms_norm_backward_body<S: Simd>(
         each_vector!(S, c, |i, n| {
             let dyw = S::mul(get::<S>(d.add(i), n), get::<S>(w.add(i), n));
             let inner = S::fnma(get::<S>(row.add(i), n), along, dyw);
-            let old = if accumulate { get::<S>(to.add(i), n) } else { S::splat(0.0) };
+            let old = if accumulate {
+                get::<S>(to.add(i), n)
+            } else {
+                S::splat(0.0)
+            };
             put::<S>(to.add(i), S::fma(S::splat(*r), inner, old), n);
         });
     }
 }
 
 #[inline(always)]
-unsafe fn weight_gradient_body<S: Simd>(x: &[f32], rstd: &[f32], dy: &[f32], c0: usize, c: usize, dw: &mut [f32]) {
+unsafe fn weight_gradient_body<S: Simd>(
+    x: &[f32],
+    rstd: &[f32],
+    dy: &[f32],
+    c0: usize,
+    c: usize,
+    dw: &mut [f32],
+) {
     each_vector!(S, dw.len(), |i, n| {
         let mut sum = get::<S>(dw.as_ptr().add(i), n);
         for (t, r) in rstd.iter().enumerate() {

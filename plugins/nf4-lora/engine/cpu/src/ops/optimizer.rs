@@ -6,7 +6,13 @@ use crate::simd_entry;
 use escada_engine_core::backend::AdamW;
 
 #[inline(always)]
-unsafe fn adamw_body<S: Simd>(spec: &AdamW, parameters: &mut [f32], gradients: &[f32], m: &mut [f32], v: &mut [f32]) {
+unsafe fn adamw_body<S: Simd>(
+    spec: &AdamW,
+    parameters: &mut [f32],
+    gradients: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+) {
     let (p, g) = (parameters.as_mut_ptr(), gradients.as_ptr());
     let (first, second) = (m.as_mut_ptr(), v.as_mut_ptr());
     let n = parameters.len().min(gradients.len()).min(m.len()).min(v.len());
@@ -32,6 +38,8 @@ unsafe fn adamw_body<S: Simd>(spec: &AdamW, parameters: &mut [f32], gradients: &
 /// f64 sums side by side: the same for every class.
 const SUMS: usize = 16;
 
+// The class only chooses what this is compiled for.
+#[allow(clippy::extra_unused_type_parameters)]
 #[inline(always)]
 unsafe fn sum_squares_body<S: Simd>(x: &[f32]) -> f64 {
     let mut sums = [0.0f64; SUMS];

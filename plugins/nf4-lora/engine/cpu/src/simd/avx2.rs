@@ -131,8 +131,12 @@ impl Simd for Avx2Fma {
     #[inline(always)]
     unsafe fn lookup(table: (__m256, __m256), p: *const u8) -> (__m256, __m256) {
         let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()));
-        (lookup8(table, bytes), lookup8(table, _mm256_srli_epi32::<4>(bytes)))
+        (
+            lookup8(table, bytes),
+            lookup8(table, _mm256_srli_epi32::<4>(bytes)),
+        )
     }
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize) {
         let zero = _mm256_setzero_ps();
@@ -154,8 +158,14 @@ impl Simd for Avx2Fma {
             out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(t1, t3));
         }
         for j in 0..4 {
-            _mm256_storeu_ps(dst.add(j * dst_ld), _mm256_permute2f128_ps::<0x20>(half[0][j], half[1][j]));
-            _mm256_storeu_ps(dst.add((4 + j) * dst_ld), _mm256_permute2f128_ps::<0x31>(half[0][j], half[1][j]));
+            _mm256_storeu_ps(
+                dst.add(j * dst_ld),
+                _mm256_permute2f128_ps::<0x20>(half[0][j], half[1][j]),
+            );
+            _mm256_storeu_ps(
+                dst.add((4 + j) * dst_ld),
+                _mm256_permute2f128_ps::<0x31>(half[0][j], half[1][j]),
+            );
         }
     }
     #[inline(always)]

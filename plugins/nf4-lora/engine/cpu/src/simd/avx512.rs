@@ -107,8 +107,12 @@ impl Simd for Avx512 {
         // The permutation reads the low four bits of an index only, so that nothing has to be masked off.
         let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()));
         let high = _mm512_srli_epi32::<4>(bytes);
-        (_mm512_permutexvar_ps(bytes, table), _mm512_permutexvar_ps(high, table))
+        (
+            _mm512_permutexvar_ps(bytes, table),
+            _mm512_permutexvar_ps(high, table),
+        )
     }
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize) {
         // Quads of rows: lane l of quad[g][j] holds column 4l+j of rows 4g..4g+4.

@@ -31,28 +31,48 @@ pub fn noise(len: usize, seed: u64) -> Vec<f32> {
 }
 
 pub fn random_u32(len: usize, below: u32, seed: u64) -> Vec<u32> {
-    noise(len, seed).iter().map(|x| (((x + 1.0) * 0.5 * below as f32) as u32).min(below - 1)).collect()
+    noise(len, seed)
+        .iter()
+        .map(|x| (((x + 1.0) * 0.5 * below as f32) as u32).min(below - 1))
+        .collect()
 }
 
 /// A random NF4 tensor, doubly quantized when `nested`.
 pub fn nf4(rows: usize, cols: usize, blocksize: usize, nested: bool, seed: u64) -> Nf4Tensor {
-    let bytes = |len: usize, seed| noise(len, seed).iter().map(|x| (x.abs() * 256.0) as u8).collect::<Vec<u8>>();
+    let bytes = |len: usize, seed| {
+        noise(len, seed)
+            .iter()
+            .map(|x| (x.abs() * 256.0) as u8)
+            .collect::<Vec<u8>>()
+    };
     let n = rows * cols;
     let blocks = n.div_ceil(blocksize);
     let absmax = if nested {
         let mut table = Box::new([0.0f32; 256]);
-        table.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 - 127.0) / 129.0);
+        table
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, x)| *x = (i as f32 - 127.0) / 129.0);
         AbsMax::Nested {
             codes: bytes(blocks, seed + 1),
             table,
-            absmax: noise(blocks.div_ceil(256), seed + 2).iter().map(|x| x.abs()).collect(),
+            absmax: noise(blocks.div_ceil(256), seed + 2)
+                .iter()
+                .map(|x| x.abs())
+                .collect(),
             offset: 0.731,
             nested_blocksize: 256,
         }
     } else {
         AbsMax::Plain(noise(blocks, seed + 3).iter().map(|x| x.abs()).collect())
     };
-    Nf4Tensor { rows, cols, blocksize, packed: bytes(n.div_ceil(2), seed), absmax }
+    Nf4Tensor {
+        rows,
+        cols,
+        blocksize,
+        packed: bytes(n.div_ceil(2), seed),
+        absmax,
+    }
 }
 
 pub fn buffer<B: Backend>(backend: &B, data: &[f32]) -> B::Buffer {
@@ -94,7 +114,10 @@ pub fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     let largest = want.iter().fold(0.1f32, |m, x| m.max(x.abs()));
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
         let difference = (g - w).abs();
-        assert!(difference <= tolerance * largest, "{what}: [{i}] {g} != {w} (largest {largest})");
+        assert!(
+            difference <= tolerance * largest,
+            "{what}: [{i}] {g} != {w} (largest {largest})"
+        );
     }
 }
 
