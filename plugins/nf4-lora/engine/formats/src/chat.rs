@@ -93,13 +93,13 @@ impl ChatTemplate {
             content: answer.to_owned(),
         });
         let whole = self.encode(tokenizer, &answered, false)?;
-        if let Some(rest) = whole.strip_prefix(prompt.as_slice()) {
-            if let Some(end) = rest.iter().position(|id| tokenizer.eos_ids().contains(id)) {
-                return Ok(AnsweredPrompt {
-                    prompt,
-                    answer: rest[..=end].to_vec(),
-                });
-            }
+        if let Some(rest) = whole.strip_prefix(prompt.as_slice())
+            && let Some(end) = rest.iter().position(|id| tokenizer.eos_ids().contains(id))
+        {
+            return Ok(AnsweredPrompt {
+                prompt,
+                answer: rest[..=end].to_vec(),
+            });
         }
         // The border was merged into one token, or the turn has no end: generation starts behind the prompt as it
         // is, so the answer is encoded on its own.

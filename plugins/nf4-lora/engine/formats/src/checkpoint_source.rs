@@ -98,12 +98,19 @@ impl ModelSource {
         sizes.map(|shape| shape.iter().product::<usize>() as u64).sum()
     }
 
-    /// The model's tokenizer. Errors: `ModelFileInvalid`, `ModelUnsupported`.
+    /// The model's tokenizer; every id it makes is a row of the embedding. Errors: `ModelFileInvalid`,
+    /// `ModelUnsupported`.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        match &self.store {
-            Store::Gguf(file) => gguf_tokenizer::tokenizer(file),
-            Store::Folder(folder) => folder.tokenizer(),
+        let tokenizer = match &self.store {
+            Store::Gguf(file) => gguf_tokenizer::tokenizer(file)?,
+            Store::Folder(folder) => folder.tokenizer()?,
+        };
+        let (largest, rows) = (tokenizer.largest_id() as usize, self.config.vocab);
+        if largest < rows {
+            return Ok(tokenizer);
         }
+        let detail = format!("the tokenizer has the id {largest}, but the embedding has {rows} rows");
+        Err(EngineError::invalid_file(self.path(), detail))
     }
 
     /// The model's chat template, if it has one. Errors: `ModelFileInvalid` if it cannot be parsed.

@@ -32,6 +32,8 @@ pub struct ModelConfig {
 
 /// No dimension of a real model comes near; keeps every product of two dimensions far from overflow.
 const MAX_DIMENSION: usize = 1 << 28;
+/// Every layer has names and checks of its own: a lying count must not become gigabytes of them.
+const MAX_LAYERS: usize = 1 << 12;
 
 /// Modules of one layer in the order of computation.
 const LAYER_MODULES: [&str; 9] = [
@@ -153,6 +155,9 @@ impl ModelConfig {
                 "{} heads are no multiple of {} key/value heads",
                 self.heads, self.kv_heads
             ));
+        }
+        if self.layers > MAX_LAYERS {
+            return invalid(format!("{} layers are more than {MAX_LAYERS}", self.layers));
         }
         if !self.head_dim.is_multiple_of(2) {
             return invalid(format!("the head size {} is odd", self.head_dim));

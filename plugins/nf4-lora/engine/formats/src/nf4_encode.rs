@@ -138,10 +138,6 @@ fn encode_block(block: &[f32], scale: f32, bytes: &mut [u8]) {
 /// Code = number of thresholds strictly below the scaled value. Plain counted loops over fixed arrays without branches
 /// or overflow checks: the form that compilers turn into vector code.
 #[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "the counted form is the one that vectorizes"
-)]
 fn classify(group: &[f32; LANES], scale: f32) -> [u8; LANES] {
     let (mut scaled, mut counts, mut codes) = ([0.0; LANES], [0_i32; LANES], [0; LANES]);
     for lane in 0..LANES {

@@ -127,6 +127,17 @@ impl Tokenizer {
         self.text.get_vocab_size(true)
     }
 
+    /// The largest id of the vocabulary or of an added, start or end token.
+    pub(crate) fn largest_id(&self) -> u32 {
+        let vocabulary = self.text.get_vocab(true).into_values().max();
+        vocabulary
+            .into_iter()
+            .chain(self.bos)
+            .chain(self.eos.iter().copied())
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Puts guards into `text` so that no control string can match in it, nor across its borders with markup.
     ///
     /// Errors: `ModelUnsupported` for a control string of one character, which cannot be broken up.

@@ -118,8 +118,7 @@ fn contradicting_companions_are_refused() {
         change(&mut tensors);
         open(folder.path(), tensors)
             .and_then(|source| source.tensor(NAME))
-            .err()
-            .expect("must be refused")
+            .expect_err("must be refused")
     };
     let replace = |tensors: &mut Tensors, suffix: &str, values: &[f32]| {
         let name = format!("{NAME}.{suffix}");

@@ -4,10 +4,12 @@
 
 mod common;
 
-use common::{json_fixture, real_model};
+use common::{f32_bytes, json_fixture, real_model};
+use escada_engine_formats::atomic::hex;
 use escada_engine_formats::nf4::quantize;
 use escada_engine_formats::{Message, ModelSource};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 fn ids(value: &Value) -> Vec<u32> {
     value
@@ -99,15 +101,40 @@ fn injected_control_strings_stay_text() {
     assert_eq!((turns, encoded.iter().filter(|id| **id == 2).count()), (3, 2));
 }
 
+/// SHA-256 over the f32 bytes of all 272 tensors in the order of their names, as transformers 5.23 decodes the file.
+const ALL_WEIGHTS_SHA256: &str = "1e7c8a1c726e693f3ef812fec44c0efdf79020fe1e36d5cd8a07e0341da3e3aa";
+
 #[test]
-fn weights_load_and_quantize() {
+fn all_weights_equal_those_of_transformers() {
     let Some(path) = real_model("weights of the model") else {
         return;
     };
     let source = ModelSource::open(&path).unwrap();
-    assert_eq!(source.parameters(), 134_515_008);
-    assert_eq!(source.config().rms_eps, 1e-5);
-    let q = source.tensor("model.layers.0.self_attn.q_proj.weight").unwrap();
+    let mut names = source.config().tensor_names();
+    names.sort();
+    let mut hasher = Sha256::new();
+    names
+        .iter()
+        .for_each(|name| hasher.update(f32_bytes(&source.tensor(name).unwrap().values)));
+    assert_eq!(
+        (names.len(), hex(&hasher.finalize())),
+        (272, ALL_WEIGHTS_SHA256.to_owned())
+    );
+    assert_eq!(
+        (source.parameters(), source.config().rms_eps),
+        (134_515_008, 1e-5)
+    );
+}
+
+#[test]
+fn a_layer_survives_quantization() {
+    let Some(path) = real_model("quantization error of a layer") else {
+        return;
+    };
+    let q = ModelSource::open(&path)
+        .unwrap()
+        .tensor("model.layers.0.self_attn.q_proj.weight")
+        .unwrap();
     assert_eq!(q.shape, [576, 576]);
     let nf4 = quantize(&q.values, 576, 576, 64, true).unwrap();
     let mut decoded = vec![0.0; q.values.len()];

@@ -191,6 +191,7 @@ fn impossible_configurations_are_refused() {
         ("head_dim", json!(15)),
         ("vocab_size", json!(1_u64 << 60)),
         ("num_hidden_layers", json!(3)),
+        ("num_hidden_layers", json!(1 << 27)),
         ("rms_norm_eps", json!(0.0)),
         ("tie_word_embeddings", json!(false)),
     ];
