@@ -20,7 +20,7 @@ export interface Category {
 const hard = ['wood', 'metal', 'clay'] as const;
 const soft = ['cloth', 'woven'] as const;
 
-/** The shop's ten departments, fifty kinds. */
+/** The shop's eight departments, forty kinds. */
 export const categories: readonly Category[] = [
   {
     name: 'kitchen',
@@ -117,29 +117,5 @@ export const categories: readonly Category[] = [
       { supplier: 'lunch box', families: ['wood', 'metal'] },
     ],
     handovers: ['pack this', 'bring along this', 'set off with this'],
-  },
-  {
-    name: 'hallway',
-    outdoor: true,
-    kinds: [
-      { supplier: 'coat hook', families: hard },
-      { supplier: 'umbrella stand', families: ['wood', 'metal', 'clay'] },
-      { supplier: 'key bowl', families: hard },
-      { supplier: 'shoe rack', families: ['wood', 'metal'] },
-      { supplier: 'door mat', families: soft },
-    ],
-    handovers: ['leave it to this', 'pause by this', 'drop your keys by this'],
-  },
-  {
-    name: 'laundry',
-    outdoor: false,
-    kinds: [
-      { supplier: 'laundry basket', families: ['woven', 'metal', 'cloth'] },
-      { supplier: 'peg bag', families: soft },
-      { supplier: 'clothes airer', families: ['wood', 'metal'] },
-      { supplier: 'ironing pad', families: ['cloth'] },
-      { supplier: 'storage box', families: ['wood', 'metal', 'woven'] },
-    ],
-    handovers: ['count on this', 'tidy up with this', 'be glad of this'],
   },
 ];

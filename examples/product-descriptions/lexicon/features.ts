@@ -14,7 +14,7 @@ const any: readonly MaterialFamily[] = ['wood', 'metal', 'clay', 'cloth', 'woven
 const hard: readonly MaterialFamily[] = ['wood', 'metal', 'clay'];
 const soft: readonly MaterialFamily[] = ['cloth', 'woven'];
 
-/** Twenty-four features; the usual telling comes first. */
+/** Twelve features; the usual telling comes first. */
 export const features: readonly Feature[] = [
   {
     name: 'folds',
@@ -58,12 +58,6 @@ export const features: readonly Feature[] = [
     ],
   },
   {
-    name: 'hangs',
-    families: any,
-    dull: ['has a hanging loop', 'can be hung up', 'loop to hang it'],
-    told: ['Any old nail will hold it', 'It waits on a peg until wanted', 'Walls turn into storage for once'],
-  },
-  {
     name: 'non-slip',
     families: any,
     categories: ['kitchen', 'table', 'study', 'bathroom', 'hallway', 'garden'],
@@ -73,35 +67,6 @@ export const features: readonly Feature[] = [
       'Elbows and kittens cannot shift it',
       'Where it lands, it remains',
     ],
-  },
-  {
-    name: 'lid',
-    families: ['wood', 'metal', 'clay', 'woven'],
-    categories: ['kitchen', 'table', 'bathroom', 'laundry', 'travel', 'bedroom'],
-    dull: ['soft-close lid', 'lid closes softly', 'slow closing lid'],
-    told: [
-      'The top comes down like a whisper',
-      'Not even the baby hears it shut',
-      'It never snaps at fingers',
-    ],
-  },
-  {
-    name: 'rechargeable',
-    families: ['wood', 'metal', 'clay'],
-    categories: ['study', 'bedroom', 'living room', 'garden'],
-    dull: ['with rechargeable light', 'light charges by USB', 'built-in USB light'],
-    told: [
-      'Its small glow lasts a whole week',
-      'There is no flex to trip over',
-      'It borrows an hour and shines for days',
-    ],
-  },
-  {
-    name: 'refillable',
-    families: ['clay', 'metal'],
-    categories: ['kitchen', 'table', 'bathroom', 'garden'],
-    dull: ['refillable', 'can be refilled', 'refills available'],
-    told: ['Top it up instead of throwing it out', 'Empty is never the end of it', 'The bin goes hungry'],
   },
   {
     name: 'spares',
@@ -145,56 +110,6 @@ export const features: readonly Feature[] = [
     ],
   },
   {
-    name: 'drains',
-    families: ['wood', 'metal', 'clay'],
-    categories: ['kitchen', 'bathroom', 'garden', 'hallway'],
-    dull: ['has drain holes', 'water drains off', 'drainage holes'],
-    told: ['Puddles find their own way out', 'It is dry again by teatime', 'Damp never gets a foothold'],
-  },
-  {
-    name: 'airtight',
-    families: ['wood', 'metal', 'clay'],
-    categories: ['kitchen', 'table', 'travel', 'laundry'],
-    dull: ['airtight seal', 'seals airtight', 'has rubber seal'],
-    told: [
-      'What goes in stays fresh as gossip',
-      'Stale is a word it never learnt',
-      'The weather is kept firmly outside',
-    ],
-  },
-  {
-    name: 'magnet',
-    families: any,
-    categories: ['study', 'bedroom', 'travel', 'laundry', 'bathroom'],
-    dull: ['magnetic clasp', 'closes by magnet', 'magnet closure'],
-    told: [
-      'It shuts with a click you will love',
-      'One hand is all it wants',
-      'The two halves find each other',
-    ],
-  },
-  {
-    name: 'adjusts',
-    families: ['wood', 'metal'],
-    categories: ['study', 'bedroom', 'living room', 'laundry', 'bathroom', 'hallway'],
-    dull: ['adjustable height', 'height can be changed', 'three heights'],
-    told: [
-      'It rises to meet the tall and the tiny',
-      'Raise it, lower it, call it done',
-      'Your back will send its thanks',
-    ],
-  },
-  {
-    name: 'rainproof',
-    families: any,
-    dull: ['rainproof', 'water resistant', 'resists rain'],
-    told: [
-      'Showers roll off like idle remarks',
-      'Leave it out and sleep soundly',
-      'Wet Tuesdays do not trouble it',
-    ],
-  },
-  {
     name: 'light',
     families: any,
     dull: ['very light', 'lightweight', 'low weight'],
@@ -213,37 +128,6 @@ export const features: readonly Feature[] = [
       'It stands firm on the wonkiest floor',
       'Nothing short of a dance tips it',
       'Low and solid, like a good aunt',
-    ],
-  },
-  {
-    name: 'rounded',
-    families: hard,
-    dull: ['rounded edges', 'no sharp corners', 'round corners'],
-    told: [
-      'Hips and toddlers pass unharmed',
-      'There is not a bruise in it',
-      'Every corner has been calmed down',
-    ],
-  },
-  {
-    name: 'lining',
-    families: soft,
-    categories: ['travel', 'bathroom', 'laundry', 'living room', 'table'],
-    dull: ['removable lining', 'lining comes out', 'lining can be removed'],
-    told: [
-      'Its inner layer lifts out for a rinse',
-      'Turn it inside out and begin again',
-      'Crumbs have nowhere to hide',
-    ],
-  },
-  {
-    name: 'set',
-    families: any,
-    dull: ['set of two', 'comes as a pair', '2 pieces'],
-    told: [
-      'Its twin comes along for a friend',
-      'You get one to keep and one to lend',
-      'They arrive as company for each other',
     ],
   },
   {

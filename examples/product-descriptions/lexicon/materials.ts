@@ -9,11 +9,11 @@ export interface Material {
 
 /** Materials by family. */
 export const materials: Readonly<Record<MaterialFamily, readonly Material[]>> = {
-  wood: same('oak', 'walnut', 'ash', 'beech', 'bamboo'),
-  metal: [...same('brass', 'copper', 'steel'), { supplier: 'aluminum', house: 'aluminium' }],
-  clay: same('stoneware', 'porcelain', 'glass', 'terracotta'),
-  cloth: same('linen', 'cotton', 'wool', 'felt', 'canvas'),
-  woven: same('leather', 'cork', 'jute', 'willow'),
+  wood: same('oak', 'walnut', 'beech'),
+  metal: [...same('brass', 'steel'), { supplier: 'aluminum', house: 'aluminium' }],
+  clay: same('stoneware', 'porcelain', 'glass'),
+  cloth: same('linen', 'wool', 'canvas'),
+  woven: same('leather', 'cork', 'willow'),
 };
 
 function same(...names: readonly string[]): readonly Material[] {
