@@ -1,0 +1,208 @@
+//! The protocol's operations on the tiny checkpoint, through JSON and files as the child process uses them.
+#![allow(clippy::unwrap_used)]
+
+use escada_engine_core::Session;
+use escada_engine_cpu::CpuBackend;
+use escada_engine_formats::error::{Code, EngineError};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+fn fixture() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../test/fixtures/tiny-llama")
+}
+
+fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("escada-session-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+struct Engine(Session<CpuBackend>);
+
+impl Engine {
+    fn new() -> Self {
+        let make = |threads: Option<usize>| CpuBackend::new(threads.unwrap_or(2));
+        Self(Session::new("test", Box::new(make)).unwrap())
+    }
+
+    fn loaded() -> Self {
+        let mut engine = Self::new();
+        let params = json!({ "path": fixture(), "weightFormat": "nf4", "blockSize": 64, "doubleQuant": true, "threads": 1 });
+        let result = engine.run("load", params).unwrap().0;
+        assert_eq!(result["layers"], 2);
+        assert_eq!(result["vocabularySize"], 384);
+        assert_eq!(result["architecture"], "llama");
+        engine
+    }
+
+    fn run(&mut self, method: &str, params: Value) -> Result<(Value, Vec<Value>), EngineError> {
+        let mut events = Vec::new();
+        let result = self
+            .0
+            .run(method, params, &mut |e| events.push(e), &AtomicBool::new(false))?;
+        Ok((result, events))
+    }
+}
+
+fn write(path: &Path, rows: &[Value]) {
+    std::fs::write(path, rows.iter().map(|r| format!("{r}\n")).collect::<String>()).unwrap();
+}
+
+fn read(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+fn chat(id: &str, text: &str) -> Value {
+    json!({ "id": id, "messages": [{ "role": "user", "content": text }] })
+}
+
+#[test]
+fn counts_prompts_and_answers() {
+    let (mut engine, dir) = (Engine::loaded(), folder("count"));
+    let golden: Value =
+        serde_json::from_slice(&std::fs::read(fixture().join("golden.json")).unwrap()).unwrap();
+    let rows = golden["rows"].as_array().unwrap();
+    let with_id = |(i, row): (usize, &Value)| json!({ "id": format!("{i}"), "messages": row["messages"], "answer": row["answer"] });
+    write(
+        &dir.join("in"),
+        &rows.iter().enumerate().map(with_id).collect::<Vec<_>>(),
+    );
+    engine
+        .run(
+            "count",
+            json!({ "rowsPath": dir.join("in"), "outPath": dir.join("out") }),
+        )
+        .unwrap();
+    for (row, out) in rows.iter().zip(read(&dir.join("out"))) {
+        assert_eq!(out["promptTokens"], row["promptTokens"]);
+        let total = out["promptTokens"].as_u64().unwrap() + out["answerTokens"].as_u64().unwrap();
+        assert_eq!(total as usize, row["ids"].as_array().unwrap().len());
+    }
+}
+
+#[test]
+fn trains_then_generates_and_scores_with_the_adapter() {
+    let (mut engine, dir) = (Engine::loaded(), folder("train"));
+    let rows: Vec<Value> = ["pot", "kettle", "sock"]
+        .iter()
+        .map(|word| {
+            let mut row = chat(word, &format!("Describe a {word}."));
+            row["answer"] = json!("It is cool.");
+            row
+        })
+        .collect();
+    write(&dir.join("rows"), &rows);
+    let config = json!({
+        "r": 8, "loraAlpha": 16, "loraDropout": 0, "targetModules": "all-linear", "rsLora": false,
+        "learningRate": 0.02, "lrSchedulerType": "linear", "warmupSteps": 0, "weightDecay": 0, "adamBeta1": 0.9,
+        "adamBeta2": 0.999, "adamEpsilon": 1e-8, "maxGradNorm": 1, "perDeviceTrainBatchSize": 3,
+        "gradientAccumulationSteps": 1, "numTrainEpochs": 30, "maxSteps": -1, "maxSeqLengthTokens": 128,
+        "seed": 0, "saveSteps": 10
+    });
+    let (result, events) = engine
+        .run(
+            "train",
+            json!({ "rowsPath": dir.join("rows"), "outDir": dir.join("out"), "config": config }),
+        )
+        .unwrap();
+    assert_eq!(events.len(), 30);
+    assert!(result["lossLastNats"].as_f64().unwrap() < 0.1, "{result}");
+    let adapter = result["adapterPath"].clone();
+
+    write(&dir.join("requests"), &rows);
+    let generate = json!({
+        "requestsPath": dir.join("requests"), "outPath": dir.join("texts"), "adapterPath": adapter,
+        "maxNewTokens": 20, "batchRows": 2, "temperature": 0, "topP": 1, "seed": 0, "stop": []
+    });
+    let (result, events) = engine.run("generate", generate).unwrap();
+    assert!(result["sharedPrefixTokens"].as_u64().unwrap() > 3);
+    assert_eq!(events.last().unwrap()["done"], 3);
+    for (row, out) in rows.iter().zip(read(&dir.join("texts"))) {
+        assert_eq!(
+            (&out["id"], &out["text"], &out["finish"]),
+            (&row["id"], &json!("It is cool."), &json!("stop"))
+        );
+    }
+
+    let mut scored = chat("a", "Describe a pot.");
+    scored["continuations"] = json!(["It is cool.", "No."]);
+    write(&dir.join("requests"), &[scored]);
+    let mut params = json!({ "requestsPath": dir.join("requests"), "outPath": dir.join("scores") });
+    engine.run("score", params.clone()).unwrap();
+    let plain = read(&dir.join("scores"))[0]["scores"][0]["logProbNats"]
+        .as_f64()
+        .unwrap();
+    params["adapterPath"] = adapter;
+    engine.run("score", params).unwrap();
+    let scores = read(&dir.join("scores"))[0]["scores"].clone();
+    let score = |i: usize| scores[i]["logProbNats"].as_f64().unwrap();
+    assert!(
+        score(0) > -0.5 && score(0) > score(1) + 3.0 && plain < -10.0,
+        "{scores} {plain}"
+    );
+}
+
+#[test]
+fn plain_prompts_and_stop_strings() {
+    let (mut engine, dir) = (Engine::loaded(), folder("stop"));
+    write(
+        &dir.join("in"),
+        &[json!({ "id": "x", "prompt": "Boils quickly" })],
+    );
+    let mut params = json!({
+        "requestsPath": dir.join("in"), "outPath": dir.join("out"), "maxNewTokens": 16, "batchRows": 1
+    });
+    engine.run("generate", params.clone()).unwrap();
+    let whole = read(&dir.join("out"))[0]["text"].as_str().unwrap().to_owned();
+    let stop: String = whole.chars().skip(3).take(2).collect();
+    params["stop"] = json!([stop]);
+    engine.run("generate", params).unwrap();
+    let row = read(&dir.join("out"))[0].clone();
+    assert_eq!(
+        row["text"].as_str().unwrap(),
+        &whole[..whole.find(&stop).unwrap()]
+    );
+    assert_eq!(row["finish"], "stop");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let (mut engine, dir) = (Engine::new(), folder("mistakes"));
+    let count = json!({ "rowsPath": dir.join("in"), "outPath": dir.join("out") });
+    let fails = |engine: &mut Engine, method: &str, params: Value, code: Code, part: &str| {
+        let error = engine.run(method, params).unwrap_err();
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.contains(part), "{error}");
+    };
+    fails(&mut engine, "fly", json!({}), Code::RequestInvalid, "`fly`");
+    fails(
+        &mut engine,
+        "count",
+        count.clone(),
+        Code::RequestInvalid,
+        "no model is loaded",
+    );
+    fails(
+        &mut engine,
+        "load",
+        json!({ "path": "x", "speed": 1 }),
+        Code::RequestInvalid,
+        "speed",
+    );
+    let mut engine = Engine::loaded();
+    fails(&mut engine, "count", count.clone(), Code::Io, "in");
+    std::fs::write(dir.join("in"), "{\"id\":\"a\",\"messages\":[]}\n{\"id\":1}\n").unwrap();
+    fails(&mut engine, "count", count, Code::RequestInvalid, "in:2");
+    write(
+        &dir.join("in"),
+        &[json!({ "id": "q", "prompt": "a", "messages": [] })],
+    );
+    let generate = json!({ "requestsPath": dir.join("in"), "outPath": dir.join("out"), "maxNewTokens": 1, "batchRows": 1 });
+    fails(&mut engine, "generate", generate, Code::RequestInvalid, "\"q\"");
+}
