@@ -21,7 +21,12 @@ async function main() {
   const env = programEnvironment(ready, progress.seconds());
   const node = path.join(root, 'node_modules/.bin/node');
   // From the folder the user is in, so that relative paths among the arguments mean what they say.
-  const args = [path.join(root, 'cli/main.ts'), 'quickstart', ...process.argv.slice(2)];
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    path.join(root, 'cli/main.ts'),
+    'quickstart',
+    ...process.argv.slice(2),
+  ];
   return runProgram(node, args, { env, cwd: process.env.INIT_CWD ?? process.cwd() });
 }
 

@@ -71,6 +71,7 @@ export async function runTestFiles({ root, env, files, tier }) {
   const room = await mkdtemp(path.join(os.tmpdir(), 'escada-test-'));
   const summaryFile = path.join(room, 'summary.json');
   const args = [
+    '--disable-warning=ExperimentalWarning',
     '--test',
     `--test-timeout=${tier.timeoutMs}`,
     `--test-concurrency=${tier.parallel ? Math.max(1, os.cpus().length) : 1}`,
