@@ -45,7 +45,10 @@ export class EscadaClient {
   }
 
   /** Starts a climb. The spec is compiled here first, as a courtesy; the run compiles it again. */
-  async start(spec: AdaptationSpecInput, options: { readonly workflowId?: string } = {}): Promise<AdaptHandle> {
+  async start(
+    spec: AdaptationSpecInput,
+    options: { readonly workflowId?: string } = {},
+  ): Promise<AdaptHandle> {
     const host = createProjectHost();
     const plan = compileSpec(spec, host);
     await host.close();
@@ -65,7 +68,11 @@ export class EscadaClient {
   async requireWorker(): Promise<void> {
     const { taskQueue } = this.#settings;
     const missing: string[] = [];
-    for (const [name, type] of [[taskQueue, 1], [`${taskQueue}-cpu`, 2], [`${taskQueue}-gpu`, 2]] as const) {
+    for (const [name, type] of [
+      [taskQueue, 1],
+      [`${taskQueue}-cpu`, 2],
+      [`${taskQueue}-gpu`, 2],
+    ] as const) {
       const { pollers } = await this.temporal.workflowService.describeTaskQueue({
         namespace: this.temporal.options.namespace,
         taskQueue: { name },
@@ -90,7 +97,9 @@ export class EscadaClient {
   }
 
   async decisions(workflowId: string): Promise<readonly DecisionRecord[]> {
-    return await this.#query(workflowId, (handle) => handle.query<readonly DecisionRecord[], []>(QUERY_DECISIONS));
+    return await this.#query(workflowId, (handle) =>
+      handle.query<readonly DecisionRecord[], []>(QUERY_DECISIONS),
+    );
   }
 
   /** What the server knows of a run; works without a worker. Throws `RUN_NOT_FOUND`. */
@@ -104,7 +113,9 @@ export class EscadaClient {
 
   async #query<T>(workflowId: string, ask: (handle: AdaptHandle) => Promise<T>): Promise<T> {
     try {
-      return await this.temporal.withDeadline(Date.now() + QUERY_DEADLINE_MS, () => ask(this.handle(workflowId)));
+      return await this.temporal.withDeadline(Date.now() + QUERY_DEADLINE_MS, () =>
+        ask(this.handle(workflowId)),
+      );
     } catch (cause) {
       throw notFound(cause, workflowId);
     }

@@ -7,6 +7,9 @@ import tseslint from 'typescript-eslint';
 
 const root = import.meta.dirname;
 
+/** Files of schemas/ that import no zod: workflow code may use their values. */
+const PURE_SCHEMAS = /^schemas\/(.*\/)?(constants|error-codes|flowcharts|references)\.ts$/;
+
 /**
  * One row per zone; the first row whose `files` matches a file applies to it.
  * `values`: places whose values may be imported; `types`: places from which types may also come.
@@ -15,8 +18,8 @@ const root = import.meta.dirname;
  */
 const ZONES = [
   {
-    files: /^schemas\/(.*\/)?constants\.ts$/,
-    values: [/^schemas\/(.*\/)?constants\.ts$/],
+    files: PURE_SCHEMAS,
+    values: [PURE_SCHEMAS],
     types: [/^schemas\//],
     packages: [],
     node: false,
@@ -24,7 +27,7 @@ const ZONES = [
   { files: /^schemas\//, values: [/^schemas\//], types: [], packages: ['zod'], node: false },
   {
     files: /^workflows\//,
-    values: [/^workflows\//, /^schemas\/(.*\/)?constants\.ts$/],
+    values: [/^workflows\//, PURE_SCHEMAS],
     types: [/^schemas\//, /^plugins\/api\//, /^activities\//, /^plugins\/[^/]+\/contract\.ts$/],
     packages: ['@temporalio/workflow', '@temporalio/common'],
     node: false,

@@ -3,7 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { FileStore } from './activities/artifacts/file-store.ts';
-import { createControlActivities, createStepActivities, type ActivityDeps } from './activities/create-activities.ts';
+import {
+  createControlActivities,
+  createStepActivities,
+  type ActivityDeps,
+} from './activities/create-activities.ts';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { createProjectHost } from './plugins.ts';
 
@@ -20,7 +24,10 @@ async function connect(): Promise<{ readonly connection: NativeConnection; reado
   const { connectionOptions, namespace } = loadClientConnectConfig();
   for (let tries = 1; ; tries++) {
     try {
-      return { connection: await NativeConnection.connect(connectionOptions), namespace: namespace ?? 'default' };
+      return {
+        connection: await NativeConnection.connect(connectionOptions),
+        namespace: namespace ?? 'default',
+      };
     } catch (error) {
       if (tries >= CONNECT_TRIES) throw error;
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));

@@ -29,7 +29,7 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
       if ('path' in source) await services.resolveDataPath(source.path);
       return { plan, artifact: await store.putJson(plan) };
     },
-    // eslint-disable-next-line @typescript-eslint/require-await -- activities are asynchronous
+
     compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
     judgeRung: async (input) => await judgeRung(input, judging),
     decide: async (input) => await decide(input, judging),
@@ -39,7 +39,11 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
 
 /** One Activity for each step kind, under the kind's name. */
 export function createStepActivities(deps: ActivityDeps): Record<string, (input: never) => Promise<unknown>> {
-  const services = createServices({ registry: deps.host.registry, store: deps.store, dataRoots: deps.dataRoots });
+  const services = createServices({
+    registry: deps.host.registry,
+    store: deps.store,
+    dataRoots: deps.dataRoots,
+  });
   return Object.fromEntries(
     deps.host.registry.stepKinds
       .values()

@@ -32,14 +32,18 @@ function checks(): Check[] {
       run: async () => {
         const found = await findServer({ root: ROOT });
         if (found.kind === 'address') return `configured: ${found.address ?? found.from}`;
-        return found.kind === 'cli' ? `CLI ${found.version} at ${found.path}` : 'will be built on the first start';
+        return found.kind === 'cli'
+          ? `CLI ${found.version} at ${found.path}`
+          : 'will be built on the first start';
       },
     },
     {
       name: 'model',
       run: async () => {
         const found = await findModel(DEFAULT_MODEL);
-        return found === null ? 'not here yet; `escada model pull` fetches it' : `${found.path} (${found.from})`;
+        return found === null
+          ? 'not here yet; `escada model pull` fetches it'
+          : `${found.path} (${found.from})`;
       },
     },
     {
@@ -56,7 +60,9 @@ function checks(): Check[] {
       run: async () => {
         const host = createProjectHost();
         try {
-          const model = host.registry.providers.get('nf4-lora').open({ id: DEFAULT_MODEL, weightFormat: 'nf4' });
+          const model = host.registry.providers
+            .get('nf4-lora')
+            .open({ id: DEFAULT_MODEL, weightFormat: 'nf4' });
           const { engineBuild, isaClass, parameters } = await model.doDescribe(AbortSignal.timeout(60_000));
           return `${engineBuild}, ${isaClass}; the model loads (${parameters} parameters)`;
         } finally {

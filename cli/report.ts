@@ -16,7 +16,10 @@ export const reportCommand = new Command('report')
     await withClient(async (client) => {
       const { status } = await client.describe(run);
       if (status.name !== 'COMPLETED') {
-        throw new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `Run ${run} is ${status.name}: it has no report.` });
+        throw new EscadaFailure({
+          code: 'RUN_NOT_FOUND',
+          message: `Run ${run} is ${status.name}: it has no report.`,
+        });
       }
       const outcome = await client.handle(run).result();
       if (options.json === true) {

@@ -6,7 +6,7 @@ import { fail } from './shared/fail.ts';
  * Called for every unknown workflow type: without it such a run would stay Running for ever. A long history means that
  * the type was removed while runs of it were alive; those must wait for a worker that knows it, not fail.
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- workflows are async by contract
+
 export async function unknownWorkflow(): Promise<never> {
   const { workflowType, historyLength } = workflowInfo();
   const message = `There is no workflow "${workflowType}". Known: ${WORKFLOW_NAMES.join(', ')}.`;

@@ -12,7 +12,13 @@ export function knownFacts(rungIds: readonly string[]): string[] {
   const perRung = rungIds.flatMap((id) =>
     ['eligible', 'estimateSeconds', 'tried', 'value', 'low'].map((name) => `rungs.${id}.${name}`),
   );
-  const profile = ['externalKnowledge', 'customToneOrFormat', 'changingData', 'citationsNeeded', 'tuningAllowed'];
+  const profile = [
+    'externalKnowledge',
+    'customToneOrFormat',
+    'changingData',
+    'citationsNeeded',
+    'tuningAllowed',
+  ];
   return [
     'target',
     'best.value',
@@ -28,7 +34,8 @@ export function knownFacts(rungIds: readonly string[]): string[] {
 export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], issues: IssueList): void {
   const facts = knownFacts(rungIds);
   const at = (name: string) => `flowchart.nodes.${name}`;
-  if (!Object.hasOwn(chart.nodes, chart.start)) issues.add('flowchart.start', `there is no node "${chart.start}"`);
+  if (!Object.hasOwn(chart.nodes, chart.start))
+    issues.add('flowchart.start', `there is no node "${chart.start}"`);
   for (const [name, node] of Object.entries(chart.nodes)) {
     for (const next of nextOf(node)) {
       if (!Object.hasOwn(chart.nodes, next)) issues.add(at(name), `there is no node "${next}"`);
@@ -41,7 +48,10 @@ export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], iss
       const named = typeof than === 'object' ? [fact, than.fact] : [fact];
       for (const one of named.filter((name) => !facts.includes(name))) {
         const guess = nearest(one, facts);
-        issues.add(at(name), `"${one}" is not a known fact.${guess === null ? '' : ` Did you mean "${guess}"?`}`);
+        issues.add(
+          at(name),
+          `"${one}" is not a known fact.${guess === null ? '' : ` Did you mean "${guess}"?`}`,
+        );
       }
     }
   }

@@ -20,5 +20,5 @@ export function compilePipelineSpec(
   }
   const plan = compilePipeline(parsed.data, { registry: host.registry, inputs: [], path: 'spec' }, issues);
   issues.throwIfAny();
-  return { plan, inputs: parsed.data.inputs as JsonObject };
+  return { plan, inputs: parsed.data.inputs };
 }

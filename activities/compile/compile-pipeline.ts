@@ -31,7 +31,8 @@ export function compilePipeline(
 ): PipelinePlan {
   const parsed = pipelineSpecSchema.safeParse(raw);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) issues.add(`${options.path}.${formatPath(issue.path)}`, issue.message);
+    for (const issue of parsed.error.issues)
+      issues.add(`${options.path}.${formatPath(issue.path)}`, issue.message);
     return { interpreterVersion: INTERPRETER_VERSION, name: 'invalid', nodes: [] };
   }
   const spec = parsed.data;
@@ -45,7 +46,11 @@ export function compilePipeline(
   const nodes = spec.nodes.map((node, index) =>
     planNode(node, scope, { ...options, path: `${options.path}.nodes[${index}]` }, issues),
   );
-  return { interpreterVersion: INTERPRETER_VERSION, name: spec.name, nodes: inOrder(nodes, options.path, issues) };
+  return {
+    interpreterVersion: INTERPRETER_VERSION,
+    name: spec.name,
+    nodes: inOrder(nodes, options.path, issues),
+  };
 }
 
 interface NodeOptions {
@@ -108,7 +113,8 @@ function checkReferences(value: JsonValue, scope: Scope, path: string, issues: I
     const where = [path, ...at].join('.');
     if (reference === null) continue;
     if (typeof reference === 'string') issues.add(where, reference);
-    else if (reference.root === 'item' && !scope.insideMap) issues.add(where, `${text} is only known inside a map`);
+    else if (reference.root === 'item' && !scope.insideMap)
+      issues.add(where, `${text} is only known inside a map`);
     else if (reference.root === 'inputs' && !scope.inputs.has(reference.path[0] ?? '')) {
       issues.add(where, `${text}: known inputs are ${[...scope.inputs].sort().join(', ')}`);
     } else if (reference.root === 'nodes') {
@@ -128,8 +134,11 @@ function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues
     .map(({ path: at }) => at.join('.'));
   for (const issue of parsed.error.issues) {
     const at = issue.path.map(String).join('.');
-    const hidden = references.some((reference) => reference === at || reference.startsWith(`${at}.`) || at === '');
-    if (!(hidden && issue.code !== 'unrecognized_keys')) issues.add(`${path}.${formatPath(issue.path)}`, issue.message);
+    const hidden = references.some(
+      (reference) => reference === at || reference.startsWith(`${at}.`) || at === '',
+    );
+    if (!(hidden && issue.code !== 'unrecognized_keys'))
+      issues.add(`${path}.${formatPath(issue.path)}`, issue.message);
   }
 }
 

@@ -38,17 +38,21 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
   const issues = new IssueList();
   const { registry } = host;
   for (const choice of [spec.metrics.primary, ...spec.metrics.secondary]) {
-    issues.attempt(`metrics.${choice.id}`, () => registry.metric({ id: choice.id, with: choice.with as never }));
+    issues.attempt(`metrics.${choice.id}`, () => registry.metric({ id: choice.id, with: choice.with }));
   }
   const curation = compileCuration(spec, host, issues);
   const flowchart = spec.flowchart ?? STANDARD_FLOWCHART;
   checkFlowchart(flowchart, registry.rungs.names(), issues);
   const rungs = compileRungs(spec, host, issues);
-  const test = compilePipeline(testPipeline(spec), {
-    registry,
-    inputs: ['test', 'train', 'candidate'],
-    path: 'test',
-  }, issues);
+  const test = compilePipeline(
+    testPipeline(spec),
+    {
+      registry,
+      inputs: ['test', 'train', 'candidate'],
+      path: 'test',
+    },
+    issues,
+  );
   issues.throwIfAny();
   checkBudget(spec, rungs, flowchart.start, flowchart);
   return {
@@ -86,7 +90,8 @@ function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList)
   const tokensPerSecond = provider.assumedTokensPerSecond;
   return host.registry.rungs.values().flatMap((rung) => {
     const options = rung.optionsSchema.safeParse(spec.rungs[rung.id] ?? {});
-    if (options.success) return [compileRung(rung, { spec, options: options.data, tokensPerSecond }, host, issues)];
+    if (options.success)
+      return [compileRung(rung, { spec, options: options.data, tokensPerSecond }, host, issues)];
     for (const issue of options.error.issues) {
       issues.add(['rungs', rung.id, formatPath(issue.path)].filter(Boolean).join('.'), issue.message);
     }
@@ -116,7 +121,9 @@ function testEstimateSeconds(spec: AdaptationSpec, host: PluginHost): number {
   const speed = host.registry.providers.get(spec.model.provider).assumedTokensPerSecond;
   const rowTokens = spec.task.maxPromptTokens + spec.task.maxAnswerTokens;
   const promptTokens = spec.data.sizes.test * rowTokens * TEST_PROMPT_ROWS;
-  return Math.ceil(promptTokens / speed.prompt + (spec.data.sizes.test * spec.task.maxAnswerTokens) / speed.generate);
+  return Math.ceil(
+    promptTokens / speed.prompt + (spec.data.sizes.test * spec.task.maxAnswerTokens) / speed.generate,
+  );
 }
 
 /** A budget below the first rung's estimate could only end in "exhausted": refuse it before anything is spent. */

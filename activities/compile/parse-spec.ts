@@ -9,7 +9,7 @@ function propertyNames(schema: unknown): string[] {
   if (typeof schema !== 'object' || schema === null) return [];
   return Object.entries(schema).flatMap(([key, member]) =>
     key === 'properties' && typeof member === 'object' && member !== null
-      ? [...Object.keys(member), ...Object.values(member).flatMap(propertyNames)]
+      ? [...Object.keys(member as object), ...Object.values(member as object).flatMap(propertyNames)]
       : propertyNames(member),
   );
 }
@@ -26,7 +26,10 @@ function suggestion(key: string): string {
 export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
   const issues = new IssueList();
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || Object.keys(raw).length === 0) {
-    issues.add('spec', 'is empty: give one JSON object with at least "name", "task", "data", "target" and "budget".');
+    issues.add(
+      'spec',
+      'is empty: give one JSON object with at least "name", "task", "data", "target" and "budget".',
+    );
     issues.throwIfAny();
   }
   const parsed = adaptationSpecSchema.safeParse(raw);

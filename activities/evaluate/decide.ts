@@ -26,7 +26,8 @@ export async function decide(
       b: await rowStatistics(deps.store, winner.score),
     });
   const best = [...input.finalists].sort((a, b) => b.score.value - a.score.value)[0];
-  if (best === undefined) throw new EscadaFailure({ code: 'INTERNAL', message: 'There is no finalist to decide on.' });
+  if (best === undefined)
+    throw new EscadaFailure({ code: 'INTERNAL', message: 'There is no finalist to decide on.' });
   const winner = await cheapestSufficient(best, input, compare);
   const comparisons: TestResult['comparisons'][number][] = [];
   for (const other of input.finalists.filter((one) => one !== winner)) {
@@ -89,8 +90,9 @@ function reasonFor(
     winner === best
       ? ''
       : ` It is cheaper to run than ${best.candidate.rung} and not worse by more than ${input.nonInferiorityMargin}.`;
-  const gains = comparisons.map(({ against, delta, low, high }) => `${against} ${show(delta)} (${show(low)} to ${show(high)})`);
+  const gains = comparisons.map(
+    ({ against, delta, low, high }) => `${against} ${show(delta)} (${show(low)} to ${show(high)})`,
+  );
   const against = gains.length === 0 ? '' : ` Difference on the same rows from ${gains.join(', ')}.`;
   return `${candidate.rung} scores ${scored} and ${VERDICT_TEXT[verdict]} ${show(input.target)}.${cheaper}${against}`;
 }
-

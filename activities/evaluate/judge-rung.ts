@@ -7,7 +7,10 @@ import { correctedLevel, correctedLow, pairedBootstrap } from './statistics/inde
 
 type Rows = readonly (readonly number[])[];
 
-export async function rowStatistics(store: ArtifactStoreV1, candidate: { readonly statistics: Candidate['dev']['statistics'] }): Promise<Rows> {
+export async function rowStatistics(
+  store: ArtifactStoreV1,
+  candidate: { readonly statistics: Candidate['dev']['statistics'] },
+): Promise<Rows> {
   return (await store.readJson(candidate.statistics)) as Rows;
 }
 

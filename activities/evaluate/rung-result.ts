@@ -45,18 +45,23 @@ export const rungResult: StepKindV1<With, JsonObject> = {
   startToCloseTimeoutMs: 60_000,
   heartbeatTimeoutMs: 10_000,
   withSchema,
-  outputSchema: outputSchema as unknown as z.ZodType<JsonObject>,
-  summarize: (input) => `candidates of ${String(input['rung'])}`,
-  // eslint-disable-next-line @typescript-eslint/require-await -- the contract is asynchronous
+  outputSchema: outputSchema,
+  summarize: (input) => `candidates of ${JSON.stringify(input['rung'])}`,
+
   doRun: async ({ rung, tried, recipes, scores, adapter, training }) => {
     if (recipes.length !== scores.length) {
-      throw new EscadaFailure({ code: 'INVALID_SPEC', message: `rung.result: ${recipes.length} recipes, ${scores.length} scores.` });
+      throw new EscadaFailure({
+        code: 'INVALID_SPEC',
+        message: `rung.result: ${recipes.length} recipes, ${scores.length} scores.`,
+      });
     }
     const candidates = recipes.flatMap((recipe, index) => {
       const dev = scores[index]?.score;
-      return dev === undefined ? [] : [{ id: candidateId(rung, recipe), rung, recipe, adapter, training, dev }];
+      return dev === undefined
+        ? []
+        : [{ id: candidateId(rung, recipe), rung, recipe, adapter, training, dev }];
     });
     // A stable sort: of equals the earlier recipe, which is the simpler one, stays first.
-    return { candidates: candidates.sort((a, b) => b.dev.value - a.dev.value), tried } as unknown as JsonObject;
+    return { candidates: candidates.sort((a, b) => b.dev.value - a.dev.value), tried };
   },
 };

@@ -6,7 +6,10 @@ import { usageSchema } from '../../schemas/adapt/recipe.ts';
 import { readJsonl, type Prediction } from '../llm/jsonl.ts';
 import { bootstrapInterval } from './statistics/index.ts';
 
-const metricSchema = z.strictObject({ id: z.string().min(1), with: z.record(z.string(), z.json()).default({}) });
+const metricSchema = z.strictObject({
+  id: z.string().min(1),
+  with: z.record(z.string(), z.json()).default({}),
+});
 
 const withSchema = z.strictObject({
   predictions: artifactRefSchema,
@@ -84,7 +87,7 @@ export const scorePredictions: StepKindV1<With, Output> = {
   cacheable: true,
   startToCloseTimeoutMs: 1_800_000,
   heartbeatTimeoutMs: 10_000,
-  withSchema: withSchema as z.ZodType<With>,
+  withSchema: withSchema,
   outputSchema: scoreSchema,
   summarize: () => 'score the answers',
   doRun: run,

@@ -28,12 +28,15 @@ export const selectLowest: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  summarize: (input) => `pick the lowest ${String(input['field'])}`,
-  // eslint-disable-next-line @typescript-eslint/require-await -- the contract is asynchronous
+  summarize: (input) => `pick the lowest ${JSON.stringify(input['field'])}`,
+
   doRun: async ({ choices, outputs, node, field }) => {
     const values = outputs.map((output) => (output[node] as Record<string, unknown> | undefined)?.[field]);
     if (values.length !== choices.length || !values.every((value) => typeof value === 'number')) {
-      throw new EscadaFailure({ code: 'INVALID_SPEC', message: `select.lowest: no number ${node}.${field} for each choice.` });
+      throw new EscadaFailure({
+        code: 'INVALID_SPEC',
+        message: `select.lowest: no number ${node}.${field} for each choice.`,
+      });
     }
     const index = values.indexOf(Math.min(...values));
     return { choice: choices[index] ?? null, index, values };

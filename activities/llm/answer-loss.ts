@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { modelSchema, promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
-import { buildMessages } from '../data/prompts.ts';
+import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from './generate-answers.ts';
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { modelSchema, promptRecipeSchema, usageSchema } from '../../schemas/adapt/recipe.ts';
-import { buildMessages } from '../data/prompts.ts';
+import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
 import { shotChooser } from './demonstrations.ts';
 import { putJsonl, type Prediction } from './jsonl.ts';
@@ -37,7 +37,10 @@ async function run(input: With, context: StepContext): Promise<Output> {
   const { store } = context;
   const rows = await readRows(await store.localPath(input.rows));
   const train = input.recipe.shots > 0 ? await readRows(await store.localPath(input.train)) : [];
-  const shots = shotChooser(input.recipe, train, { seed: input.seed, retriever: context.retriever('lexical') });
+  const shots = shotChooser(input.recipe, train, {
+    seed: input.seed,
+    retriever: context.retriever('lexical'),
+  });
   const { system, instruction } = input.recipe;
   const requests = rows.map((row) => ({
     id: row.id,
@@ -57,7 +60,12 @@ async function run(input: With, context: StepContext): Promise<Output> {
   });
   const predictions = result.answers.map((answer, index): Prediction => {
     const row = rows[index];
-    return { ...answer, prediction: answer.text.trim(), input: row?.input ?? '', reference: row?.output ?? '' };
+    return {
+      ...answer,
+      prediction: answer.text.trim(),
+      input: row?.input ?? '',
+      reference: row?.output ?? '',
+    };
   });
   const { promptTokens, newTokens, seconds } = result;
   return {

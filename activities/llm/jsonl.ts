@@ -5,7 +5,10 @@ export const JSONL_TYPE = 'application/jsonl';
 
 /** Stores rows as one JSON value a line. */
 export async function putJsonl(store: ArtifactStoreV1, rows: readonly unknown[]): Promise<ArtifactRef> {
-  return await store.putBytes(Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join('')), JSONL_TYPE);
+  return await store.putBytes(
+    Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join('')),
+    JSONL_TYPE,
+  );
 }
 
 /** Reads rows back. The rows were written by this product, so their shape is trusted. */

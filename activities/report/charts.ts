@@ -19,7 +19,13 @@ async function toSvg(spec: TopLevelSpec): Promise<string> {
 const CONFIG: TopLevelSpec['config'] = {
   background: 'transparent',
   font: 'system-ui, sans-serif',
-  axis: { labelColor: '#888', titleColor: '#888', gridColor: '#8884', domainColor: '#8888', tickColor: '#8888' },
+  axis: {
+    labelColor: '#888',
+    titleColor: '#888',
+    gridColor: '#8884',
+    domainColor: '#8888',
+    tickColor: '#8888',
+  },
   view: { stroke: 'transparent' },
 };
 
@@ -29,11 +35,20 @@ export interface LadderPoint extends Estimate {
 }
 
 /** Scores with intervals, rung by rung, and the target as a line. */
-export async function ladderChart(points: readonly LadderPoint[], target: number, metric: string): Promise<string> {
+export async function ladderChart(
+  points: readonly LadderPoint[],
+  target: number,
+  metric: string,
+): Promise<string> {
   const order = [...new Set(points.map(({ rung }) => rung))];
   const y = { field: 'rung', type: 'nominal', sort: order, title: null } as const;
   const yOffset = { field: 'split', type: 'nominal' } as const;
-  const color = { field: 'split', type: 'nominal', scale: { range: ['#4c8bf5', '#e8710a'] }, title: null } as const;
+  const color = {
+    field: 'split',
+    type: 'nominal',
+    scale: { range: ['#4c8bf5', '#e8710a'] },
+    title: null,
+  } as const;
   return await toSvg({
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     width: WIDTH_PX,
@@ -101,7 +116,11 @@ export async function funnelChart(points: readonly FunnelPoint[]): Promise<strin
       },
       {
         mark: { type: 'text', align: 'left', dx: 4, color: '#888' },
-        encoding: { x: { field: 'rows', type: 'quantitative' }, y, text: { field: 'rows', type: 'quantitative' } },
+        encoding: {
+          x: { field: 'rows', type: 'quantitative' },
+          y,
+          text: { field: 'rows', type: 'quantitative' },
+        },
       },
     ],
   });

@@ -2,7 +2,11 @@ import type { ReportData } from './report-data.ts';
 
 /** Text made safe for HTML: rows and model answers are other people's words. */
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
 
 const show = (value: number): string => value.toFixed(3);
@@ -48,7 +52,11 @@ function ladderSection(data: ReportData, chart: string): string {
     String(Math.round(one.score.promptTokens / Math.max(1, one.n))),
     (one.score.seconds / Math.max(1, one.n)).toFixed(2),
   ]);
-  const pairs = data.test.comparisons.map((one) => [`${one.rung} − ${one.against}`, show(one.delta), interval(one)]);
+  const pairs = data.test.comparisons.map((one) => [
+    `${one.rung} − ${one.against}`,
+    show(one.delta),
+    interval(one),
+  ]);
   return `<h2>The ladder</h2>${chart}
 <p class="muted">Dashed: the target. Bars: bootstrap intervals over rows. Nothing was chosen on the test rows but the winner.</p>
 <h3>Dev</h3>${tableOf(['rung', metric, 'interval', 'corrected lower bound', 'rows', 'took'], dev)}
@@ -59,7 +67,10 @@ ${pairs.length === 0 ? '' : tableOf(['paired difference', 'value', 'interval'], 
 
 function trainingSection(data: ReportData, chart: string | null): string {
   if (chart === null) return '';
-  const config = Object.entries(data.trainingConfig ?? {}).map(([name, value]) => [name, JSON.stringify(value)]);
+  const config = Object.entries(data.trainingConfig ?? {}).map(([name, value]) => [
+    name,
+    JSON.stringify(value),
+  ]);
   return `<h2>Training</h2>${chart}<details><summary>Settings</summary>${tableOf(['name', 'value'], config)}</details>`;
 }
 
@@ -76,7 +87,9 @@ function dataSection(data: ReportData, chart: string): string {
 
 function samplesSection(data: ReportData): string {
   const blocks = data.samples.map((sample) => {
-    const answers = sample.answers.map(({ rung, text }) => `<dt>${escapeHtml(rung)}</dt><dd>${escapeHtml(text)}</dd>`);
+    const answers = sample.answers.map(
+      ({ rung, text }) => `<dt>${escapeHtml(rung)}</dt><dd>${escapeHtml(text)}</dd>`,
+    );
     return `<dl class="sample"><dt>input</dt><dd>${escapeHtml(sample.input)}</dd>${answers.join('')}<dt>wanted</dt><dd>${escapeHtml(sample.reference)}</dd></dl>`;
   });
   return `<h2>Before and after</h2><p class="muted">The same test prompts, answered by each finalist.</p>${blocks.join('\n')}`;
@@ -86,7 +99,9 @@ function pathSection(data: ReportData): string {
   const rows = data.path.map((step) => [
     step.title,
     step.answer,
-    step.comparisons.map((one) => `${one.fact} ${String(one.left)} ${one.is} ${String(one.right)}`).join('; '),
+    step.comparisons
+      .map((one) => `${one.fact} ${String(one.left)} ${one.is} ${String(one.right)}`)
+      .join('; '),
   ]);
   return `<h2>The path through the flowchart</h2>${tableOf(['node', 'answer', 'because'], rows)}`;
 }

@@ -30,7 +30,12 @@ export interface LossPoint {
 export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> {
   readonly plan: AdaptationPlan;
   readonly planArtifact: ArtifactRef;
-  readonly split: { readonly train: number; readonly dev: number; readonly test: number; readonly unused: number };
+  readonly split: {
+    readonly train: number;
+    readonly dev: number;
+    readonly test: number;
+    readonly unused: number;
+  };
   readonly funnel: readonly FunnelStep[];
   readonly losses: readonly LossPoint[];
   readonly trainingConfig: JsonObject | null;
@@ -38,7 +43,10 @@ export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> 
 }
 
 /** Brings together what the artifacts of a run hold. */
-export async function collectReportData(input: WriteReportInput, store: ArtifactStoreV1): Promise<ReportData> {
+export async function collectReportData(
+  input: WriteReportInput,
+  store: ArtifactStoreV1,
+): Promise<ReportData> {
   const { plan: planArtifact, curation, ...rest } = input;
   const plan = (await store.readJson(planArtifact)) as AdaptationPlan;
   const trained = input.candidates.find((candidate) => candidate.training !== null);
@@ -73,7 +81,8 @@ async function funnel(
     const output = value as JsonObject;
     if (typeof output['rows'] !== 'number' || typeof output['dropped'] !== 'number') continue;
     const ref = output['droppedSamples'] as unknown as ArtifactRef | undefined;
-    const dropped = ref === undefined ? [] : ((await store.readJson(ref)) as { reason: string; input: string }[]);
+    const dropped =
+      ref === undefined ? [] : ((await store.readJson(ref)) as { reason: string; input: string }[]);
     const shown = dropped.map(({ reason, input }) => ({ reason, input }));
     steps.push({ node, rows: output['rows'], dropped: output['dropped'], samples: shown });
   }

@@ -27,7 +27,14 @@ export async function writeReport(
 }
 
 function ladderPoints(data: ReportData): LadderPoint[] {
-  const dev = data.rungs.map(({ rung, value, low, high, n }) => ({ rung, value, low, high, n, split: 'dev' as const }));
+  const dev = data.rungs.map(({ rung, value, low, high, n }) => ({
+    rung,
+    value,
+    low,
+    high,
+    n,
+    split: 'dev' as const,
+  }));
   const test = data.test.candidates.map(({ rung, value, low, high, n }) => {
     return { rung, value, low, high, n, split: 'test' as const };
   });

@@ -49,7 +49,8 @@ export async function resolveDataPath(path: string, roots: readonly string[]): P
 async function isInside(path: string, roots: readonly string[]): Promise<boolean> {
   for (const root of roots) {
     const real = await realpath(root).catch(() => null);
-    if (real !== null && (path === real || path.startsWith(real.endsWith(sep) ? real : real + sep))) return true;
+    if (real !== null && (path === real || path.startsWith(real.endsWith(sep) ? real : real + sep)))
+      return true;
   }
   return false;
 }

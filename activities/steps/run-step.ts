@@ -41,7 +41,10 @@ async function runStep(kind: StepKindV1, input: JsonObject, deps: StepDeps): Pro
   const parsed = kind.withSchema.safeParse(input);
   if (!parsed.success) {
     const issues = formatIssues(parsed.error, 'with');
-    throw new EscadaFailure({ code: 'INVALID_SPEC', message: `Step ${activityId} (${kind.kind}): ${issues}` });
+    throw new EscadaFailure({
+      code: 'INVALID_SPEC',
+      message: `Step ${activityId} (${kind.kind}): ${issues}`,
+    });
   }
   const pulse = startPulse(context);
   try {
@@ -49,7 +52,12 @@ async function runStep(kind: StepKindV1, input: JsonObject, deps: StepDeps): Pro
     const key = actionKey(kind.kind, input, salt);
     const workflowId = workflowExecution?.workflowId ?? 'none';
     // A published result of an earlier attempt counts even for kinds that are not cacheable: the reply may have been lost.
-    const published = join(deps.store.root, 'runs', workflowId.replaceAll(/[^A-Za-z0-9._-]/g, '_'), `${key}.json`);
+    const published = join(
+      deps.store.root,
+      'runs',
+      workflowId.replaceAll(/[^A-Za-z0-9._-]/g, '_'),
+      `${key}.json`,
+    );
     const paths = kind.cacheable ? [cachePath(deps.store, key)] : [published];
     for (const path of paths) {
       const found = await readAction(deps.store, path);

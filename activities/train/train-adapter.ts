@@ -5,7 +5,7 @@ import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { modelSchema, promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
-import { buildMessages } from '../data/prompts.ts';
+import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from '../llm/generate-answers.ts';
 import { adoptCheckpoints } from './checkpoints.ts';
@@ -82,11 +82,11 @@ export const trainAdapter: StepKindV1<With, Output> = {
   cacheable: true,
   startToCloseTimeoutMs: 7 * 86_400_000,
   heartbeatTimeoutMs: 10_000,
-  withSchema: withSchema as z.ZodType<With>,
+  withSchema: withSchema,
   outputSchema,
   summarize: (input) => {
     const config = input['config'] as { learningRate?: unknown; r?: unknown } | undefined;
-    return `train LoRA r=${String(config?.r ?? 16)} lr=${String(config?.learningRate ?? '')}`;
+    return `train LoRA r=${JSON.stringify(config?.r)} lr=${JSON.stringify(config?.learningRate)}`;
   },
   doCacheSalt: modelSalt,
   doRun: run,

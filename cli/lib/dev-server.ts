@@ -35,7 +35,10 @@ async function choosePort(): Promise<number> {
   for (let port = PREFERRED_PORT; port < PREFERRED_PORT + 200; port += 2) {
     if ((await isFree(port)) && (await isFree(port + UI_OFFSET))) return port;
   }
-  throw new EscadaFailure({ code: 'SERVER_UNREACHABLE', message: 'No free port for a Temporal server was found.' });
+  throw new EscadaFailure({
+    code: 'SERVER_UNREACHABLE',
+    message: 'No free port for a Temporal server was found.',
+  });
 }
 
 async function answers(port: number): Promise<boolean> {
@@ -67,12 +70,12 @@ export async function startDevServer(options: {
   });
   child.stdout.pipe(log);
   child.stderr.pipe(log);
-  const died = once(child, 'exit').then(([code, signal]) => {
+  const died = once(child, 'exit').then(([code, signal]): never => {
     throw new EscadaFailure({
       code: 'SERVER_UNREACHABLE',
       message: `The Temporal server ended (${signal ?? `exit ${code}`}). Its log: ${log.path.toString()}`,
     });
-  }) as Promise<never>;
+  });
   died.catch(() => undefined);
   await Promise.race([untilAnswers(port), died]);
   const note = `${options.databasePath}.server.json`;
@@ -105,8 +108,24 @@ async function adoptServer(databasePath: string): Promise<DevServer | null> {
 
 function serverArguments(port: number, databasePath: string): string[] {
   return [
-    ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-port', String(port + UI_OFFSET)],
-    ...['--db-filename', databasePath, '--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=normal'],
+    ...[
+      'server',
+      'start-dev',
+      '--ip',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--ui-port',
+      String(port + UI_OFFSET),
+    ],
+    ...[
+      '--db-filename',
+      databasePath,
+      '--sqlite-pragma',
+      'journal_mode=wal',
+      '--sqlite-pragma',
+      'synchronous=normal',
+    ],
     ...['--dynamic-config-value', 'history.transferProcessorMaxPollRPS=2000'],
     ...['--dynamic-config-value', 'frontend.WorkflowPauseEnabled=true', '--log-level', 'warn'],
   ];

@@ -9,7 +9,11 @@ interface Caused {
 
 /** The failure with a known code in a chain of causes (a run wraps its step's failure several times). */
 function findCoded(error: unknown): { readonly code: ErrorCode; readonly message: string } | null {
-  for (let current = error as Caused | undefined; current != null; current = current.cause as Caused | undefined) {
+  for (
+    let current = error as Caused | undefined;
+    current != null;
+    current = current.cause as Caused | undefined
+  ) {
     if (isEscadaFailure(current)) return { code: current.code, message: current.message };
     const { type } = current;
     if (typeof type === 'string' && Object.hasOwn(ERROR_CODES, type)) {

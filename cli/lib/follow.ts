@@ -9,7 +9,11 @@ const POLL_MS = 1000;
 const LINE_EVERY_MS = 15_000;
 
 /** Waits for a run while showing what it does. Throws the run's failure. */
-export async function follow(client: EscadaClient, workflowId: string, status: StatusLine): Promise<AdaptationOutcome> {
+export async function follow(
+  client: EscadaClient,
+  workflowId: string,
+  status: StatusLine,
+): Promise<AdaptationOutcome> {
   const handle = client.handle(workflowId);
   let over = false;
   const result = handle.result().finally(() => (over = true));
@@ -40,7 +44,8 @@ class ProgressView {
     const pending = await pendingSteps(client, workflowId).catch(() => []);
     if (progress !== null) {
       this.#tellFinished(progress);
-      if (progress.phase === 'climb' || progress.phase === 'test') await this.#tellDecisions(client, workflowId);
+      if (progress.phase === 'climb' || progress.phase === 'test')
+        await this.#tellDecisions(client, workflowId);
     }
     const text = pending.map((step) => describeStep(step)).join(' | ');
     if (text === '') return;
@@ -53,7 +58,9 @@ class ProgressView {
 
   #tellFinished(progress: Progress): void {
     for (const { node, seconds, cached } of progress.finished.slice(this.#told)) {
-      this.#status.line(`  ${cached ? 'cached' : 'done  '} ${node.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s`);
+      this.#status.line(
+        `  ${cached ? 'cached' : 'done  '} ${node.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s`,
+      );
     }
     this.#told = Math.max(this.#told, progress.finished.length);
   }
@@ -69,7 +76,9 @@ class ProgressView {
 }
 
 /** One running step in a line: loss, speed and time left for training, rows and speed for generation. */
-export function describeStep({ id, attempt, details }: PendingStep): string {
+export function describeStep({ id: activityId, kind, attempt, details }: PendingStep): string {
+  // Control activities have no id of their own, only a number.
+  const id = /^\d+$/.test(activityId) ? kind : activityId;
   const again = attempt > 1 ? ` (attempt ${attempt})` : '';
   const number = (name: string) => (typeof details[name] === 'number' ? details[name] : 0);
   if (details['kind'] === 'train') {

@@ -35,7 +35,11 @@ export async function readSpecFile(path: string): Promise<AdaptationSpecInput> {
  * Puts a local data file into the artifact store, so that the run does not depend on where the file lies. Throws
  * `FILE_NOT_FOUND` or `DATA_UNREADABLE` (unknown format).
  */
-export async function importDataFile(path: string, storeRoot: string, format?: DataSource['format']): Promise<DataSource> {
+export async function importDataFile(
+  path: string,
+  storeRoot: string,
+  format?: DataSource['format'],
+): Promise<DataSource> {
   const known = format ?? FORMATS[extname(path).toLowerCase()];
   if (known === undefined) {
     throw new EscadaFailure({
@@ -46,7 +50,11 @@ export async function importDataFile(path: string, storeRoot: string, format?: D
   const artifact = await new FileStore(storeRoot)
     .putFile(path, `application/x-escada-${known}`)
     .catch((cause: unknown) => {
-      throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message: `There is no file "${path}", or it cannot be read.`, cause });
+      throw new EscadaFailure({
+        code: 'FILE_NOT_FOUND',
+        message: `There is no file "${path}", or it cannot be read.`,
+        cause,
+      });
     });
   return { artifact, format: known };
 }
@@ -54,7 +62,8 @@ export async function importDataFile(path: string, storeRoot: string, format?: D
 /** A spec file with its data imported; paths in it are relative to the file. */
 export async function loadSpec(path: string, storeRoot: string): Promise<AdaptationSpecInput> {
   const spec = await readSpecFile(path);
-  const source = (spec as { data?: { source?: { path?: unknown; format?: DataSource['format'] } } }).data?.source;
+  const source = (spec as { data?: { source?: { path?: unknown; format?: DataSource['format'] } } }).data
+    ?.source;
   if (typeof source?.path !== 'string') return spec;
   const imported = await importDataFile(resolve(dirname(path), source.path), storeRoot, source.format);
   return { ...spec, data: { ...spec.data, source: imported } };

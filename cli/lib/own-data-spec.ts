@@ -13,7 +13,8 @@ const DEFAULT_BUDGET_SECONDS = 3600;
 /** Lines of a file: an upper bound of its rows, since cells may hold line breaks. */
 async function countLines(path: string): Promise<number> {
   let lines = 0;
-  for await (const piece of createReadStream(path)) for (const byte of piece as Buffer) if (byte === 10) lines += 1;
+  for await (const piece of createReadStream(path))
+    for (const byte of piece as Buffer) if (byte === 10) lines += 1;
   return lines;
 }
 
@@ -22,7 +23,8 @@ export function sizesFor(rawRows: number): { train: number; dev: number; test: n
   const usable = Math.floor(rawRows * KEPT_SHARE);
   const wanted = FULL.train + FULL.dev + FULL.test;
   if (usable >= wanted) return { ...FULL };
-  const part = (size: keyof typeof FULL) => Math.max(SMALLEST[size], Math.floor((usable * FULL[size]) / wanted));
+  const part = (size: keyof typeof FULL) =>
+    Math.max(SMALLEST[size], Math.floor((usable * FULL[size]) / wanted));
   return { train: part('train'), dev: part('dev'), test: part('test') };
 }
 
@@ -39,7 +41,10 @@ export async function ownDataSpec(data: OwnData): Promise<AdaptationSpecInput> {
   const missing = (['input', 'output'] as const).filter((name) => data[name] === undefined);
   if (data.input === undefined || data.output === undefined) {
     const flags = missing.map((name) => `--${name} COLUMN`).join(' and ');
-    throw new EscadaFailure({ code: 'INVALID_SPEC', message: `Name the columns of ${data.path}: add ${flags}.` });
+    throw new EscadaFailure({
+      code: 'INVALID_SPEC',
+      message: `Name the columns of ${data.path}: add ${flags}.`,
+    });
   }
   const name = basename(data.path, extname(data.path))
     .toLowerCase()

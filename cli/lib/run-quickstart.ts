@@ -71,7 +71,8 @@ export async function runQuickstart(options: QuickstartOptions): Promise<number>
   try {
     const server = await openServer(settings, closing);
     const { client, env } = await openWorker(server, settings, status, closing);
-    const setUpSeconds = Number(process.env['ESCADA_SETUP_SECONDS'] ?? 0) + (performance.now() - startedMs) / 1000;
+    const setUpSeconds =
+      Number(process.env['ESCADA_SETUP_SECONDS'] ?? 0) + (performance.now() - startedMs) / 1000;
     const runStartedMs = performance.now();
     const handle = await client.start(spec);
     say(`\nRun ${handle.workflowId}: ${runUrl(server, env, handle.workflowId)}`);
@@ -88,7 +89,9 @@ export async function runQuickstart(options: QuickstartOptions): Promise<number>
 function onInterrupt(cleanUp: () => Promise<void>): Promise<never> {
   const stopped = new Promise<never>((_, reject) => {
     const stop = () => {
-      cleanUp().finally(() => process.exit(130)).catch(reject);
+      cleanUp()
+        .finally(() => process.exit(130))
+        .catch(reject);
     };
     process.once('SIGINT', stop).once('SIGTERM', stop);
   });
@@ -104,7 +107,10 @@ async function openServer(settings: Settings, closing: (() => Promise<void>)[]):
     const address = process.env['TEMPORAL_ADDRESS'] ?? '127.0.0.1:7233';
     return { address, uiUrl: 'http://127.0.0.1:8233', died: new Promise<never>(() => undefined) };
   }
-  const server = await startDevServer({ cliPath, databasePath: join(dirname(settings.storeRoot), 'temporal.db') });
+  const server = await startDevServer({
+    cliPath,
+    databasePath: join(dirname(settings.storeRoot), 'temporal.db'),
+  });
   closing.push(() => server.stop());
   say(`Temporal server at ${server.address}, Web UI at ${server.uiUrl}`);
   return server;
@@ -126,9 +132,12 @@ async function openWorker(
   closing.push(() => client.close());
   const deadlineMs = Date.now() + WORKER_TIMEOUT_MS;
   for (;;) {
-    const problem = await client.requireWorker().catch((error: unknown) => error);
-    if (problem === undefined) return { client, env };
-    if (!isEscadaFailure(problem) || Date.now() > deadlineMs) throw problem;
+    try {
+      await client.requireWorker();
+      return { client, env };
+    } catch (error) {
+      if (!isEscadaFailure(error) || Date.now() > deadlineMs) throw error;
+    }
     await sleep(200);
   }
 }
@@ -145,7 +154,10 @@ interface Conclusion {
 }
 
 /** Prints the figures and puts the report where a person finds it. */
-async function conclude(outcome: AdaptationOutcome, { settings, setUpSeconds, runSeconds, json }: Conclusion): Promise<void> {
+async function conclude(
+  outcome: AdaptationOutcome,
+  { settings, setUpSeconds, runSeconds, json }: Conclusion,
+): Promise<void> {
   const store = new FileStore(settings.storeRoot);
   const reports = join(dirname(settings.storeRoot), 'reports');
   await mkdir(reports, { recursive: true });
@@ -159,4 +171,3 @@ async function conclude(outcome: AdaptationOutcome, { settings, setUpSeconds, ru
   print(`Set-up ${setUpSeconds.toFixed(0)} s, run ${runSeconds.toFixed(0)} s`);
   if (json) print(outcomeJson(outcome, { reportPath, setUpSeconds, runSeconds }));
 }
-

@@ -14,12 +14,14 @@ export async function renderSamples(outcome: AdaptationOutcome, store: FileStore
   );
   const width = Math.max(...answers.map(({ rung }) => rung.length), 'wanted'.length);
   const line = (name: string, text: string) => `  ${name.padEnd(width)}  ${text.replaceAll(/\s+/g, ' ')}`;
-  const blocks = (answers[0]?.rows ?? []).slice(0, SAMPLE_ROWS).map((row, index) =>
-    [
-      line('input', row.input),
-      ...answers.map(({ rung, rows }) => line(rung, rows[index]?.prediction ?? '')),
-      line('wanted', row.reference),
-    ].join('\n'),
-  );
+  const blocks = (answers[0]?.rows ?? [])
+    .slice(0, SAMPLE_ROWS)
+    .map((row, index) =>
+      [
+        line('input', row.input),
+        ...answers.map(({ rung, rows }) => line(rung, rows[index]?.prediction ?? '')),
+        line('wanted', row.reference),
+      ].join('\n'),
+    );
   return ['Before and after, on the same test rows', ...blocks].join('\n\n');
 }

@@ -7,10 +7,16 @@ export function renderOutcome(outcome: AdaptationOutcome): string {
     one.value.toFixed(3),
     `${one.low.toFixed(3)}–${one.high.toFixed(3)}`,
   ];
-  const rungs = outcome.rungs.map((one) => [one.rung, ...score(one), String(one.n), `${one.seconds.toFixed(0)} s`]);
+  const rungs = outcome.rungs.map((one) => [
+    one.rung,
+    ...score(one),
+    String(one.n),
+    `${one.seconds.toFixed(0)} s`,
+  ]);
   const tests = outcome.test.candidates.map((one) => [one.rung, ...score(one), String(one.n)]);
   const against = outcome.test.comparisons.map(
-    (one) => `  ${one.rung} − ${one.against}: ${one.delta.toFixed(3)} (${one.low.toFixed(3)} to ${one.high.toFixed(3)})`,
+    (one) =>
+      `  ${one.rung} − ${one.against}: ${one.delta.toFixed(3)} (${one.low.toFixed(3)} to ${one.high.toFixed(3)})`,
   );
   return [
     `Dev scores (${outcome.rungs[0]?.metric ?? ''}, interval by bootstrap over rows)`,

@@ -45,7 +45,9 @@ export class WorkerProcess {
     child.stderr?.pipe(log);
     child.once('exit', (code, signal) => {
       if (this.#stopping) return;
-      this.#onRestart(`the worker ended (${signal ?? `exit ${code}`}); starting another one. Its log: ${this.#logPath}`);
+      this.#onRestart(
+        `the worker ended (${signal ?? `exit ${code}`}); starting another one. Its log: ${this.#logPath}`,
+      );
       setTimeout(() => this.#spawn(), RESTART_MS);
     });
     this.#child = child;

@@ -69,7 +69,11 @@ export interface ScoreResult {
 }
 
 export interface CountRequest {
-  readonly rows: readonly { readonly id: string; readonly messages: readonly Message[]; readonly answer?: string }[];
+  readonly rows: readonly {
+    readonly id: string;
+    readonly messages: readonly Message[];
+    readonly answer?: string;
+  }[];
   readonly signal: AbortSignal;
 }
 
@@ -96,6 +100,10 @@ export interface LanguageModelV1 {
 export interface LanguageModelProviderV1 {
   readonly id: string;
   /** Cautious speeds on a small machine, for estimates before anything was measured. */
-  readonly assumedTokensPerSecond: { readonly prompt: number; readonly generate: number; readonly train: number };
+  readonly assumedTokensPerSecond: {
+    readonly prompt: number;
+    readonly generate: number;
+    readonly train: number;
+  };
   open(choice: ModelChoice): LanguageModelV1;
 }

@@ -41,7 +41,11 @@ export interface TrainingProgress {
 
 export interface TrainRequest {
   readonly model: ModelChoice;
-  readonly rows: readonly { readonly id: string; readonly messages: readonly Message[]; readonly answer: string }[];
+  readonly rows: readonly {
+    readonly id: string;
+    readonly messages: readonly Message[];
+    readonly answer: string;
+  }[];
   readonly config: LoraTrainingConfig;
   /** Checkpoints and the finished adapter go here; complete checkpoints found here are resumed from. */
   readonly outDir: string;
@@ -57,7 +61,11 @@ export interface TrainResult {
   readonly lossFirstNats: number;
   readonly lossLastNats: number;
   /** One entry a step, from the first step also after a resume. */
-  readonly losses: readonly { readonly step: number; readonly lossNats: number; readonly learningRate: number }[];
+  readonly losses: readonly {
+    readonly step: number;
+    readonly lossNats: number;
+    readonly learningRate: number;
+  }[];
   readonly labelledTokens: number;
   readonly seconds: number;
   readonly resumedFromStep: number;

@@ -71,7 +71,7 @@ export class Registry {
   registrarFor(owner: string): PluginRegistrar {
     return {
       // A shelf holds kinds of every option type; each kind checks its own options before it runs.
-      addStepKind: (kind) => this.stepKinds.add(kind.kind, kind as unknown as StepKindV1, owner),
+      addStepKind: (kind) => this.stepKinds.add(kind.kind, kind, owner),
       addRung: (rung) => this.rungs.add(rung.id, rung, owner),
       addMetric: (metric) => this.metrics.add(metric.id, metric, owner),
       addRetriever: (retriever) => this.retrievers.add(retriever.id, retriever, owner),
@@ -86,7 +86,9 @@ export class Registry {
     const factory = this.metrics.get(choice.id);
     const options = factory.optionsSchema.safeParse(choice.with);
     if (options.success) return factory.create(options.data);
-    const issues = options.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+    const issues = options.error.issues
+      .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+      .join('; ');
     throw new EscadaFailure({ code: 'INVALID_SPEC', message: `metric "${choice.id}": ${issues}` });
   }
 }

@@ -3,7 +3,11 @@ import type { PromptRecipe } from '../../schemas/adapt/candidate.ts';
 import type { StepNode } from '../../schemas/pipeline/pipeline-spec.ts';
 
 /** A recipe of this task: the same instruction for every arm. */
-export function recipeOf(spec: AdaptationSpec, shots = 0, choose: PromptRecipe['choose'] = 'none'): PromptRecipe {
+export function recipeOf(
+  spec: AdaptationSpec,
+  shots = 0,
+  choose: PromptRecipe['choose'] = 'none',
+): PromptRecipe {
   return { system: spec.task.system, instruction: spec.task.instruction, shots, choose };
 }
 
@@ -40,7 +44,7 @@ export function answerAndScore({ spec, recipe, adapter }: AnswerAndScore): StepN
       with: {
         predictions: '${nodes.answers.output.predictions}',
         usage: '${nodes.answers.output.usage}',
-        metrics: { primary: spec.metrics.primary, secondary: spec.metrics.secondary } as never,
+        metrics: { primary: spec.metrics.primary, secondary: spec.metrics.secondary },
         statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
       },
       after: [],

@@ -99,12 +99,18 @@ export const peftRung: RungV1 = {
   costRank: 1,
   optionsSchema,
   eligibility: (profile, { spec }) => {
-    if (!profile.tuningAllowed) return { eligible: false, reason: 'The profile does not allow tuning weights.' };
+    if (!profile.tuningAllowed)
+      return { eligible: false, reason: 'The profile does not allow tuning weights.' };
     const { train } = spec.data.sizes;
     if (train < FEWEST_ROWS) {
-      return { eligible: false, reason: `${train} training rows are too few for tuning; at least ${FEWEST_ROWS} are needed.` };
+      return {
+        eligible: false,
+        reason: `${train} training rows are too few for tuning; at least ${FEWEST_ROWS} are needed.`,
+      };
     }
-    const why = profile.customToneOrFormat ? 'a tone or format of its own is what tuning teaches' : 'rows are labelled';
+    const why = profile.customToneOrFormat
+      ? 'a tone or format of its own is what tuning teaches'
+      : 'rows are labelled';
     return { eligible: true, reason: `${train} training rows, and ${why}.` };
   },
   estimateSeconds: ({ spec, options, tokensPerSecond }) => {

@@ -9,10 +9,17 @@ export const zeroShotRung: RungV1 = {
   title: 'Zero-shot',
   costRank: 0,
   optionsSchema: z.strictObject({}),
-  eligibility: () => ({ eligible: true, reason: 'The baseline costs nothing and every later gain is measured against it.' }),
+  eligibility: () => ({
+    eligible: true,
+    reason: 'The baseline costs nothing and every later gain is measured against it.',
+  }),
   estimateSeconds: ({ spec, tokensPerSecond }) =>
     answerSeconds(
-      { rows: spec.data.sizes.dev, promptTokens: spec.task.maxPromptTokens, newTokens: spec.task.maxAnswerTokens },
+      {
+        rows: spec.data.sizes.dev,
+        promptTokens: spec.task.maxPromptTokens,
+        newTokens: spec.task.maxAnswerTokens,
+      },
       tokensPerSecond,
     ),
   toPlan: ({ spec }) => ({

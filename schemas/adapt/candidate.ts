@@ -67,7 +67,12 @@ export interface DecisionRecord {
   readonly seconds: number;
   readonly candidateId: string;
   /** Paired comparison with the best candidate before this rung; null on the first one. */
-  readonly gain: { readonly against: string; readonly delta: number; readonly low: number; readonly high: number } | null;
+  readonly gain: {
+    readonly against: string;
+    readonly delta: number;
+    readonly low: number;
+    readonly high: number;
+  } | null;
   readonly reason: string;
 }
 
@@ -81,7 +86,11 @@ export interface PathStep {
 
 export interface TestResult {
   readonly metric: string;
-  readonly candidates: readonly (Estimate & { readonly id: string; readonly rung: string; readonly score: Score })[];
+  readonly candidates: readonly (Estimate & {
+    readonly id: string;
+    readonly rung: string;
+    readonly score: Score;
+  })[];
   /** The winner against every other finalist, on the same rows. */
   readonly comparisons: readonly {
     readonly rung: string;

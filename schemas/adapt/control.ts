@@ -41,7 +41,11 @@ export interface JudgeRungResult {
 }
 
 export interface DecideInput {
-  readonly finalists: readonly { readonly candidate: Candidate; readonly costRank: number; readonly score: Score }[];
+  readonly finalists: readonly {
+    readonly candidate: Candidate;
+    readonly costRank: number;
+    readonly score: Score;
+  }[];
   readonly reached: 'target-met' | 'target-not-met' | 'budget-exhausted';
   readonly target: number;
   readonly nonInferiorityMargin: number;
@@ -70,7 +74,12 @@ export interface WriteReportInput {
 /** Activities that the workflows call by name, beside the step kinds. */
 export interface ControlActivities {
   compileSpec(input: { readonly spec: unknown }): Promise<CompileResult>;
-  compilePipelineSpec(input: { readonly spec: unknown }): Promise<{ readonly plan: AdaptationPlan['curation']; readonly inputs: { readonly [key: string]: JsonValue } }>;
+  compilePipelineSpec(input: {
+    readonly spec: unknown;
+  }): Promise<{
+    readonly plan: AdaptationPlan['curation'];
+    readonly inputs: { readonly [key: string]: JsonValue };
+  }>;
   judgeRung(input: JudgeRungInput): Promise<JudgeRungResult>;
   decide(input: DecideInput): Promise<DecideResult>;
   writeReport(input: WriteReportInput): Promise<AdaptationOutcome['report']>;

@@ -37,7 +37,11 @@ export const endNodeSchema = z.strictObject({
   verdict: z.enum(VERDICTS),
 });
 
-export const flowchartNodeSchema = z.discriminatedUnion('form', [askNodeSchema, tryNodeSchema, endNodeSchema]);
+export const flowchartNodeSchema = z.discriminatedUnion('form', [
+  askNodeSchema,
+  tryNodeSchema,
+  endNodeSchema,
+]);
 
 /** The decision graph of a climb, as data. */
 export const flowchartSchema = z.strictObject({

@@ -39,7 +39,7 @@ export function stringsIn(
 ): { readonly text: string; readonly path: readonly string[] }[] {
   if (typeof value === 'string') return [{ text: value, path }];
   if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, member]) => stringsIn(member as JsonValue, [...path, key]));
+  return Object.entries(value).flatMap(([key, member]) => stringsIn(member, [...path, key]));
 }
 
 /** The value that a path leads to; undefined when it leads nowhere. Own members only. */
@@ -58,7 +58,7 @@ export function resolveReferences(value: JsonValue, scope: Scope): JsonValue {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((member: JsonValue) => resolveReferences(member, scope));
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, resolveReferences(member as JsonValue, scope)]),
+    Object.entries(value).map(([key, member]) => [key, resolveReferences(member, scope)]),
   );
 }
 

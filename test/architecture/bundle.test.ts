@@ -14,7 +14,12 @@ test("Temporal's own bundler takes the workflows, and nothing big or forbidden c
   const logger = new DefaultLogger('WARN', () => undefined);
   const { code } = await bundleWorkflowCode({ workflowsPath: entry, logger });
   assert.ok(code.length < MAX_BUNDLE_BYTES, `${code.length} bytes`);
-  for (const forbidden of ['node_modules/zod/', 'node_modules/ajv/', 'plugins/curation', 'plugins/nf4-lora']) {
+  for (const forbidden of [
+    'node_modules/zod/',
+    'node_modules/ajv/',
+    'plugins/curation',
+    'plugins/nf4-lora',
+  ]) {
     assert.equal(code.includes(forbidden), false, `the bundle holds ${forbidden}`);
   }
 });

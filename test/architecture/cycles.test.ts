@@ -20,7 +20,10 @@ async function graph(): Promise<Map<string, string[]>> {
   for await (const file of glob(SOURCES, { cwd: root })) {
     const source = await readFile(join(root, file), 'utf8');
     const targets = valueImports(source).map((target) => normalize(join(dirname(file), target)));
-    edges.set(file, targets.filter((target) => target.endsWith('.ts')));
+    edges.set(
+      file,
+      targets.filter((target) => target.endsWith('.ts')),
+    );
   }
   return edges;
 }
@@ -71,7 +74,13 @@ test('what workflow code reaches at run time touches neither Node nor validation
   for (const file of reached) {
     assert.match(file, /^(workflows|schemas)\//, `workflow code reaches ${file}`);
     const source = await readFile(join(root, file), 'utf8');
-    const packages = [...source.matchAll(/^import\s+(?!type\b)[^;]*?from\s+'([^.'][^']*)';/gms)].map((one) => one[1]);
-    assert.deepEqual(packages.filter((name) => name !== '@temporalio/workflow'), [], relative(root, file));
+    const packages = [...source.matchAll(/^import\s+(?!type\b)[^;]*?from\s+'([^.'][^']*)';/gms)].map(
+      (one) => one[1],
+    );
+    assert.deepEqual(
+      packages.filter((name) => name !== '@temporalio/workflow'),
+      [],
+      relative(root, file),
+    );
   }
 });

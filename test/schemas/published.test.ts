@@ -16,7 +16,12 @@ for (const [name, schema] of Object.entries(PUBLISHED)) {
 
 test('no JSON Schema is committed that nothing makes', async () => {
   const files = await readdir(new URL('schemas/generated/', root));
-  assert.deepEqual(files.sort(), Object.keys(PUBLISHED).map((name) => `${name}.json`).sort());
+  assert.deepEqual(
+    files.sort(),
+    Object.keys(PUBLISHED)
+      .map((name) => `${name}.json`)
+      .sort(),
+  );
 });
 
 test('docs/errors.md lists exactly the codes of the error table', async () => {
@@ -30,5 +35,8 @@ test('every code of the engine stands in the error table', async () => {
   const source = await readFile(new URL('plugins/nf4-lora/engine/formats/src/error.rs', root), 'utf8');
   const codes = [...source.matchAll(/Code::\w+ => "([A-Z0-9_]+)"/g)].map((match) => match[1] ?? '');
   assert.ok(codes.length >= 8, `found only ${codes.length} codes in error.rs`);
-  assert.deepEqual(codes.filter((code) => !Object.hasOwn(ERROR_CODES, code)), []);
+  assert.deepEqual(
+    codes.filter((code) => !Object.hasOwn(ERROR_CODES, code)),
+    [],
+  );
 });

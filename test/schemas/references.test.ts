@@ -25,9 +25,9 @@ test('a reference that leads nowhere is an error that names it', () => {
 });
 
 test('half references and unknown roots are refused', () => {
-  assert.match(String(parseReference('pre ${inputs.a}')), /one whole reference/);
-  assert.match(String(parseReference('${env.HOME}')), /is not one of/);
-  assert.match(String(parseReference('${nodes.a}')), /is not one of/);
+  assert.match(JSON.stringify(parseReference('pre ${inputs.a}')), /one whole reference/);
+  assert.match(JSON.stringify(parseReference('${env.HOME}')), /is not one of/);
+  assert.match(JSON.stringify(parseReference('${nodes.a}')), /is not one of/);
   assert.equal(parseReference('no reference, only $ and {}'), null);
 });
 

@@ -19,10 +19,13 @@ test('all comparisons must hold, and the compared values are kept', () => {
     facts,
   );
   assert.equal(holds, false);
-  assert.deepEqual(comparisons.map(({ left, right }) => [left, right]), [
-    [0.6, 0],
-    [0.5, 0.5],
-  ]);
+  assert.deepEqual(
+    comparisons.map(({ left, right }) => [left, right]),
+    [
+      [0.6, 0],
+      [0.5, 0.5],
+    ],
+  );
 });
 
 test('a fact that was never established holds no ordering', () => {

@@ -3,7 +3,8 @@ import { ERROR_CODES } from '../../schemas/common/error-codes.ts';
 /** The text of `docs/errors.md`. */
 export function errorPage(): string {
   const rows = Object.entries(ERROR_CODES).map(
-    ([code, { meaning, retryable, help }]) => `| \`${code}\` | ${meaning} | ${retryable ? 'yes' : 'no'} | ${help} |`,
+    ([code, { meaning, retryable, help }]) =>
+      `| \`${code}\` | ${meaning} | ${retryable ? 'yes' : 'no'} | ${help} |`,
   );
   return [
     '# Error codes',

@@ -16,7 +16,9 @@ export const decisionsQuery = defineQuery<readonly DecisionRecord[]>(QUERY_DECIS
 /** Climbs the ladder for one task: compile, curate, climb, score the finalists once on test, decide, report. */
 export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
   const state = new ClimbState();
-  setHandler(progressQuery, () => state.progress(), { description: 'Phase, rung, running and finished steps' });
+  setHandler(progressQuery, () => state.progress(), {
+    description: 'Phase, rung, running and finished steps',
+  });
   setHandler(decisionsQuery, () => state.decisions, { description: 'Decision record of every rung so far' });
   try {
     return await adapt(spec, state);
@@ -50,7 +52,10 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
   return { ...shared, report };
 }
 
-async function curate(plan: AdaptationPlan, state: ClimbState): Promise<{ readonly [node: string]: JsonValue }> {
+async function curate(
+  plan: AdaptationPlan,
+  state: ClimbState,
+): Promise<{ readonly [node: string]: JsonValue }> {
   state.enter('curate');
   const { data, model, task, seed } = plan.spec;
   const inputs = {
@@ -90,7 +95,7 @@ async function scoreFinalists(
     reached,
     target: spec.target,
     nonInferiorityMargin: spec.statistics.nonInferiorityMargin,
-    primary: spec.metrics.primary as never,
+    primary: spec.metrics.primary,
     statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
   });
 }

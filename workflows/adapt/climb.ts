@@ -53,7 +53,12 @@ export async function climb(plan: AdaptationPlan, inputs: JsonObject, state: Cli
 }
 
 /** Climbs one rung inside what is left of the budget; false when the budget cut it off. */
-async function tryRung(id: string, plan: AdaptationPlan, inputs: JsonObject, state: ClimbState): Promise<boolean> {
+async function tryRung(
+  id: string,
+  plan: AdaptationPlan,
+  inputs: JsonObject,
+  state: ClimbState,
+): Promise<boolean> {
   const rung = plan.rungs.find((one) => one.id === id);
   if (rung?.plan == null) throw fail('INVALID_SPEC', `There is no rung "${id}" in the plan.`);
   state.enter('climb', id);
@@ -71,10 +76,15 @@ async function runWithinBudget(
   state: ClimbState,
 ): Promise<RungOutput | null> {
   if (rung.plan === null) return null;
-  const scope = new CancellationScope({ cancellable: true, timeout: Math.max(1, Math.round(leftSeconds * 1000)) });
+  const scope = new CancellationScope({
+    cancellable: true,
+    timeout: Math.max(1, Math.round(leftSeconds * 1000)),
+  });
   const { plan } = rung;
   try {
-    const outputs = await scope.run(async () => await runPlan({ plan, inputs, prefix: rung.id, observer: state }));
+    const outputs = await scope.run(
+      async () => await runPlan({ plan, inputs, prefix: rung.id, observer: state }),
+    );
     return outputs['result'] as unknown as RungOutput;
   } catch (error) {
     // A cancellation of the run itself is not a spent budget.
@@ -98,7 +108,7 @@ async function recordRung(
     best: state.best,
     triedBefore: state.tried,
     target: spec.target,
-    primary: spec.metrics.primary as never,
+    primary: spec.metrics.primary,
     statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
     seconds,
   });

@@ -7,5 +7,10 @@ import type { ControlActivities } from '../../schemas/adapt/control.ts';
  */
 export const control = proxyActivities<ControlActivities>({
   startToCloseTimeout: '5m',
-  retry: { initialInterval: '1s', maximumInterval: '20s', maximumAttempts: 12, nonRetryableErrorTypes: ['NotFoundError'] },
+  retry: {
+    initialInterval: '1s',
+    maximumInterval: '20s',
+    maximumAttempts: 12,
+    nonRetryableErrorTypes: ['NotFoundError'],
+  },
 });

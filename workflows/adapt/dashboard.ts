@@ -12,9 +12,12 @@ export function renderDashboard(
   decisions: readonly DecisionRecord[],
   target: number | null,
 ): string {
-  const lines = [`**Phase:** ${progress.phase}${progress.rung === null ? '' : ` · rung \`${progress.rung}\``}`];
+  const lines = [
+    `**Phase:** ${progress.phase}${progress.rung === null ? '' : ` · rung \`${progress.rung}\``}`,
+  ];
   lines.push(`**Time:** ${Math.round(progress.secondsElapsed)} s of ${progress.budgetSeconds} s`);
-  if (progress.running.length > 0) lines.push(`**Running:** ${progress.running.map((id) => `\`${id}\``).join(', ')}`);
+  if (progress.running.length > 0)
+    lines.push(`**Running:** ${progress.running.map((id) => `\`${id}\``).join(', ')}`);
   if (decisions.length > 0) {
     lines.push('', '| rung | dev score | interval | |', '|---|---|---|---|');
     for (const record of decisions) {

@@ -1,7 +1,13 @@
 import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
 import { MAX_MAP_ITEMS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
-import type { PipelinePlan, PlannedMap, PlannedNode, PlannedStep, StepResult } from '../../schemas/pipeline/plan.ts';
+import type {
+  PipelinePlan,
+  PlannedMap,
+  PlannedNode,
+  PlannedStep,
+  StepResult,
+} from '../../schemas/pipeline/plan.ts';
 import { resolveReferences, type Scope } from '../../schemas/pipeline/references.ts';
 import { fail } from '../shared/fail.ts';
 import { Permits } from '../shared/permits.ts';
@@ -35,7 +41,11 @@ interface Run {
  * others are cancelled and awaited before the failure is passed on. Returns every node's output by id.
  */
 export async function runPlan(input: RunPlanInput): Promise<{ readonly [id: string]: JsonValue }> {
-  const run: Run = { inputs: input.inputs, observer: input.observer, permits: new Permits(MAX_CONCURRENT_STEPS) };
+  const run: Run = {
+    inputs: input.inputs,
+    observer: input.observer,
+    permits: new Permits(MAX_CONCURRENT_STEPS),
+  };
   return await runNodes(input.plan.nodes, input.prefix, { inputs: input.inputs, nodes: {} }, run);
 }
 
@@ -72,7 +82,9 @@ async function settle(work: readonly Promise<void>[]): Promise<void> {
 }
 
 async function runNode(node: PlannedNode, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
-  return node.form === 'step' ? await runStep(node, activityId, scope, run) : await runMap(node, activityId, scope, run);
+  return node.form === 'step'
+    ? await runStep(node, activityId, scope, run)
+    : await runMap(node, activityId, scope, run);
 }
 
 async function runStep(step: PlannedStep, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
@@ -91,7 +103,7 @@ async function runStep(step: PlannedStep, activityId: string, scope: Scope, run:
 }
 
 async function runMap(map: PlannedMap, prefix: string, scope: Scope, run: Run): Promise<JsonValue> {
-  const items = replaceReferences(map.over as JsonValue, scope, prefix);
+  const items = replaceReferences(map.over, scope, prefix);
   if (!Array.isArray(items) || items.length > MAX_MAP_ITEMS) {
     const found = Array.isArray(items) ? `${items.length} items` : typeof items;
     throw fail('INVALID_SPEC', `Map ${prefix} needs a list of at most ${MAX_MAP_ITEMS} items, not ${found}.`);

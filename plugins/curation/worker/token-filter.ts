@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { buildMessages } from '../../../activities/data/prompts.ts';
+import { buildMessages } from '../../../activities/shared/prompts.ts';
 import { EscadaFailure } from '../../api/failure.ts';
 import type { LanguageModelV1 } from '../../api/language-model.ts';
 import type { StepContext, StepKindV1, StepServices } from '../../api/step-kind.ts';

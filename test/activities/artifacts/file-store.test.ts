@@ -21,7 +21,10 @@ test('bytes come back, and equal bytes are stored once', async () => {
 
 test('JSON is stored canonically: the order of members does not matter', async () => {
   const store = await newStore();
-  assert.deepEqual(await store.putJson({ b: 1, a: [{ d: 1, c: 2 }] }), await store.putJson({ a: [{ c: 2, d: 1 }], b: 1 }));
+  assert.deepEqual(
+    await store.putJson({ b: 1, a: [{ d: 1, c: 2 }] }),
+    await store.putJson({ a: [{ c: 2, d: 1 }], b: 1 }),
+  );
 });
 
 test('a folder is packed deterministically and comes back', async () => {

@@ -19,7 +19,10 @@ function failureOf(spec: unknown): { readonly code: string; readonly message: st
 
 test('a good spec becomes a plan with every rung, curation and the test scoring', () => {
   const plan = compileSpec(GOOD_SPEC, host);
-  assert.deepEqual(plan.rungs.map(({ id }) => id), ['icl', 'peft', 'zero-shot']);
+  assert.deepEqual(
+    plan.rungs.map(({ id }) => id),
+    ['icl', 'peft', 'zero-shot'],
+  );
   assert.deepEqual(plan.curation.nodes.map(({ id }) => id).at(-1), 'split');
   assert.ok(plan.rungs.every(({ plan: sub }) => sub?.nodes.at(-1)?.id === 'result'));
   assert.equal(plan.flowchart.name, 'standard');
@@ -54,7 +57,10 @@ test('every issue is listed with its path', () => {
 
 test('unknown metrics, rungs, providers, pipelines and options are named', () => {
   const cases: [unknown, RegExp][] = [
-    [{ ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } }, /metrics\.chrff: There is no metric "chrff"\. Did you mean "chrf"\?/],
+    [
+      { ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } },
+      /metrics\.chrff: There is no metric "chrff"\. Did you mean "chrf"\?/,
+    ],
     [{ ...GOOD_SPEC, rungs: { pefd: {} } }, /rungs\.pefd: There is no rung "pefd"\. Did you mean "peft"\?/],
     [{ ...GOOD_SPEC, model: { provider: 'nf4' } }, /model\.provider: There is no model provider "nf4"/],
     [{ ...GOOD_SPEC, data: { ...GOOD_SPEC.data, curation: 'standart' } }, /Did you mean "standard"\?/],
@@ -77,12 +83,21 @@ const step = (id: string, uses: string, options: object = {}, after: readonly st
 
 test('pipelines: unknown kinds, bad references, repeated ids and cycles are named', () => {
   const unknown = failureOf(withCuration([step('split', 'curate.splitt@1')]));
-  assert.match(unknown.message, /There is no step kind "curate\.splitt@1"\. Did you mean "curate\.split@1"\?/);
-  const reference = failureOf(withCuration([step('split', 'curate.null-filter@1', { dataset: '${nodes.nope.output.x}' })]));
+  assert.match(
+    unknown.message,
+    /There is no step kind "curate\.splitt@1"\. Did you mean "curate\.split@1"\?/,
+  );
+  const reference = failureOf(
+    withCuration([step('split', 'curate.null-filter@1', { dataset: '${nodes.nope.output.x}' })]),
+  );
   assert.match(reference.message, /there is no node "nope"/);
-  const input = failureOf(withCuration([step('split', 'curate.null-filter@1', { dataset: '${inputs.nope}' })]));
+  const input = failureOf(
+    withCuration([step('split', 'curate.null-filter@1', { dataset: '${inputs.nope}' })]),
+  );
   assert.match(input.message, /known inputs are .*source/);
-  const twice = failureOf(withCuration([step('a', 'curate.null-filter@1'), step('a', 'curate.null-filter@1')]));
+  const twice = failureOf(
+    withCuration([step('a', 'curate.null-filter@1'), step('a', 'curate.null-filter@1')]),
+  );
   assert.match(twice.message, /the node id "a" is used more than once/);
   const cycle = failureOf(
     withCuration([
@@ -94,17 +109,34 @@ test('pipelines: unknown kinds, bad references, repeated ids and cycles are name
 });
 
 test('options that hold no reference are checked at once', () => {
-  const { message } = failureOf(withCuration([step('split', 'curate.split@1', { dataset: '${inputs.source}', seed: 'x' })]));
+  const { message } = failureOf(
+    withCuration([step('split', 'curate.split@1', { dataset: '${inputs.source}', seed: 'x' })]),
+  );
   assert.match(message, /with\.seed: /);
 });
 
 test('flowcharts: unknown nodes, rungs and facts, and loops are named', () => {
   const end = { form: 'end', title: 'End', verdict: 'target-not-met' };
-  const chart = (nodes: object) => ({ ...GOOD_SPEC, flowchart: { name: 'own', start: 'a', nodes: { ...nodes, end } } });
-  const ask = (fact: string, yes: string) => ({ form: 'ask', title: 'Q', all: [{ fact, is: '>', than: 0 }], yes, no: 'end' });
+  const chart = (nodes: object) => ({
+    ...GOOD_SPEC,
+    flowchart: { name: 'own', start: 'a', nodes: { ...nodes, end } },
+  });
+  const ask = (fact: string, yes: string) => ({
+    form: 'ask',
+    title: 'Q',
+    all: [{ fact, is: '>', than: 0 }],
+    yes,
+    no: 'end',
+  });
   assert.match(failureOf(chart({ a: ask('best.low', 'nowhere') })).message, /there is no node "nowhere"/);
-  assert.match(failureOf(chart({ a: ask('best.lo', 'end') })).message, /"best\.lo" is not a known fact\. Did you mean "best\.low"\?/);
-  assert.match(failureOf(chart({ a: { form: 'try', title: 'T', rung: 'magic', next: 'end' } })).message, /there is no rung "magic"/);
+  assert.match(
+    failureOf(chart({ a: ask('best.lo', 'end') })).message,
+    /"best\.lo" is not a known fact\. Did you mean "best\.low"\?/,
+  );
+  assert.match(
+    failureOf(chart({ a: { form: 'try', title: 'T', rung: 'magic', next: 'end' } })).message,
+    /there is no rung "magic"/,
+  );
   assert.match(failureOf(chart({ a: ask('target', 'b'), b: ask('target', 'a') })).message, /loop: a → b → a/);
 });
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { buildMessages } from '../../../activities/data/prompts.ts';
+import { buildMessages } from '../../../activities/shared/prompts.ts';
 import { readRows, streamRows } from '../../../activities/data/read-rows.ts';
 
 let folder = '';

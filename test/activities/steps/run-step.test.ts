@@ -30,13 +30,13 @@ async function setUp(doRun: Run, cacheable = true) {
     startToCloseTimeoutMs: 1000,
     heartbeatTimeoutMs: 1000,
     withSchema: z.strictObject({ n: z.int() }),
-    outputSchema: z.record(z.string(), z.json()) as unknown as z.ZodType<JsonObject>,
+    outputSchema: z.record(z.string(), z.json()),
     summarize: () => 'test',
     doRun,
   };
-  const activity = stepActivity(kind as unknown as StepKindV1, { store, services });
+  const activity = stepActivity(kind, { store, services });
   const run = async (input: JsonObject, env = new MockActivityEnvironment()) =>
-    (await env.run(activity as never, input as never)) as StepResult;
+    await env.run<[JsonObject], StepResult, (input: JsonObject) => Promise<StepResult>>(activity, input);
   return { store, run };
 }
 
@@ -69,7 +69,9 @@ test('an attempt has a folder of its own and sees those of earlier attempts', as
     attempt += 1;
     await writeFile(join(context.scratchDir, 'note'), String(attempt));
     if (attempt < 3) throw new EscadaFailure({ code: 'ENGINE_CRASHED', message: 'gone' });
-    const seen = await Promise.all(context.earlierScratchDirs.map(async (dir) => (await readdir(dir)).join()));
+    const seen = await Promise.all(
+      context.earlierScratchDirs.map(async (dir) => (await readdir(dir)).join()),
+    );
     return { seen };
   });
   await assert.rejects(run({ n: 1 }));
@@ -82,7 +84,9 @@ test('coded failures become application failures: type, details, and whether a r
     ['ENGINE_CRASHED', false],
     ['DATA_UNREADABLE', true],
   ] as const) {
-    const { run } = await setUp(() => Promise.reject(new EscadaFailure({ code, message: 'why', fields: { line: 3 } })));
+    const { run } = await setUp(() =>
+      Promise.reject(new EscadaFailure({ code, message: 'why', fields: { line: 3 } })),
+    );
     await assert.rejects(run({ n: 1 }), (error: unknown) => {
       assert.ok(error instanceof ApplicationFailure);
       assert.deepEqual([error.type, error.nonRetryable, error.details], [code, nonRetryable, [{ line: 3 }]]);
@@ -106,7 +110,9 @@ test('a cancelled step ends as cancelled, publishes nothing, and runs again next
   const { run } = await setUp(async (_input, context) => {
     runs += 1;
     if (runs > 1) return { runs };
-    await new Promise((_, reject) => context.signal.addEventListener('abort', () => reject(new Error('stopped'))));
+    await new Promise((_, reject) =>
+      context.signal.addEventListener('abort', () => reject(new Error('stopped'))),
+    );
     return { runs };
   });
   const env = new MockActivityEnvironment();

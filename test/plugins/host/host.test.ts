@@ -38,12 +38,16 @@ test('options are checked and defaults filled in before a plugin registers', () 
 });
 
 test('another contract version is refused', () => {
-  assert.throws(() => createPluginHost([{ plugin: plugin({ apiVersion: 2 }) }]), { code: 'PLUGIN_API_VERSION' });
+  assert.throws(() => createPluginHost([{ plugin: plugin({ apiVersion: 2 }) }]), {
+    code: 'PLUGIN_API_VERSION',
+  });
 });
 
 test('a missing need is refused; a need that is listed before is fine', () => {
   const needy = plugin({ name: 'two', needs: ['one'] });
-  assert.throws(() => createPluginHost([{ plugin: needy }, { plugin: plugin() }]), { code: 'PLUGIN_NEED_MISSING' });
+  assert.throws(() => createPluginHost([{ plugin: needy }, { plugin: plugin() }]), {
+    code: 'PLUGIN_NEED_MISSING',
+  });
   assert.equal(createPluginHost([{ plugin: plugin() }, { plugin: needy }]).plugins.length, 2);
 });
 
@@ -53,7 +57,9 @@ test('two things of one name are refused, with both owners', () => {
     code: 'PLUGIN_DUPLICATE',
     message: /Plugin b brings the metric "same", which plugin a has brought already/,
   });
-  assert.throws(() => createPluginHost([{ plugin: plugin() }, { plugin: plugin() }]), { code: 'PLUGIN_DUPLICATE' });
+  assert.throws(() => createPluginHost([{ plugin: plugin() }, { plugin: plugin() }]), {
+    code: 'PLUGIN_DUPLICATE',
+  });
 });
 
 test('plugins are closed in reverse order', async () => {
