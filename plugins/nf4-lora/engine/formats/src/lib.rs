@@ -4,6 +4,8 @@ mod bnb;
 pub mod chat;
 pub mod checkpoint_source;
 pub mod config;
+mod config_gguf;
+mod config_hf;
 pub mod error;
 pub mod gguf;
 mod gguf_blocks;
