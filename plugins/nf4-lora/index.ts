@@ -20,8 +20,11 @@ export const nf4LoraOptionsSchema = z.strictObject({
   idleMs: z.int().positive().default(120_000),
   /** Models in memory at a time. */
   maxProcesses: z.int().positive().default(2),
-  /** Longest silence of a running operation before its process is killed. */
-  stallMs: z.int().positive().default(120_000),
+  /**
+   * Longest silence of a running operation before its process is killed. Silence is normal within one optimizer step
+   * and while one batch of prompts is read: keep it above the longest of these.
+   */
+  stallMs: z.int().positive().default(900_000),
   /** Time between a cancellation and SIGKILL. */
   graceMs: z.int().positive().default(5000),
   /** Rows that are generated side by side. */

@@ -3,6 +3,7 @@
  * descriptor 4. Two rules matter: the process ends as soon as descriptor 3 closes, even in the middle of a training, so
  * that no orphan holds the device; and JavaScript never computes here, so that `cancel` is always heard.
  */
+import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { onEachLine } from './lines.ts';
@@ -32,6 +33,13 @@ replies.on('error', die);
 // A terminal's Ctrl-C and a service manager's stop reach the whole group: the worker decides what they mean.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
+
+// When memory runs out, the kernel should take this process and not the worker, which can start another.
+try {
+  writeFileSync('/proc/self/oom_score_adj', '500');
+} catch {
+  // Not Linux, or not allowed: the kernel then chooses by size, which is mostly this process too.
+}
 
 const send = (line: string): void => {
   replies.write(`${line}\n`);
