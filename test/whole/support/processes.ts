@@ -4,9 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const owned = new Set<number>();
 
+let watching = false;
+
 /** Kills this process (and its group, when it leads one) should the test end without having stopped it. */
 export function own(pid: number): void {
   owned.add(pid);
+  if (watching) return;
+  watching = true;
+  process.once('exit', killOwned);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(143));
 }
 
 export function disown(pid: number): void {
@@ -24,9 +30,6 @@ function killOwned(): void {
     }
   }
 }
-
-process.once('exit', killOwned);
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(143));
 
 /** One process as `/proc` shows it. */
 export interface ProcessEntry {
