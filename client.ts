@@ -44,10 +44,13 @@ export class EscadaClient {
     }
   }
 
-  /** Starts a climb. The spec is compiled here first, as a courtesy; the run compiles it again. */
+  /**
+   * Starts a climb. The spec is compiled here first, as a courtesy; the run compiles it again. With `attach` the id
+   * follows from the spec, and a run of that id that is still open is taken up instead of a second one.
+   */
   async start(
     spec: AdaptationSpecInput,
-    options: { readonly workflowId?: string } = {},
+    options: { readonly workflowId?: string; readonly attach?: boolean } = {},
   ): Promise<AdaptHandle> {
     const host = createProjectHost();
     const plan = compileSpec(spec, host);
@@ -55,10 +58,12 @@ export class EscadaClient {
     const { source } = plan.spec.data;
     if ('path' in source) await resolveDataPath(source.path, this.#settings.dataRoots);
     await this.requireWorker();
+    const suffix = options.attach === true ? plan.specDigest.slice(0, 8) : randomBytes(4).toString('hex');
     return await this.temporal.workflow.start('adaptModel', {
       args: [spec],
       taskQueue: this.#settings.taskQueue,
-      workflowId: options.workflowId ?? `adapt-${plan.spec.name}-${randomBytes(4).toString('hex')}`,
+      workflowId: options.workflowId ?? `adapt-${plan.spec.name}-${suffix}`,
+      workflowIdConflictPolicy: options.attach === true ? 'USE_EXISTING' : 'FAIL',
       staticSummary: `Adapt ${plan.spec.model.id} to ${plan.spec.name}`,
       memo: { specDigest: plan.specDigest },
     });

@@ -54,49 +54,46 @@ async function specFor(options: QuickstartOptions, settings: Settings): Promise<
   };
 }
 
+/** Exit code of a command that was interrupted. */
+const INTERRUPTED = 130;
+
 /** Server, worker, run, figures. Everything that was started is stopped again; the run itself is never cancelled. */
 export async function runQuickstart(options: QuickstartOptions): Promise<number> {
+  const closing: (() => Promise<void>)[] = [];
+  const work = climbOnce(options, closing);
+  // After an interrupt nobody waits for it any more, and it fails as its connections close.
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, interrupted()]);
+  } finally {
+    for (const close of closing.splice(0).reverse())
+      await close().catch((error: unknown) => say(String(error)));
+  }
+}
+
+/** Settles when the user stops the command. */
+async function interrupted(): Promise<number> {
+  await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  say('\nStopping. The run is kept: `npm start` goes on where it was.');
+  return INTERRUPTED;
+}
+
+async function climbOnce(options: QuickstartOptions, closing: (() => Promise<void>)[]): Promise<number> {
   const startedMs = performance.now();
   const settings = readSettings();
   const spec = await specFor(options, settings);
   const status = new StatusLine();
-  const closing: (() => Promise<void>)[] = [];
-  const close = async () => {
-    for (const one of closing.splice(0).reverse()) await one().catch((error: unknown) => say(String(error)));
-  };
-  const interrupted = onInterrupt(async () => {
-    say('\nStopping. The run is kept: `npm start` goes on where it was.');
-    await close();
-  });
-  try {
-    const server = await openServer(settings, closing);
-    const { client, env } = await openWorker(server, settings, status, closing);
-    const setUpSeconds =
-      Number(process.env['ESCADA_SETUP_SECONDS'] ?? 0) + (performance.now() - startedMs) / 1000;
-    const runStartedMs = performance.now();
-    const handle = await client.start(spec);
-    say(`\nRun ${handle.workflowId}: ${runUrl(server, env, handle.workflowId)}`);
-    const outcome = await Promise.race([follow(client, handle.workflowId, status), interrupted, server.died]);
-    const runSeconds = (performance.now() - runStartedMs) / 1000;
-    await conclude(outcome, { settings, setUpSeconds, runSeconds, json: options.json === true });
-    return 0;
-  } finally {
-    await close();
-  }
-}
-
-/** Rejects after the clean-up, so that the command ends with the usual code of an interrupt. */
-function onInterrupt(cleanUp: () => Promise<void>): Promise<never> {
-  const stopped = new Promise<never>((_, reject) => {
-    const stop = () => {
-      cleanUp()
-        .finally(() => process.exit(130))
-        .catch(reject);
-    };
-    process.once('SIGINT', stop).once('SIGTERM', stop);
-  });
-  stopped.catch(() => undefined);
-  return stopped;
+  const server = await openServer(settings, closing);
+  const { client, env } = await openWorker(server, settings, status, closing);
+  const setUpSeconds =
+    Number(process.env['ESCADA_SETUP_SECONDS'] ?? 0) + (performance.now() - startedMs) / 1000;
+  const runStartedMs = performance.now();
+  const handle = await client.start(spec, { attach: true });
+  say(`\nRun ${handle.workflowId}: ${runUrl(server, env, handle.workflowId)}`);
+  const outcome = await Promise.race([follow(client, handle.workflowId, status), server.died]);
+  const runSeconds = (performance.now() - runStartedMs) / 1000;
+  await conclude(outcome, { settings, setUpSeconds, runSeconds, json: options.json === true });
+  return 0;
 }
 
 type Server = Pick<DevServer, 'address' | 'uiUrl' | 'died'>;
