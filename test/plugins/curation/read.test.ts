@@ -56,6 +56,7 @@ suite('curate.read@1', () => {
       'mark.csv': '\ufeff"in",out\na,"b, c"\n',
       'semicolon.csv': 'in;out\na;b, c\n',
       'pipe.csv': 'in|out\na|"b, c"\n',
+      'blank-lines.csv': '\n\nin,out\n\na,"b, c"\n\n',
       'spaces.csv': ' in , out \na,"b, c"\n',
     })) {
       assert.deepEqual((await readRows(name, content)).rows, expected, name);
@@ -133,6 +134,8 @@ suite('curate.read@1', () => {
     await refuses('few.csv', 'in,out\na,b\n\nc\n', bad, /line 4: it has 1 fields where the header has 2/);
     await refuses('more.csv', 'in,out\na,b,c\n', bad, /line 2: it has 3 fields/);
     await refuses('mixed.csv', 'in,out\r\na,b\r\nc,d\ne,f\r\n', bad, /line 3: it ends in LF/);
+    await refuses('blank.csv', 'in,out\na,b\r\n\n', bad, /line 2: it ends in CR LF/);
+    await refuses('head.csv', '"in"x,out\na,b\n', bad, /line 1: .*after a closing quote/);
     await refuses('latin.csv', Buffer.from('in,out\na,b\n\xe9,c\n', 'latin1'), bad, /line 3: .*not UTF-8/);
     await refuses('utf16.csv', Buffer.from('\ufeffin,out\n', 'utf16le'), bad, /UTF-16/);
     await refuses('empty.csv', '', bad, /empty/);

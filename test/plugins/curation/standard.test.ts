@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, stat } from 'node:fs/promises';
+import { copyFile, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { isEscadaFailure } from '../../../plugins/api/failure.ts';
@@ -118,7 +118,8 @@ suite('pipeline standard', () => {
     }
   });
 
-  const shared = join(import.meta.dirname, '../../../../shared/data/catalogue-real.csv');
+  const data = join(import.meta.dirname, '../../../../shared/data');
+  const shared = join(data, 'catalogue-real.csv');
   test('real catalogue: funnel and split of a file nobody cleaned', async (context) => {
     if ((await stat(shared).catch(() => null)) === null) {
       context.skip('catalogue-real.csv is not beside this checkout (../shared/data)');
@@ -136,6 +137,30 @@ suite('pipeline standard', () => {
         runStandard(harness, { ...inputs, columns: { ...columns, output: 'descripton' } }),
         (error: unknown) => isEscadaFailure(error) && /Did you mean "description"/.test(error.message),
       );
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test('real reviews: a label task in TSV, sentences of one review together', async (context) => {
+    const text = await readFile(join(data, 'review-sentiment-real.tsv'), 'utf8').catch(() => null);
+    if (text === null) {
+      context.skip('review-sentiment-real.tsv is not beside this checkout (../shared/data)');
+      return;
+    }
+    const harness = await Harness.open();
+    try {
+      const lines = text.split('\r\n').filter((line) => line !== '');
+      const rows = lines.map((line) => {
+        const [id = '', rating = '', sentence = ''] = line.split('\t');
+        return `${id.split('_')[0]}\t${Number(rating) < 0 ? 'bad' : 'good'}\t${sentence}\r\n`;
+      });
+      await harness.file('reviews.tsv', `review\tlabel\tsentence\r\n${rows.join('')}`);
+      const columns = { input: 'sentence', output: 'label', group: 'review' };
+      const outputs = await runStandard(harness, { ...INPUTS, columns, source: { path: 'reviews.tsv' } });
+      context.diagnostic(JSON.stringify(funnelOf(outputs)));
+      assert.equal(outputs['read']?.['rows'], lines.length);
+      assert.deepEqual(outputs['split']?.['rows'], INPUTS.sizes);
     } finally {
       await harness.close();
     }

@@ -14,6 +14,7 @@ export interface CsvDialect {
 export interface CsvRecord {
   /** Line, from 1, on which the record starts. */
   readonly line: number;
+  /** 0: a blank line, which is no record. */
   readonly fields: number;
   /** How the record ended; empty at the end of the file. */
   readonly newline: '\n' | '\r\n' | '\r' | '';
@@ -28,7 +29,7 @@ export const MAX_RECORD_BYTES = 16 * 1024 * 1024;
 
 const [LF, CR, QUOTE] = [10, 13, 34];
 
-/** Walks through the records of a file. Ends after the first one with a fault. Blank lines are no records. */
+/** Walks through the records and blank lines of a file. Ends after the first one with a fault. */
 export async function* scanCsv(path: string, dialect: CsvDialect): AsyncGenerator<CsvRecord> {
   const scanner = new Scanner(dialect);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
@@ -128,7 +129,7 @@ class Scanner {
   }
 
   *#finish(newline: CsvRecord['newline']): Generator<CsvRecord> {
-    if (!this.#isBlank()) yield this.#record(newline);
+    yield this.#record(newline);
     this.#line += 1;
     this.#recordLine = this.#line;
     this.#fields = 1;
@@ -140,7 +141,7 @@ class Scanner {
   #record(newline: CsvRecord['newline'], fault?: CsvRecord['fault']): CsvRecord {
     const bytes = Buffer.concat(this.#parts);
     const found = fault ?? this.#contentFault(bytes);
-    const record = { line: this.#recordLine, fields: this.#fields, newline, bytes };
+    const record = { line: this.#recordLine, fields: this.#isBlank() ? 0 : this.#fields, newline, bytes };
     return found === undefined ? record : { ...record, fault: found };
   }
 

@@ -20,69 +20,72 @@ export async function loadDelimited(
   map: ColumnMap,
   format: 'csv' | 'tsv',
 ): Promise<string[]> {
-  const { dialect, names } = await readHeader(file, format);
+  const header = await readHeader(file, format);
+  const names = [...header.names];
   checkColumns(file, map, names);
   for (const name of [map.input, map.output, map.group]) {
     if (name !== undefined && names.indexOf(name) !== names.lastIndexOf(name)) {
-      throw unreadable(file, 1, `the column "${name}" is there more than once`);
+      throw unreadable(file, header.line, `the column "${name}" is there more than once`);
     }
   }
   const column = (name: string): string => `c${names.indexOf(name)}`;
   const group = map.group === undefined ? '' : `, ${column(map.group)} AS grp`;
   try {
     const select = `${column(map.input)} AS input, ${column(map.output)} AS output${group}`;
-    await stage(duck, file, `SELECT ${select} FROM ${csvTable(file, dialect, names.length)}`);
+    await stage(duck, file, `SELECT ${select} FROM ${csvTable(file, header)}`);
   } catch (error) {
-    throw await explain(file, dialect, names.length, error);
+    throw await explain(file, header, error);
   }
   return names;
 }
 
 /** Nothing is left to guessing: a wrong guess would read a damaged file as something else. */
-function csvTable(file: DataFile, dialect: CsvDialect, columns: number): string {
-  const types = Array.from({ length: columns }, (_, index) => `'c${index}': 'VARCHAR'`).join(', ');
+function csvTable(file: DataFile, { dialect, names, line }: Header): string {
+  const types = names.map((_, index) => `'c${index}': 'VARCHAR'`).join(', ');
   const quote = literal(dialect.quote);
-  return `read_csv(${literal(file.path)}, auto_detect=false, header=true, delim=${literal(dialect.delimiter)},
+  return `read_csv(${literal(file.path)}, auto_detect=false, header=true, skip=${line - 1}, delim=${literal(dialect.delimiter)},
     quote=${quote}, escape=${quote}, columns={${types}}, strict_mode=true, null_padding=false,
     max_line_size=${MAX_RECORD_BYTES}, buffer_size=${2 * MAX_RECORD_BYTES}, hive_partitioning=false)`;
 }
 
-async function readHeader(
-  file: DataFile,
-  format: 'csv' | 'tsv',
-): Promise<{ dialect: CsvDialect; names: string[] }> {
+interface Header {
+  readonly dialect: CsvDialect;
+  readonly names: readonly string[];
+  /** Line, from 1, on which it starts: blank lines may stand before it. */
+  readonly line: number;
+}
+
+/** The header by the delimiter that gives most columns. */
+async function readHeader(file: DataFile, format: 'csv' | 'tsv'): Promise<Header> {
   const choices: CsvDialect[] =
     format === 'tsv'
       ? [{ delimiter: '\t', quote: '' }]
       : DELIMITERS.map((delimiter) => ({ delimiter, quote: '"' as const }));
-  let best: { dialect: CsvDialect; names: string[] } | null = null;
+  let best: Header | null = null;
+  let fault: CsvRecord['fault'];
   for (const dialect of choices) {
-    const names = splitHeader(file, await firstRecord(file, dialect), dialect);
-    if (best === null || names.length > best.names.length) best = { dialect, names };
+    const record = await firstRecord(file, dialect);
+    // Under a wrong delimiter a good header may look faulty: it only counts when every one finds a fault.
+    fault ??= record.fault;
+    if (record.fault !== undefined) continue;
+    const names = splitRecord(record, dialect).map((name) => name.trim());
+    if (best === null || names.length > best.names.length) best = { dialect, names, line: record.line };
   }
-  if (best === null) throw unreadable(file, 0, 'it has no header');
+  if (best === null) throw unreadable(file, fault?.line ?? 0, fault?.why ?? 'it has no header');
   return best;
 }
 
 async function firstRecord(file: DataFile, dialect: CsvDialect): Promise<CsvRecord> {
-  for await (const record of scanCsv(file.path, dialect)) return record;
+  for await (const record of scanCsv(file.path, dialect)) if (record.fields > 0) return record;
   throw unreadable(file, 0, 'it is empty; a header line with the column names is needed');
 }
 
-function splitHeader(file: DataFile, record: CsvRecord, dialect: CsvDialect): string[] {
-  // Text after a closing quote may only mean that this delimiter is the wrong one: it is judged by what it splits.
-  if (record.fault !== undefined && !record.fault.why.startsWith('there is text')) {
-    throw unreadable(file, record.fault.line, record.fault.why);
-  }
-  return record.fault === undefined ? splitRecord(record, dialect).map((name) => name.trim()) : [];
-}
-
 /** Why the engine refused the file: looks for the first fault, and falls back on the engine's own words. */
-async function explain(file: DataFile, dialect: CsvDialect, columns: number, cause: unknown): Promise<Error> {
+async function explain(file: DataFile, { dialect, names }: Header, cause: unknown): Promise<Error> {
   let newline: string | null = null;
   for await (const record of scanCsv(file.path, dialect)) {
     newline ??= record.newline;
-    const fault = record.fault ?? unlike(record, columns, newline, dialect);
+    const fault = record.fault ?? unlike(record, names.length, newline, dialect);
     if (fault !== undefined) return unreadable(file, fault.line, fault.why, cause);
   }
   return engineError(file, cause);
@@ -97,7 +100,7 @@ function unlike(
   dialect: CsvDialect,
 ): CsvRecord['fault'] {
   const { line } = record;
-  if (record.fields !== columns) {
+  if (record.fields !== columns && record.fields > 0) {
     const delimiter = dialect.delimiter === '\t' ? 'a tab' : `"${dialect.delimiter}"`;
     const why = `it has ${record.fields} fields where the header has ${columns} (fields are separated by ${delimiter})`;
     return { line, why };
