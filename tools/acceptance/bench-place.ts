@@ -53,12 +53,11 @@ export async function openBenchPlace(home: string, env: NodeJS.ProcessEnv): Prom
 async function untilPolled(client: EscadaClient): Promise<void> {
   const deadlineMs = Date.now() + WORKER_TIMEOUT_MS;
   for (;;) {
-    const problem: unknown = await client.requireWorker().then(
-      () => null,
-      (error: unknown) => error,
-    );
-    if (problem === null) return;
-    if (Date.now() > deadlineMs) throw problem;
-    await sleep(300);
+    try {
+      return await client.requireWorker();
+    } catch (problem) {
+      if (Date.now() > deadlineMs) throw problem;
+      await sleep(300);
+    }
   }
 }

@@ -80,8 +80,9 @@ const RECORDINGS: Readonly<Record<string, Recording>> = {
   'unknown-type': { type: 'adaptModle', args: [{}] },
 };
 
-/** Names of machines and people have no place in a committed file; replay does not look at them. */
-const scrub = (json: string) => json.replaceAll(/"identity": ?"[^"]*"/g, '"identity": "worker"');
+/** Names and folders of this machine have no place in a committed file; replay looks at neither. */
+const scrub = (json: string) =>
+  json.replaceAll(/"identity": ?"[^"]*"/g, '"identity": "worker"').replaceAll(ROOT, '/escada/');
 
 async function record(place: Place, name: string, { type, args, during }: Recording): Promise<string> {
   const { temporal } = await place.client();
