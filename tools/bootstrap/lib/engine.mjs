@@ -59,32 +59,49 @@ export async function engineKey({ root, rustcVersion, env = process.env }) {
  */
 export async function ensureEngine({ root, progress, env = process.env, signal }) {
   const rustcVersion = await runOrFail('rustc -vV', 'rustc', ['-vV'], { cwd: root, env, signal });
-  const key = await engineKey({ root, rustcVersion, env });
-  let built = false;
-  const folder = await cached({
-    kind: 'engine',
-    key,
-    keep: KEPT_BUILDS,
-    env,
-    signal,
-    onWait: (holder) => progress.line('engine', `waiting for ${holder}, which is building it`),
-    build: async (room) => {
-      built = true;
-      const doing =
-        'compiling the Rust engine (once per change of its sources; a few minutes the first time)';
-      await asStep(
-        progress,
-        'engine',
-        doing,
-        () => build({ root, env, signal }, room),
-        () => 'engine compiled',
-      );
-    },
-  });
-  if (!built) progress.line('engine', `compiled earlier (${key})`);
+  const place = { root, progress, env, signal, rustcVersion };
+  // Sources edited while they were compiled: what came out belongs to neither state, so it is compiled again.
+  let key = await engineKey(place);
+  let folder = await cachedEngine(place, key);
+  while (folder === null) {
+    progress.line('engine', 'the sources changed meanwhile; compiling again');
+    key = await engineKey(place);
+    folder = await cachedEngine(place, key);
+  }
+  progress.line('engine', `compiled (${key})`);
   const addonPath = engineAddonPath(root);
   await placeCopy(path.join(folder, ADDON), addonPath);
   return { addonPath, key };
+}
+
+/** Thrown inside a build to publish nothing. */
+class SourcesChanged extends Error {}
+
+/**
+ * @param {Place & { progress: import('./progress.mjs').Progress, rustcVersion: string }} place
+ * @param {string} key
+ * @returns {Promise<string | null>} The cache folder; null when the sources changed during the build.
+ */
+async function cachedEngine({ root, progress, env, signal, rustcVersion }, key) {
+  const doing = 'compiling the Rust engine (once per change of its sources; minutes the first time)';
+  try {
+    return await cached({
+      kind: 'engine',
+      key,
+      keep: KEPT_BUILDS,
+      env,
+      signal,
+      onWait: (holder) => progress.line('engine', `waiting for ${holder}, which is building it`),
+      build: async (room) => {
+        const work = () => build({ root, env, signal }, room);
+        await asStep(progress, 'engine', doing, work, () => 'cargo is done');
+        if ((await engineKey({ root, rustcVersion, env })) !== key) throw new SourcesChanged();
+      },
+    });
+  } catch (error) {
+    if (error instanceof SourcesChanged) return null;
+    throw error;
+  }
 }
 
 /**

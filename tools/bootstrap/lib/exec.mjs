@@ -8,7 +8,9 @@ import { BootstrapError } from './errors.mjs';
 /** @typedef {{ code: number, output: string }} Finished  `output` is standard output and error together. */
 
 const OUTPUT_LIMIT_CHARS = 200_000;
-const SHOWN_ON_FAILURE_LINES = 40;
+/** Of a failed program's output: causes tend to stand first, consequences last. */
+const SHOWN_FIRST_LINES = 15;
+const SHOWN_LAST_LINES = 30;
 
 /**
  * Runs a program to its end and keeps the tail of its output.
@@ -30,8 +32,18 @@ export function run(program, args, { cwd, env = process.env, signal, onText } = 
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
-    child.once('error', reject);
-    child.once('close', (code, killedBy) => resolve({ code: code ?? signalExitCode(killedBy), output }));
+    /** @type {Error | undefined} */
+    let failure;
+    child.once('error', (error) => {
+      failure = error;
+      // A program that never started never closes; an aborted one is waited for, so that it is gone when its
+      // files are removed.
+      if (child.pid === undefined) reject(error);
+    });
+    child.once('close', (code, killedBy) => {
+      if (failure !== undefined) reject(failure);
+      else resolve({ code: code ?? signalExitCode(killedBy), output });
+    });
   });
 }
 
@@ -46,12 +58,22 @@ export function run(program, args, { cwd, env = process.env, signal, onText } = 
 export async function runOrFail(what, program, args, options) {
   const { code, output } = await run(program, args, options);
   if (code === 0) return output;
-  const tail = output.trimEnd().split('\n').slice(-SHOWN_ON_FAILURE_LINES);
   throw new BootstrapError({
     code: 'SETUP_COMMAND_FAILED',
     message: `${what} failed (${path.basename(program)} ended with ${code}):`,
-    advice: tail,
+    advice: bothEnds(output.trimEnd().split('\n')),
   });
+}
+
+/** @param {string[]} lines */
+function bothEnds(lines) {
+  const left = lines.length - SHOWN_FIRST_LINES - SHOWN_LAST_LINES;
+  if (left <= 1) return lines;
+  return [
+    ...lines.slice(0, SHOWN_FIRST_LINES),
+    `… ${left} lines left out …`,
+    ...lines.slice(-SHOWN_LAST_LINES),
+  ];
 }
 
 /**

@@ -36,12 +36,14 @@ export async function installPackages({ root, progress, env = process.env, signa
     progress.line('packages', 'npm packages are installed');
     return;
   }
-  const args = ['ci', '--no-fund', '--no-audit', '--loglevel=error'];
+  // Not `npm ci`: it refuses a lock file without the optional packages of other platforms, which a registry mirror
+  // may not carry. This takes the same locked versions and digests, and leaves both package files alone.
+  const args = ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error'];
   await asStep(
     progress,
     'packages',
-    'installing npm packages (about a minute)',
-    () => runOrFail('npm ci', 'npm', args, { cwd: root, env, signal }),
+    'installing npm packages (one to two minutes)',
+    () => runOrFail('npm install', 'npm', args, { cwd: root, env, signal }),
     () => 'npm packages installed',
   );
 }
