@@ -1,5 +1,5 @@
 import type { Flowchart, FlowchartNode } from '../../schemas/adapt/flowchart.ts';
-import { nearest } from '../../plugins/host/nearest.ts';
+import { nearest } from '../../schemas/common/nearest.ts';
 import type { IssueList } from './issue-list.ts';
 
 function nextOf(node: FlowchartNode): readonly string[] {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nearest } from '../../plugins/host/nearest.ts';
+import { nearest } from '../../schemas/common/nearest.ts';
 import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
 import { formatPath } from '../shared/issues.ts';
 import { IssueList } from './issue-list.ts';

@@ -9,7 +9,7 @@ import type { RetrieverV1 } from '../api/retriever.ts';
 import type { RungV1 } from '../api/rung.ts';
 import type { StepKindV1 } from '../api/step-kind.ts';
 import type { TrainerV1 } from '../api/trainer.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../../schemas/common/nearest.ts';
 
 /** A set of named things of one sort. */
 export class Shelf<T> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { createPluginHost } from '../../../plugins/host/host.ts';
-import { nearest } from '../../../plugins/host/nearest.ts';
+import { nearest } from '../../../schemas/common/nearest.ts';
 import type { PluginV1 } from '../../../plugins/api/plugin.ts';
 import type { MetricFactoryV1 } from '../../../plugins/api/metric.ts';
 import { createProjectHost } from '../../../plugins.ts';
