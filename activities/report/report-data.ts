@@ -82,8 +82,9 @@ async function funnel(
     if (typeof output['rows'] !== 'number' || typeof output['dropped'] !== 'number') continue;
     const ref = output['droppedSamples'] as unknown as ArtifactRef | undefined;
     const dropped =
-      ref === undefined ? [] : ((await store.readJson(ref)) as { reason: string; input: string }[]);
-    const shown = dropped.map(({ reason, input }) => ({ reason, input }));
+      ref === undefined ? [] : ((await store.readJson(ref)) as { reason: string; input: string | null }[]);
+    // An empty cell is one of the reasons for which a row is dropped.
+    const shown = dropped.map(({ reason, input }) => ({ reason, input: input ?? '' }));
     steps.push({ node, rows: output['rows'], dropped: output['dropped'], samples: shown });
   }
   return steps;
