@@ -70,12 +70,18 @@ function verdictFor({ score }: Finalist, input: DecideInput): FinalVerdict {
 
 const show = (value: number): string => value.toFixed(3);
 
-const VERDICT_TEXT: Readonly<Record<FinalVerdict, string>> = {
-  'target-met': 'meets the target',
-  'target-not-confirmed': 'met the target on dev, but the test rows do not confirm it',
-  'target-not-met': 'does not meet the target, and no eligible rung is left',
-  'budget-exhausted': 'is the best that the budget allowed',
-};
+function verdictText(verdict: FinalVerdict, target: string): string {
+  switch (verdict) {
+    case 'target-met':
+      return `meets the target ${target}`;
+    case 'target-not-confirmed':
+      return `met the target ${target} on dev, but the test rows do not confirm it`;
+    case 'target-not-met':
+      return `is the best found; the target ${target} was not met on dev, and no eligible rung is left`;
+    case 'budget-exhausted':
+      return `is the best that the budget allowed; the target is ${target}`;
+  }
+}
 
 function reasonFor(
   winner: Finalist,
@@ -94,5 +100,5 @@ function reasonFor(
     ({ against, delta, low, high }) => `${against} ${show(delta)} (${show(low)} to ${show(high)})`,
   );
   const against = gains.length === 0 ? '' : ` Difference on the same rows from ${gains.join(', ')}.`;
-  return `${candidate.rung} scores ${scored} and ${VERDICT_TEXT[verdict]} ${show(input.target)}.${cheaper}${against}`;
+  return `${candidate.rung} scores ${scored} and ${verdictText(verdict, show(input.target))}.${cheaper}${against}`;
 }
