@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { escapeHtml } from '../../activities/report/html.ts';
+import type { ReportData } from '../../activities/report/report-data.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
 import type { Estimate } from '../../schemas/adapt/candidate.ts';
 import { payloadsOf } from './support/history.ts';
@@ -90,8 +91,8 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
       assert.ok(gain !== null && gain.low <= gain.delta && gain.delta <= gain.high);
       assert.ok(reason.length > 20);
     }
-    for (const { correctedLow, low } of decisions)
-      assert.ok(correctedLow <= low + 1e-12, `${correctedLow} > ${low}`);
+    for (const { correctedLow, value } of decisions)
+      assert.ok(correctedLow <= value, `${correctedLow} > ${value}`);
   });
 
   test('tells its progress: every step once, nothing running at the end', () => {
@@ -116,9 +117,19 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     assert.ok(page.includes(escapeHtml(run.outcome.decision.reason)));
     assert.ok((page.match(/<svg/g) ?? []).length >= 3, 'ladder, loss curve and funnel');
     assert.doesNotMatch(page, /<script|(?:src|href)="https?:/);
-    const data = (await place.store.readJson(json)) as { losses: unknown[]; samples: unknown[] };
+    const data = (await place.store.readJson(json)) as ReportData;
     assert.equal(data.losses.length, 6);
     assert.equal(data.samples.length, 6);
+    assert.deepEqual(
+      data.funnel.map(({ node, dropped }) => [node, dropped]),
+      [
+        ['read', 0],
+        ['null-filter', 2],
+        ['normalise', 0],
+        ['exact-dedupe', 1],
+        ['token-filter', 1],
+      ],
+    );
     assert.ok((await place.store.readBytes(markdown)).toString().includes(run.outcome.decision.reason));
   });
 

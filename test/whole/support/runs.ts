@@ -17,9 +17,17 @@ export interface FinishedRun {
   readonly activities: readonly HistoryActivity[];
 }
 
+/** Rows for each curation step to drop: an empty cell on either side, a repetition, an answer that is too long. */
+const DIRT = [
+  { input: '', output: 'An answer to nothing.' },
+  { input: 'a question without an answer', output: '' },
+  ...sampleRows(1),
+  { input: 'an endless tale', output: 'And then it went on. '.repeat(30) },
+];
+
 /** Writes the rows that tiny specs read. */
 export async function writeRows(place: Place): Promise<void> {
-  await writeFile(join(place.dataDir, 'rows.csv'), toCsv(sampleRows(TINY_ROWS)));
+  await writeFile(join(place.dataDir, 'rows.csv'), toCsv([...sampleRows(TINY_ROWS), ...DIRT]));
 }
 
 /** Waits for a started run and reads everything it left. Throws the run's failure. */
