@@ -7,7 +7,7 @@ mod backward;
 mod forward;
 
 pub use backward::{BackwardTask, backward};
-pub use forward::{ForwardTask, forward};
+pub use forward::{ForwardTask, Run, forward};
 
 use crate::gemm::micro::Tile;
 use crate::simd::Simd;

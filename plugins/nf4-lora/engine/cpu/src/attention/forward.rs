@@ -1,4 +1,4 @@
-//! Forward: one task is a block of query rows of one sequence for one key head (and all query heads that share it).
+//! Forward: one task is a block of query rows for one key head (and all query heads that share it).
 
 use super::{
     KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile,
@@ -10,17 +10,29 @@ use crate::simd::Simd;
 use crate::simd_entry;
 use escada_engine_core::backend::AttentionShape;
 
+/// Consecutive query rows of one sequence.
+#[derive(Clone, Copy)]
+pub struct Run {
+    /// First row within the task.
+    pub row: usize,
+    pub rows: usize,
+    pub keys: Keys,
+    /// Keys the first of these rows sees; each further row sees one more.
+    pub visible: usize,
+}
+
 /// A block of query rows and their keys.
 #[derive(Clone, Copy)]
-pub struct ForwardTask {
+pub struct ForwardTask<'a> {
     pub shape: AttentionShape,
     /// Number of the key head.
     pub kv_head: usize,
-    pub keys: Keys,
     /// Query rows, at most `QUERY_BLOCK`.
     pub rows: usize,
-    /// Keys the first of these rows sees; each further row sees one more.
-    pub visible: usize,
+    /// The rows, sequence by sequence.
+    pub runs: &'a [Run],
+    /// Leading blocks of keys that all rows see in full and that are the same rows of memory for all.
+    pub shared_blocks: usize,
     /// `[rows, NH*HS]`
     pub q: *const f32,
     /// `[rows, NH*HS]`
@@ -29,94 +41,139 @@ pub struct ForwardTask {
     pub lse: *mut f32,
 }
 
-/// Rows of scores that are handled together: `m` rows whose operands lie `stride` apart.
-struct Rows {
-    m: usize,
-    q: *const f32,
-    out: *mut f32,
-    stride: usize,
-    /// Keys row `i` sees: `visible + i * more`.
-    visible: usize,
-    more: usize,
-    /// Running maximum and sum of each row.
+/// Working memory of a task.
+struct Memory {
+    panels: *mut f32,
+    copies: *mut f32,
+    scores: *mut f32,
+    /// Running maximum and sum, `[group, QUERY_BLOCK]` each.
     max: *mut f32,
     sum: *mut f32,
 }
 
+/// Rows of scores that are handled together.
+struct Rows {
+    m: usize,
+    q: *const f32,
+    out: *mut f32,
+    /// Elements from row to row of `q` and `out`.
+    stride: usize,
+    /// Keys row `i` sees: `visible + i * more`.
+    visible: usize,
+    more: usize,
+    /// Running maximum and sum of row `i` at `[i * state]`.
+    max: *mut f32,
+    sum: *mut f32,
+    state: usize,
+}
+
 #[inline(always)]
-unsafe fn forward_body<S: Simd>(t: &ForwardTask) {
+unsafe fn forward_body<S: Simd>(t: &ForwardTask<'_>) {
     let (hs, group) = (t.shape.head_size, group(&t.shape));
-    let (stride, ld) = (t.shape.heads * hs, padded::<S>(hs));
+    let ld = padded::<S>(hs);
+    let state = group * QUERY_BLOCK;
     let sizes = [
         KEY_BLOCK * hs,
         KEY_BLOCK * ld,
         QUERY_BLOCK.max(group) * KEY_BLOCK,
-        2 * group * QUERY_BLOCK,
+        state,
+        state,
     ];
-    let panels = with_scratch(2, sizes.iter().sum());
-    let copies = panels.add(sizes[0]);
-    let scores = copies.add(sizes[1]);
-    let state = scores.add(sizes[2]);
-    let head = t.kv_head * group;
-    // A single row (decoding) takes all heads of the group as the rows of one tile.
-    let (parts, m) = if t.rows == 1 { (1, group) } else { (group, t.rows) };
-    let rows = |part: usize| Rows {
-        m,
-        q: t.q.add((head + part) * hs),
-        out: t.out.add((head + part) * hs),
-        stride: if t.rows == 1 { hs } else { stride },
-        visible: t.visible,
-        more: usize::from(t.rows > 1),
-        max: state.add(part * m),
-        sum: state.add((group * QUERY_BLOCK) + part * m),
+    let start = with_scratch(2, sizes.iter().sum());
+    let at = |i: usize| start.add(sizes[..i].iter().sum());
+    let memory = Memory {
+        panels: at(0),
+        copies: at(1),
+        scores: at(2),
+        max: at(3),
+        sum: at(4),
     };
-    for part in 0..parts {
-        start_rows(&rows(part), hs);
+    let (head, stride) = (t.kv_head * group, t.shape.heads * hs);
+    for row in 0..t.rows {
+        std::ptr::write_bytes(t.out.add(row * stride + head * hs), 0, group * hs);
     }
-    let total = t.visible + t.rows - 1;
-    for from in (0..total).step_by(KEY_BLOCK) {
-        let count = KEY_BLOCK.min(total - from);
-        pack_transposed::<S>(&t.keys, t.keys.k, from, count, hs, panels);
-        let (v, v_row) = right_operand::<S>(&t.keys, t.keys.v, from, count, hs, copies);
-        for part in 0..parts {
-            let rows = rows(part);
-            scores_tile::<S>(rows.m, rows.q, rows.stride, hs, panels, t.shape.scale, scores);
-            for i in 0..rows.m {
-                let seen = (rows.visible + i * rows.more).saturating_sub(from).min(KEY_BLOCK);
-                soften::<S>(scores.add(i * KEY_BLOCK), seen, &rows, i, hs);
+    for i in 0..state {
+        *memory.max.add(i) = f32::NEG_INFINITY;
+        *memory.sum.add(i) = 0.0;
+    }
+    let shared = t.shared_blocks * KEY_BLOCK;
+    if let (Some(run), 1..) = (t.runs.first(), shared) {
+        let all = Run {
+            row: 0,
+            rows: t.rows,
+            keys: run.keys,
+            visible: shared,
+        };
+        key_blocks::<S>(t, &memory, &all, (0, shared), 0);
+    }
+    for run in t.runs {
+        key_blocks::<S>(t, &memory, run, (shared, run.visible + run.rows - 1), 1);
+    }
+    for row in 0..t.rows {
+        for h in 0..group {
+            let (max, sum) = (
+                *memory.max.add(h * QUERY_BLOCK + row),
+                *memory.sum.add(h * QUERY_BLOCK + row),
+            );
+            scale_row::<S>(t.out.add(row * stride + (head + h) * hs), hs, 1.0 / sum);
+            if !t.lse.is_null() {
+                *t.lse.add(row * t.shape.heads + head + h) = log_sum(max, sum);
             }
-            add_values::<S>(&rows, scores, count, v, v_row, hs);
         }
     }
-    for part in 0..parts {
-        finish_rows::<S>(&rows(part), hs);
-    }
-    if !t.lse.is_null() {
+}
+
+/// Adds what the keys `keys.0 .. keys.1` contribute to the rows of a run; row `i` sees `visible + i * more` keys.
+#[inline(always)]
+unsafe fn key_blocks<S: Simd>(
+    t: &ForwardTask<'_>,
+    memory: &Memory,
+    run: &Run,
+    keys: (usize, usize),
+    more: usize,
+) {
+    let (hs, group) = (t.shape.head_size, group(&t.shape));
+    let (head, stride) = (t.kv_head * group, t.shape.heads * hs);
+    // A single row (decoding) takes all heads of the group as the rows of one tile.
+    let single = run.rows == 1;
+    let (parts, m) = if single { (1, group) } else { (group, run.rows) };
+    for from in (keys.0..keys.1).step_by(KEY_BLOCK) {
+        let count = KEY_BLOCK.min(keys.1 - from);
+        pack_transposed::<S>(&run.keys, run.keys.k, from, count, hs, memory.panels);
+        let (v, v_row) = right_operand::<S>(&run.keys, run.keys.v, from, count, hs, memory.copies);
         for part in 0..parts {
-            let rows = rows(part);
-            for i in 0..rows.m {
-                let (row, column) = if t.rows == 1 {
-                    (0, head + i)
-                } else {
-                    (i, head + part)
-                };
-                *t.lse.add(row * t.shape.heads + column) = log_sum(*rows.max.add(i), *rows.sum.add(i));
+            let at = run.row * stride + (head + part) * hs;
+            let rows = Rows {
+                m,
+                q: t.q.add(at),
+                out: t.out.add(at),
+                stride: if single { hs } else { stride },
+                visible: run.visible,
+                more: if single { 0 } else { more },
+                max: memory.max.add(part * QUERY_BLOCK + run.row),
+                sum: memory.sum.add(part * QUERY_BLOCK + run.row),
+                state: if single { QUERY_BLOCK } else { 1 },
+            };
+            scores_tile::<S>(
+                m,
+                rows.q,
+                rows.stride,
+                hs,
+                memory.panels,
+                t.shape.scale,
+                memory.scores,
+            );
+            for i in 0..m {
+                let seen = (rows.visible + i * rows.more).saturating_sub(from).min(KEY_BLOCK);
+                soften::<S>(memory.scores.add(i * KEY_BLOCK), seen, &rows, i, hs);
             }
+            add_values::<S>(&rows, memory.scores, count, v, v_row, hs);
         }
     }
 }
 
 fn log_sum(max: f32, sum: f32) -> f32 {
     (f64::from(max) + ln(f64::from(sum))) as f32
-}
-
-#[inline(always)]
-unsafe fn start_rows(rows: &Rows, head_size: usize) {
-    for i in 0..rows.m {
-        *rows.max.add(i) = f32::NEG_INFINITY;
-        *rows.sum.add(i) = 0.0;
-        std::ptr::write_bytes(rows.out.add(i * rows.stride), 0, head_size);
-    }
 }
 
 /// Turns the scores of one row into weights under the new running maximum and rescales what the row has so far.
@@ -133,7 +190,7 @@ unsafe fn soften<S: Simd>(scores: *mut f32, seen: usize, rows: &Rows, i: usize, 
     for j in (S::LANES..KEY_BLOCK).step_by(S::LANES) {
         best = S::max(S::load(scores.add(j)), best);
     }
-    let old = *rows.max.add(i);
+    let old = *rows.max.add(i * rows.state);
     let block = S::reduce_max(best);
     let max = if block > old { block } else { old };
     let mut total = S::splat(0.0);
@@ -145,8 +202,8 @@ unsafe fn soften<S: Simd>(scores: *mut f32, seen: usize, rows: &Rows, i: usize, 
     let mut factor = [0.0f32; 16];
     S::store(factor.as_mut_ptr(), exp::<S>(S::splat(old - max)));
     let factor = factor[0];
-    *rows.max.add(i) = max;
-    *rows.sum.add(i) = *rows.sum.add(i) * factor + S::reduce_sum(total);
+    *rows.max.add(i * rows.state) = max;
+    *rows.sum.add(i * rows.state) = *rows.sum.add(i * rows.state) * factor + S::reduce_sum(total);
     if factor != 1.0 {
         scale_row::<S>(rows.out.add(i * rows.stride), head_size, factor);
     }
@@ -188,14 +245,7 @@ unsafe fn add_values<S: Simd>(
     });
 }
 
-#[inline(always)]
-unsafe fn finish_rows<S: Simd>(rows: &Rows, head_size: usize) {
-    for i in 0..rows.m {
-        scale_row::<S>(rows.out.add(i * rows.stride), head_size, 1.0 / *rows.sum.add(i));
-    }
-}
-
 simd_entry! {
     /// Attention of one block of query rows.
-    pub unsafe fn forward(task: &ForwardTask) = forward_body;
+    pub unsafe fn forward(task: &ForwardTask<'_>) = forward_body;
 }

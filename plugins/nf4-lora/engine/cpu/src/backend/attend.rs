@@ -1,7 +1,7 @@
 //! Cutting attention into tasks.
 
 use super::{Buffer, CpuBackend, Index};
-use crate::attention::{BackwardTask, ForwardTask, Keys, QUERY_BLOCK, backward, forward};
+use crate::attention::{BackwardTask, ForwardTask, KEY_BLOCK, Keys, QUERY_BLOCK, Run, backward, forward};
 use escada_engine_core::backend::{AttentionShape, CachedKeys, Sequences};
 
 /// Pointers of one call, shared by its tasks.
@@ -122,14 +122,20 @@ impl CpuBackend {
                 first: usize::MAX,
                 width,
             };
+            let run = Run {
+                row: 0,
+                rows: to - from,
+                keys,
+                visible: from - start + 1,
+            };
             // SAFETY: lengths were checked; the task owns its rows and heads.
             unsafe {
                 let task = ForwardTask {
                     shape,
                     kv_head,
-                    keys,
                     rows: to - from,
-                    visible: from - start + 1,
+                    runs: &[run],
+                    shared_blocks: 0,
                     q: call.q.add(from * stride),
                     out: call.out.add(from * stride),
                     lse: call.lse.add(from * shape.heads),
@@ -214,33 +220,28 @@ impl CpuBackend {
             shared: [keys.shared_k.as_ptr(), keys.shared_v.as_ptr()],
             slots: [keys.slot_k.as_ptr(), keys.slot_v.as_ptr()],
         };
-        self.query_blocks(&shape, &queries, |s, kv_head, from, to| {
+        let rows = self.rows_per_task(queries.tokens, shape.kv_heads);
+        let blocks = queries.tokens.div_ceil(rows);
+        self.team.run(blocks * shape.kv_heads, |task| {
             let (call, cache) = (call.whole(), cache.whole());
-            let (start, end) = bounds(&queries, s);
-            let before = keys.slot_before[s] as usize;
-            let (slot, held) = (keys.slots[s] as usize * keys.slot_tokens, before + end - start);
-            check(&[
-                (keys.slot_k, (slot + held) * width),
-                (keys.slot_v, (slot + held) * width),
-            ]);
-            let (column, own) = (
-                kv_head * shape.head_size,
-                slot * width + kv_head * shape.head_size,
-            );
+            let (kv_head, from) = (task % shape.kv_heads, task / shape.kv_heads * rows);
+            let to = (from + rows).min(queries.tokens);
+            let column = kv_head * shape.head_size;
+            let mut runs = [Run {
+                row: 0,
+                rows: 0,
+                keys: cache.keys(0, column, &keys, width),
+                visible: 0,
+            }; QUERY_BLOCK];
+            let count = cache.runs(&queries, &keys, (from, to), (column, width), &mut runs);
             // SAFETY: lengths were checked; the task owns its rows and heads.
             unsafe {
-                let segments = Keys {
-                    k: [cache.shared[0].add(column), cache.slots[0].add(own)],
-                    v: [cache.shared[1].add(column), cache.slots[1].add(own)],
-                    first: keys.shared_tokens,
-                    width,
-                };
                 let task = ForwardTask {
                     shape,
                     kv_head,
-                    keys: segments,
                     rows: to - from,
-                    visible: keys.shared_tokens + before + (from - start) + 1,
+                    runs: &runs[..count],
+                    shared_blocks: keys.shared_tokens / KEY_BLOCK,
                     q: call.q.add(from * stride),
                     out: call.out.add(from * stride),
                     lse: call.lse,
@@ -248,5 +249,59 @@ impl CpuBackend {
                 forward(self.isa, &task);
             }
         });
+    }
+
+    /// Query rows of one task of a cached call: enough tasks for the team, since rows of a task share the packing.
+    fn rows_per_task(&self, tokens: usize, kv_heads: usize) -> usize {
+        let wanted = (2 * self.team.threads()).div_ceil(kv_heads);
+        tokens.div_ceil(wanted).clamp(1, QUERY_BLOCK)
+    }
+}
+
+impl Cache {
+    /// Keys of the sequence whose slot starts at row `slot`.
+    fn keys(&self, slot: usize, column: usize, keys: &CachedKeys<'_, Buffer, Index>, width: usize) -> Keys {
+        // Offsets only: the rows that are read are checked in `runs`.
+        let at = |base: [*const f32; 2], offset: usize| base.map(|p| p.wrapping_add(offset));
+        let (shared, own) = (at(self.shared, column), at(self.slots, slot * width + column));
+        Keys {
+            k: [shared[0], own[0]],
+            v: [shared[1], own[1]],
+            first: keys.shared_tokens,
+            width,
+        }
+    }
+
+    /// Writes the runs of query rows `rows.0 .. rows.1` and returns their number.
+    fn runs(
+        &self,
+        queries: &Sequences<'_, Index>,
+        keys: &CachedKeys<'_, Buffer, Index>,
+        rows: (usize, usize),
+        (column, width): (usize, usize),
+        runs: &mut [Run],
+    ) -> usize {
+        let mut count = 0;
+        for s in 0..queries.count {
+            let (start, end) = bounds(queries, s);
+            let (from, to) = (start.max(rows.0), end.min(rows.1));
+            if from >= to {
+                continue;
+            }
+            let (slot, before) = (
+                keys.slots[s] as usize * keys.slot_tokens,
+                keys.slot_before[s] as usize,
+            );
+            let held = (slot + before + to - start) * width;
+            check(&[(keys.slot_k, held), (keys.slot_v, held)]);
+            runs[count] = Run {
+                row: from - rows.0,
+                rows: to - from,
+                keys: self.keys(slot, column, keys, width),
+                visible: keys.shared_tokens + before + from - start + 1,
+            };
+            count += 1;
+        }
+        count
     }
 }
