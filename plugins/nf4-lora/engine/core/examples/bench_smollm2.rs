@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use escada_engine_core::DropoutPlan;
-use escada_engine_core::batch::{Batch, TokenRow};
+use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
 use escada_engine_core::decoder::{Decoder, Feed, PASS_TOKENS};
 use escada_engine_core::generate::{GenerateOptions, Prompt, generate};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
@@ -47,12 +47,14 @@ fn main() {
     let values = layout.start_values(0);
     let adapter = Adapter::new(&backend, layout, &values).unwrap();
     if ["train", "all"].contains(&what.as_str()) {
-        [4, 8]
-            .iter()
-            .for_each(|&rows| bench_training(&backend, &loaded, &adapter, rows));
+        for case in [(4, 0), (4, 24), (8, 0), (8, 24)] {
+            bench_training(&backend, &loaded, &adapter, case);
+        }
     }
     if ["prefill", "all"].contains(&what.as_str()) {
         bench_prefill(&backend, &loaded);
+        bench_decode(&backend, &loaded, None);
+        bench_decode(&backend, &loaded, Some(&adapter));
     }
     if ["generate", "all"].contains(&what.as_str()) {
         bench_generation(&backend, &loaded, None);
@@ -64,12 +66,16 @@ fn bench_training(
     backend: &CpuBackend,
     loaded: &Loaded<CpuBackend>,
     adapter: &Adapter<CpuBackend>,
-    rows: usize,
+    (rows, shared): (usize, usize),
 ) {
     let rows: Vec<TokenRow> = (0..rows as u64)
-        .map(|i| TokenRow {
-            tokens: tokens(i, ROW_TOKENS),
-            labelled_from: ROW_TOKENS - LABELLED,
+        .map(|i| {
+            let mut all = tokens(99, shared);
+            all.extend(tokens(i, ROW_TOKENS - shared));
+            TokenRow {
+                tokens: all,
+                labelled_from: ROW_TOKENS - LABELLED,
+            }
         })
         .collect();
     let rows: Vec<&TokenRow> = rows.iter().collect();
@@ -80,7 +86,9 @@ fn bench_training(
     let mut best = f64::INFINITY;
     for _ in 0..6 {
         let started = Instant::now();
-        batch.pack(backend, &rows, HEAD_ROWS).unwrap();
+        batch
+            .pack(backend, &rows, HEAD_ROWS, PrefixSharing::WhenWorthwhile)
+            .unwrap();
         let gradients = &mut optimizer.gradients;
         pass.run(
             backend,
@@ -95,10 +103,10 @@ fn bench_training(
         best = best.min(started.elapsed().as_secs_f64());
     }
     println!(
-        "train {} rows: {:.3} s, {:.0} tokens/s",
+        "train {} rows, {shared} of {ROW_TOKENS} tokens shared: {:.3} s, {:.0} tokens/s",
         rows.len(),
         best,
-        batch.tokens as f64 / best
+        batch.full_tokens as f64 / best
     );
 }
 
@@ -120,6 +128,32 @@ fn bench_prefill(backend: &CpuBackend, loaded: &Loaded<CpuBackend>) {
     println!(
         "prefill {PASS_TOKENS}: {best:.3} s, {:.0} tokens/s",
         PASS_TOKENS as f64 / best
+    );
+}
+
+/// One token for each of 32 rows: the layers, then the head.
+fn bench_decode(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, adapter: Option<&Adapter<CpuBackend>>) {
+    let mut decoder = Decoder::new(backend, &loaded.model, adapter, &tokens(7, 40), 32, 80).unwrap();
+    let rows: Vec<Vec<u32>> = (0..32).map(|i| tokens(i, 80)).collect();
+    let (mut layers, mut head) = (f64::INFINITY, f64::INFINITY);
+    for before in 0..40 {
+        let started = Instant::now();
+        let feed = |slot: usize| Feed {
+            slot,
+            before,
+            tokens: &rows[slot][before..before + 1],
+        };
+        decoder.feed(&(0..32).map(feed).collect::<Vec<_>>()).unwrap();
+        layers = layers.min(started.elapsed().as_secs_f64());
+        let started = Instant::now();
+        decoder.arg_max(&(0..32).collect::<Vec<u32>>()).unwrap();
+        head = head.min(started.elapsed().as_secs_f64());
+    }
+    println!(
+        "decode 32 rows ({}): layers {:.1} ms, head {:.1} ms",
+        if adapter.is_some() { "adapter" } else { "base" },
+        layers * 1e3,
+        head * 1e3
     );
 }
 

@@ -1,4 +1,7 @@
-//! Training rows packed one after the other, without padding.
+//! Training rows packed one after the other, without padding, and their common prefix only once.
+//!
+//! Rows of one task start with the same system turn and instruction. All outputs there are equal, so they are computed
+//! once; attention alone sees every row in full (`prefix_attention.rs`).
 
 use crate::backend::{Backend, Sequences};
 use crate::buffers::GrowingIndex;
@@ -24,6 +27,94 @@ impl TokenRow {
     }
 }
 
+/// Whether the rows' common prefix is computed once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixSharing {
+    /// Each row by itself: with dropout, every row draws its own mask.
+    Never,
+    /// When it saves more than moving rows costs.
+    WhenWorthwhile,
+    Always,
+}
+
+/// Part of all token rows that must be saved before sharing pays: rows are moved around each attention.
+const WORTHWHILE_PART: f64 = 0.08;
+
+/// Length of the prefix to share. It ends before every row's first output that carries loss, so that no output of
+/// the prefix has more than one target.
+fn shared_tokens(rows: &[&TokenRow], sharing: PrefixSharing) -> usize {
+    let Some((first, rest)) = rows.split_first() else {
+        return 0;
+    };
+    if sharing == PrefixSharing::Never || rest.is_empty() {
+        return 0;
+    }
+    let common = |row: &&TokenRow| {
+        row.tokens
+            .iter()
+            .zip(&first.tokens)
+            .take_while(|(a, b)| a == b)
+            .count()
+    };
+    let limit = rows.iter().map(|r| r.labelled_from - 1).min().unwrap_or(0);
+    let prefix = rest.iter().map(common).min().unwrap_or(0).min(limit);
+    let full: usize = rows.iter().map(|r| r.inputs()).sum();
+    let worthwhile = (prefix * rest.len()) as f64 >= WORTHWHILE_PART * full as f64;
+    if worthwhile || sharing == PrefixSharing::Always {
+        prefix
+    } else {
+        0
+    }
+}
+
+/// How compact rows (prefix once) and full rows (prefix in every sequence) correspond.
+pub struct SharedRows<B: Backend> {
+    /// `[full_tokens] u32`: compact row of every full row.
+    pub expand: GrowingIndex<B>,
+    /// `[tokens] u32`: full row of every compact row; prefix rows stand for those of the first sequence.
+    pub compact: GrowingIndex<B>,
+    /// Per further sequence `[prefix_tokens] u32`: its prefix among the full rows.
+    pub prefixes: Vec<GrowingIndex<B>>,
+}
+
+impl<B: Backend> SharedRows<B> {
+    fn new(backend: &B) -> Result<Self> {
+        let index = || GrowingIndex::new(backend);
+        Ok(Self {
+            expand: index()?,
+            compact: index()?,
+            prefixes: Vec::new(),
+        })
+    }
+
+    fn set(
+        &mut self,
+        backend: &B,
+        expand: &[u32],
+        starts: &[u32],
+        prefix: usize,
+        tokens: usize,
+    ) -> Result<()> {
+        let mut compact = vec![0u32; tokens];
+        // Backwards, so that the first sequence has the last word on the prefix.
+        expand
+            .iter()
+            .enumerate()
+            .rev()
+            .for_each(|(full, &row)| compact[row as usize] = full as u32);
+        self.expand.set(backend, expand)?;
+        self.compact.set(backend, &compact)?;
+        let further = &starts[1..starts.len() - 1];
+        while self.prefixes.len() < further.len() {
+            self.prefixes.push(GrowingIndex::new(backend)?);
+        }
+        for (index, &start) in self.prefixes.iter_mut().zip(further) {
+            index.set(backend, &(start..start + prefix as u32).collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+}
+
 /// A micro-batch on the device.
 pub struct Batch<B: Backend> {
     /// `[T] u32`
@@ -35,7 +126,13 @@ pub struct Batch<B: Backend> {
     /// Per chunk of the head: `[≤ chunk] u32` token rows whose output is compared, and their targets.
     pub chunks: Vec<HeadChunk<B>>,
     pub chunk_count: usize,
+    /// `T`: rows that are computed, the common prefix counted once.
     pub tokens: usize,
+    /// Rows with the common prefix counted in every sequence.
+    pub full_tokens: usize,
+    /// Length of the common prefix, 0 when nothing is shared.
+    pub prefix_tokens: usize,
+    pub shared: SharedRows<B>,
     pub sequences: usize,
     pub longest: usize,
     pub labelled: usize,
@@ -60,6 +157,9 @@ impl<B: Backend> Batch<B> {
             chunks: Vec::new(),
             chunk_count: 0,
             tokens: 0,
+            full_tokens: 0,
+            prefix_tokens: 0,
+            shared: SharedRows::new(backend)?,
             sequences: 0,
             longest: 0,
             labelled: 0,
@@ -67,25 +167,42 @@ impl<B: Backend> Batch<B> {
     }
 
     /// Packs `rows`; at most `head_rows` labelled positions go through the head at a time.
-    pub fn pack(&mut self, backend: &B, rows: &[&TokenRow], head_rows: usize) -> Result<()> {
-        let (mut ids, mut positions, mut starts) = (Vec::new(), Vec::new(), vec![0u32]);
+    pub fn pack(
+        &mut self,
+        backend: &B,
+        rows: &[&TokenRow],
+        head_rows: usize,
+        sharing: PrefixSharing,
+    ) -> Result<()> {
+        let prefix = shared_tokens(rows, sharing);
+        let mut ids: Vec<u32> = rows.first().map_or(Vec::new(), |r| r.tokens[..prefix].to_vec());
+        let mut positions: Vec<u32> = (0..prefix as u32).collect();
+        let (mut starts, mut expand) = (vec![0u32], Vec::new());
         let (mut labelled, mut targets) = (Vec::new(), Vec::new());
         for row in rows {
-            let base = ids.len();
-            ids.extend_from_slice(&row.tokens[..row.inputs()]);
-            positions.extend(0..row.inputs() as u32);
+            // Compact row of token i of this sequence, for i >= prefix.
+            let base = ids.len() - prefix;
+            ids.extend_from_slice(&row.tokens[prefix..row.inputs()]);
+            positions.extend(prefix as u32..row.inputs() as u32);
+            expand.extend(0..prefix as u32);
+            expand.extend((base + prefix) as u32..ids.len() as u32);
             // The token at index i is predicted by the output of index i - 1.
             labelled.extend((row.labelled_from..row.tokens.len()).map(|i| (base + i - 1) as u32));
             targets.extend_from_slice(&row.tokens[row.labelled_from..]);
-            starts.push(ids.len() as u32);
+            starts.push(expand.len() as u32);
         }
         self.tokens = ids.len();
+        self.full_tokens = expand.len();
         self.sequences = rows.len();
         self.longest = rows.iter().map(|r| r.inputs()).max().unwrap_or(0);
         self.labelled = labelled.len();
         self.ids.set(backend, &ids)?;
         self.positions.set(backend, &positions)?;
         self.starts.set(backend, &starts)?;
+        self.prefix_tokens = prefix;
+        if prefix > 0 {
+            self.shared.set(backend, &expand, &starts, prefix, self.tokens)?;
+        }
         self.pack_head(backend, &labelled, &targets, head_rows)
     }
 
@@ -111,11 +228,12 @@ impl<B: Backend> Batch<B> {
         Ok(())
     }
 
+    /// The sequences in full, as attention sees them.
     pub fn sequences(&self) -> Sequences<'_, B::Index> {
         Sequences {
             starts: &self.starts,
             count: self.sequences,
-            tokens: self.tokens,
+            tokens: self.full_tokens,
             longest: self.longest,
         }
     }

@@ -13,6 +13,7 @@ mod lora_pass;
 pub mod model;
 pub mod optimizer;
 pub mod pass;
+mod prefix_attention;
 pub mod process;
 pub mod reference;
 pub mod requests;

@@ -9,6 +9,7 @@ use crate::buffers::Growing;
 use crate::lora::Adapter;
 use crate::lora_pass::{DropoutPlan, LoraScratch};
 use crate::model::Model;
+use crate::prefix_attention::{PrefixAttention, Qkv};
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::error::Result;
 
@@ -58,6 +59,7 @@ pub struct Pass<B: Backend> {
     dv: Growing<B>,
     head: Head<B>,
     lora: LoraScratch<B>,
+    attention: PrefixAttention<B>,
 }
 
 /// Memory of the head, for one chunk of labelled positions.
@@ -117,6 +119,7 @@ impl<B: Backend> Pass<B> {
             dv: g()?,
             head,
             lora: LoraScratch::new(backend)?,
+            attention: PrefixAttention::new(backend)?,
         })
     }
 
@@ -178,6 +181,7 @@ impl<B: Backend> Pass<B> {
         self.reserve(backend, shape, adapter.layout.layer_ranks, batch.tokens)?;
         self.lora
             .reserve(backend, shape, &adapter.layout, batch.tokens, dropout)?;
+        self.attention.reserve(backend, model.attention_shape(), batch)?;
         backend.embedding(&model.embedding, &batch.ids, batch.tokens, &mut self.layers[0].x);
         for layer in 0..shape.layers {
             self.layer_forward(backend, model, adapter, dropout, batch, layer);
@@ -228,16 +232,14 @@ impl<B: Backend> Pass<B> {
             );
         }
         rotate(backend, model, batch, &mut s.q, &mut s.k, false);
-        let sequences = batch.sequences();
-        backend.attention(
-            model.attention_shape(),
-            sequences,
-            &s.q,
-            &s.k,
-            &s.v,
-            &mut s.attended,
-            &mut s.lse,
-        );
+        let x = Qkv {
+            q: &*s.q,
+            k: &*s.k,
+            v: &*s.v,
+        };
+        let (out, lse) = (&mut s.attended, &mut s.lse);
+        self.attention
+            .forward(backend, model.attention_shape(), batch, x, out, lse);
         backend.copy(At::start(&*s.x), AtMut::start(&mut s.middle), t * c);
         let at = (layer, Target::O);
         lora.forward(
@@ -375,20 +377,14 @@ impl<B: Backend> Pass<B> {
             false,
         );
         let (d, dq, dk, dv) = (&self.d_attended, &mut self.dq, &mut self.dk, &mut self.dv);
-        let (attention, sequences) = (model.attention_shape(), batch.sequences());
-        backend.attention_backward(
-            attention,
-            sequences,
-            &s.q,
-            &s.k,
-            &s.v,
-            &s.attended,
-            &s.lse,
-            d,
-            dq,
-            dk,
-            dv,
-        );
+        let x = Qkv {
+            q: &*s.q,
+            k: &*s.k,
+            v: &*s.v,
+        };
+        let (attention, to) = (model.attention_shape(), (&mut **dq, &mut **dk, &mut **dv));
+        self.attention
+            .backward(backend, attention, batch, x, &s.attended, &s.lse, d, to);
         rotate(backend, model, batch, dq, dk, true);
         let (eps, h) = (shape.rms_epsilon, &mut self.normed);
         backend.rms_norm(&s.x, &weights.norm_attention, eps, t, c, h, &mut s.rstd_attention);

@@ -2,7 +2,7 @@
 
 use crate::adapter_file;
 use crate::backend::Backend;
-use crate::batch::{Batch, TokenRow};
+use crate::batch::{Batch, PrefixSharing, TokenRow};
 use crate::checkpoint::{self, LogRow, RunIdentity, TrainState};
 use crate::lora::{Adapter, LoraLayout};
 use crate::lora_pass::DropoutPlan;
@@ -170,7 +170,7 @@ impl<'a, B: Backend> Run<'a, B> {
                 ));
             }
             loss += self.micro_batch(step, i, rows, labelled)?;
-            tokens += self.batch.tokens;
+            tokens += self.batch.full_tokens;
         }
         let loss_nats = loss / labelled as f64;
         if !loss_nats.is_finite() {
@@ -185,7 +185,13 @@ impl<'a, B: Backend> Run<'a, B> {
 
     fn micro_batch(&mut self, step: usize, index: usize, rows: &[&TokenRow], labelled: usize) -> Result<f64> {
         let config = self.request.config;
-        self.batch.pack(self.backend, rows, HEAD_ROWS)?;
+        // One mask for a prefix computed once would tie the rows' dropout together.
+        let sharing = if config.lora_dropout > 0.0 {
+            PrefixSharing::Never
+        } else {
+            PrefixSharing::WhenWorthwhile
+        };
+        self.batch.pack(self.backend, rows, HEAD_ROWS, sharing)?;
         let dropout = DropoutPlan {
             probability: config.lora_dropout as f32,
             seed: config.seed,

@@ -5,7 +5,7 @@
 use escada_engine_core::DropoutPlan;
 use escada_engine_core::adapter_file;
 use escada_engine_core::backend::Backend;
-use escada_engine_core::batch::{Batch, TokenRow};
+use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
 use escada_engine_core::decoder::{Decoder, Feed};
 use escada_engine_core::generate::{GenerateOptions, Prompt, generate};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
@@ -82,7 +82,10 @@ fn check<B: Backend>(backend: &B, name: &str) {
     for (key, adapter) in [("greedyBase", None), ("greedyAdapted", Some(&adapter))] {
         check_greedy(backend, &loaded, adapter, golden[key].as_array().unwrap());
     }
-    check_training(backend, &loaded, adapter, &golden["train"]);
+    for sharing in [PrefixSharing::Never, PrefixSharing::Always] {
+        let adapter = adapter_file::load(backend, &loaded.model.shape, &fixture("adapter")).unwrap();
+        check_training(backend, &loaded, adapter, &golden["train"], sharing);
+    }
 }
 
 fn check_logits<B: Backend>(backend: &B, loaded: &Loaded<B>, adapter: Option<&Adapter<B>>, case: &Value) {
@@ -159,7 +162,13 @@ fn check_greedy<B: Backend>(backend: &B, loaded: &Loaded<B>, adapter: Option<&Ad
     }
 }
 
-fn check_training<B: Backend>(backend: &B, loaded: &Loaded<B>, mut adapter: Adapter<B>, golden: &Value) {
+fn check_training<B: Backend>(
+    backend: &B,
+    loaded: &Loaded<B>,
+    mut adapter: Adapter<B>,
+    golden: &Value,
+    sharing: PrefixSharing,
+) {
     let shared = read("golden.json");
     let rows: Vec<TokenRow> = shared["rows"].as_array().unwrap().iter().map(row).collect();
     let config = config();
@@ -176,7 +185,8 @@ fn check_training<B: Backend>(backend: &B, loaded: &Loaded<B>, mut adapter: Adap
     {
         let chosen: Vec<&TokenRow> = ids(numbers_of).iter().map(|&i| &rows[i as usize]).collect();
         let labelled: usize = chosen.iter().map(|r| r.labelled()).sum();
-        batch.pack(backend, &chosen, 7).unwrap();
+        batch.pack(backend, &chosen, 7, sharing).unwrap();
+        assert_eq!(batch.prefix_tokens > 0, sharing == PrefixSharing::Always);
         optimizer.clear(backend);
         let (plan, weight) = (DropoutPlan::NONE, 1.0 / labelled as f32);
         let gradients = &mut optimizer.gradients;

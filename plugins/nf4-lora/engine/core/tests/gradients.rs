@@ -3,7 +3,7 @@
 
 use escada_engine_core::DropoutPlan;
 use escada_engine_core::backend::Backend;
-use escada_engine_core::batch::{Batch, TokenRow};
+use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
 use escada_engine_core::lora::Adapter;
 use escada_engine_core::model::Model;
 use escada_engine_core::pass::Pass;
@@ -11,6 +11,9 @@ use escada_engine_core::reference::Reference;
 use escada_engine_core::testing::{random_adapter, random_model, tiny_shape};
 
 type B = Reference;
+
+/// Shared wherever rows have a common prefix; `rows` have none.
+const SHARING: PrefixSharing = PrefixSharing::Always;
 
 fn rows() -> Vec<TokenRow> {
     let row = |tokens: &[u32], labelled_from| TokenRow {
@@ -48,7 +51,7 @@ fn loss_and_gradients(f: &mut Fixture, batches: &[Vec<&TokenRow>], dropout: Drop
     let mut total = 0.0;
     let mut batch = Batch::new(&Reference).unwrap();
     for (i, rows) in batches.iter().enumerate() {
-        batch.pack(&Reference, rows, 4).unwrap();
+        batch.pack(&Reference, rows, 4, SHARING).unwrap();
         let plan = DropoutPlan {
             micro_batch: i as u64,
             ..dropout
@@ -71,9 +74,8 @@ fn loss_and_gradients(f: &mut Fixture, batches: &[Vec<&TokenRow>], dropout: Drop
 }
 
 /// Compares the slope along each tensor's gradient with a central difference.
-fn check_tensors(dropout: DropoutPlan) {
+fn check_tensors(rows: &[TokenRow], dropout: DropoutPlan) {
     let mut f = fixture();
-    let rows = rows();
     let all: Vec<Vec<&TokenRow>> = vec![rows.iter().collect()];
     let (_, gradients) = loss_and_gradients(&mut f, &all, dropout);
     let start = f.adapter.parameters.clone();
@@ -106,16 +108,19 @@ fn check_tensors(dropout: DropoutPlan) {
 
 #[test]
 fn gradients_of_every_tensor_match_finite_differences() {
-    check_tensors(DropoutPlan::NONE);
+    check_tensors(&rows(), DropoutPlan::NONE);
 }
 
 #[test]
 fn gradients_with_dropout_match_finite_differences() {
-    check_tensors(DropoutPlan {
-        probability: 0.3,
-        seed: 5,
-        micro_batch: 0,
-    });
+    check_tensors(
+        &rows(),
+        DropoutPlan {
+            probability: 0.3,
+            seed: 5,
+            micro_batch: 0,
+        },
+    );
 }
 
 #[test]
@@ -142,4 +147,54 @@ fn gradients_stop_at_the_lowest_adapted_layer() {
     let (_, gradients) = loss_and_gradients(&mut f, &[rows.iter().collect()], DropoutPlan::NONE);
     assert!(gradients.iter().all(|g| g.is_finite()));
     assert!(gradients.iter().filter(|g| **g != 0.0).count() > gradients.len() / 2);
+}
+
+/// Rows with the first five tokens in common, which the loss never covers.
+fn rows_of_one_task() -> Vec<TokenRow> {
+    let with_prefix = |row: TokenRow| {
+        let tokens = [7, 7, 1, 30, 2].into_iter().chain(row.tokens).collect();
+        TokenRow {
+            tokens,
+            labelled_from: row.labelled_from + 5,
+        }
+    };
+    rows().into_iter().map(with_prefix).collect()
+}
+
+#[test]
+fn gradients_through_a_shared_prefix_match_finite_differences() {
+    check_tensors(&rows_of_one_task(), DropoutPlan::NONE);
+}
+
+#[test]
+fn a_shared_prefix_changes_nothing() {
+    let mut f = fixture();
+    let rows = rows_of_one_task();
+    let mut batch = Batch::new(&Reference).unwrap();
+    batch
+        .pack(&Reference, &rows.iter().collect::<Vec<_>>(), 4, SHARING)
+        .unwrap();
+    assert_eq!((batch.prefix_tokens, batch.full_tokens - batch.tokens), (5, 10));
+    let (together, g1) = loss_and_gradients(&mut f, &[rows.iter().collect()], DropoutPlan::NONE);
+    // A batch of one row shares nothing.
+    let single: Vec<Vec<&TokenRow>> = rows.iter().map(|r| vec![r]).collect();
+    let (apart, g2) = loss_and_gradients(&mut f, &single, DropoutPlan::NONE);
+    assert!((together - apart).abs() < 1e-6, "{together} {apart}");
+    for (a, b) in g1.iter().zip(&g2) {
+        assert!((a - b).abs() < 2e-6, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_prefix_ends_before_the_first_output_with_a_target() {
+    let row = |last: u32| TokenRow {
+        tokens: vec![1, 2, 3, 4, last],
+        labelled_from: 4,
+    };
+    let rows = [row(5), row(6)];
+    let mut batch = Batch::new(&Reference).unwrap();
+    batch
+        .pack(&Reference, &rows.iter().collect::<Vec<_>>(), 4, SHARING)
+        .unwrap();
+    assert_eq!((batch.prefix_tokens, batch.tokens, batch.full_tokens), (3, 5, 8));
 }
