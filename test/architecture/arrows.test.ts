@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { glob, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { objectionTo } from '../../tools/architecture/arrows.mjs';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+interface Import {
+  readonly specifier: string;
+  readonly typeOnly: boolean;
+}
+
+/** Every static import and re-export, and every dynamic import of a constant. */
+function importsOf(source: string): Import[] {
+  const found: Import[] = [];
+  for (const match of source.matchAll(/^(?:import|export)\s+(type\b)?(?:[^;'"]*?from\s+)?'([^']+)';/gms)) {
+    found.push({ specifier: match[2] ?? '', typeOnly: match[1] !== undefined });
+  }
+  for (const match of source.matchAll(/\bimport\('([^']+)'\)/g))
+    found.push({ specifier: match[1] ?? '', typeOnly: false });
+  return found;
+}
+
+test('every import of the tree follows the arrows', async () => {
+  const objections: string[] = [];
+  let read = 0;
+  for await (const file of glob('{schemas,workflows,activities,plugins}/**/*.ts', { cwd: root })) {
+    for (const { specifier, typeOnly } of importsOf(await readFile(join(root, file), 'utf8'))) {
+      read += 1;
+      const why = objectionTo(file, specifier, typeOnly);
+      if (why !== null) objections.push(`${file}: ${why}`);
+    }
+  }
+  assert.ok(read > 300, `only ${read} imports were read`);
+  assert.deepEqual(objections, []);
+});
+
+test('what the arrows forbid is objected to', () => {
+  const forbidden: [string, string, boolean][] = [
+    ['workflows/adapt/x.ts', 'node:fs', false],
+    ['workflows/adapt/x.ts', 'zod', false],
+    ['workflows/adapt/x.ts', '../../activities/llm/x.ts', false],
+    ['workflows/adapt/x.ts', '../../schemas/adapt/profile.ts', false],
+    ['plugins/rungs/x.ts', '../curation/index.ts', false],
+    ['plugins/rungs/x.ts', '../curation/index.ts', true],
+    ['plugins/api/x.ts', '../host/registry.ts', true],
+    ['plugins/host/x.ts', '../nf4-lora/index.ts', false],
+    ['activities/llm/x.ts', '../../plugins/nf4-lora/index.ts', false],
+    ['schemas/adapt/x.ts', '../../activities/llm/x.ts', true],
+  ];
+  for (const [file, specifier, typeOnly] of forbidden) {
+    assert.notEqual(objectionTo(file, specifier, typeOnly), null, `${file} imports ${specifier}`);
+  }
+});
