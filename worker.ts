@@ -84,7 +84,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     process.exitCode = 2;
   } else {
     // A worker that another process owns ends with it; without an ipc channel this never fires.
-    process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+    const end = () => process.kill(process.pid, 'SIGTERM');
+    process.once('disconnect', end);
     await runWorker(roles);
+    // A channel that is listened to keeps the process alive.
+    process.off('disconnect', end);
+    process.channel?.unref();
   }
 }
