@@ -100,9 +100,12 @@ export class Place {
   async stopWorker(): Promise<void> {
     const child = this.#worker;
     if (child === undefined) return;
+    this.#worker = undefined;
     await stopProcess(child, STOP_TIMEOUT_MS);
     if (child.pid !== undefined) disown(child.pid);
-    this.#worker = undefined;
+    const { exitCode, signalCode } = child;
+    if (exitCode !== 0)
+      throw new Error(`the worker ended with ${signalCode ?? exitCode}:\n${await this.workerLog()}`);
   }
 
   /** kill -9 of the worker process. */
