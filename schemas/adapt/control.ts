@@ -74,9 +74,7 @@ export interface WriteReportInput {
 /** Activities that the workflows call by name, beside the step kinds. */
 export interface ControlActivities {
   compileSpec(input: { readonly spec: unknown }): Promise<CompileResult>;
-  compilePipelineSpec(input: {
-    readonly spec: unknown;
-  }): Promise<{
+  compilePipelineSpec(input: { readonly spec: unknown }): Promise<{
     readonly plan: AdaptationPlan['curation'];
     readonly inputs: { readonly [key: string]: JsonValue };
   }>;

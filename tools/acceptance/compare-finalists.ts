@@ -37,7 +37,7 @@ export async function compareFinalists(
   const host = createProjectHost();
   try {
     const primary = spec.metrics?.primary ?? { id: outcome.test.metric };
-    const metric = host.registry.metric({ id: primary.id, with: (primary.with ?? {}) });
+    const metric = host.registry.metric({ id: primary.id, with: primary.with ?? {} });
     const rowsOf = async (rung: string) => {
       const candidate = outcome.test.candidates.find((one) => one.rung === rung);
       return candidate && ((await store.readJson(candidate.score.statistics)) as number[][]);
