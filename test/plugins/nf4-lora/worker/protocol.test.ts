@@ -9,7 +9,7 @@ const PAGE = new URL('../../../../plugins/nf4-lora/PROTOCOL.md', import.meta.url
 suite('protocol', () => {
   test('the page and the schemas name the same methods', async () => {
     const page = await readFile(PAGE, 'utf8');
-    const named = [...page.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]);
+    const named = [...page.matchAll(/^\| `(\w+)` +\|/gm)].map((match) => match[1]);
     assert.deepEqual(named.sort(), Object.keys(METHODS).sort());
   });
 
