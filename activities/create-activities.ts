@@ -1,11 +1,13 @@
 import type { ControlActivities } from '../schemas/adapt/control.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
+import type { StepServices } from '../plugins/api/step-kind.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import type { FileStore } from './artifacts/file-store.ts';
 import { compilePipelineSpec } from './compile/compile-pipeline-spec.ts';
 import { compileSpec } from './compile/compile-spec.ts';
 import { decide } from './evaluate/decide.ts';
 import { judgeRung } from './evaluate/judge-rung.ts';
+import type { ReportDeps } from './report/report-data.ts';
 import { writeReport } from './report/write-report.ts';
 import { translateFailure } from './shared/failures.ts';
 import { createServices } from './shared/services.ts';
@@ -33,8 +35,16 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
     compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
     judgeRung: async (input) => await judgeRung(input, judging),
     decide: async (input) => await decide(input, judging),
-    writeReport: async (input) => await writeReport(input, { store }),
+    writeReport: async (input) => await writeReport(input, { store, describeModel: describeWith(services) }),
   });
+}
+
+/** Opening a model that nobody uses any more may mean loading it: a report does not wait for ever. */
+const DESCRIBE_TIMEOUT_MS = 30_000;
+
+function describeWith(services: StepServices): ReportDeps['describeModel'] {
+  return async ({ provider, ...choice }) =>
+    await services.languageModel(provider, choice).doDescribe(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
 }
 
 /** One Activity for each step kind, under the kind's name. */

@@ -1,53 +1,147 @@
+import { comparisonText } from './flowchart/view.ts';
+import { mermaidFlowchart } from './flowchart/mermaid.ts';
 import type { ReportData } from './report-data.ts';
+import { RUN_AGAIN, runFacts, winnerFacts } from './run-again.ts';
+import { interval, perAnswer, seconds, show, shown, signed } from './text.ts';
+import { headline } from './verdict.ts';
 
-const show = (value: number): string => value.toFixed(3);
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ');
+/** Text on one line in which nothing is markup any more. */
+export function plain(text: string): string {
+  return shown(text)
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/[\\`*_{}[\]<>#|!~&$]/g, (one) => `\\${one}`)
+    .trim();
+}
 
-/** The report as Markdown. */
-export function renderMarkdown(data: ReportData): string {
-  const { spec } = data.plan;
-  const lines = [
-    `# ${spec.name}: ${data.decision.rung} (${data.decision.verdict})`,
-    '',
-    data.decision.reason,
-    '',
-    '## Dev',
-    '',
-    `| rung | ${spec.metrics.primary.id} | interval | corrected lower bound | rows | seconds | why |`,
-    '|---|---|---|---|---|---|---|',
-    ...data.rungs.map(
-      (one) =>
-        `| ${one.rung} | ${show(one.value)} | ${show(one.low)}–${show(one.high)} | ${show(one.correctedLow)} | ${one.n} | ${one.seconds.toFixed(0)} | ${cell(one.reason)} |`,
+function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string[] {
+  const line = (cells: readonly (string | number)[]) =>
+    `| ${cells.map((one) => plain(String(one))).join(' | ')} |`;
+  return ['', line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line), ''];
+}
+
+const list = (facts: readonly (readonly [string, string])[]): string[] =>
+  facts.map(([name, value]) => `- ${plain(name)}: ${plain(value)}`);
+
+function quality(data: ReportData): string[] {
+  const metric = data.plan.spec.metrics.primary.id;
+  const costs = data.costs.map((one) => [
+    one.winner ? `${one.rung} ★` : one.rung,
+    show(one.value),
+    interval(one),
+    perAnswer(one.secondsPerAnswer),
+    one.promptTokensPerAnswer.toFixed(1),
+    one.bestForSeconds || one.bestForTokens ? 'yes' : 'no',
+  ]);
+  const records = data.rungs.map((one) => [
+    one.rung,
+    show(one.value),
+    interval(one),
+    show(one.correctedLow),
+    one.n,
+    one.tried,
+    seconds(one.seconds),
+    one.gain === null ? '–' : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
+    one.reason,
+  ]);
+  return [
+    '## Quality against cost, on test',
+    ...table(
+      ['rung', metric, 'interval', 'seconds per answer', 'prompt tokens per answer', 'on a front'],
+      costs,
     ),
-    '',
-    '## Test',
-    '',
-    '| rung | score | interval | rows |',
-    '|---|---|---|---|',
-    ...data.test.candidates.map(
-      (one) => `| ${one.rung} | ${show(one.value)} | ${show(one.low)}–${show(one.high)} | ${one.n} |`,
-    ),
-    '',
     ...data.test.comparisons.map(
-      (one) => `- ${one.rung} − ${one.against}: ${show(one.delta)} (${show(one.low)} to ${show(one.high)})`,
+      (one) => `- ${plain(one.rung)} − ${plain(one.against)}: ${signed(one.delta)} (${interval(one)})`,
     ),
     '',
-    '## Data',
-    '',
-    '| step | rows left | dropped |',
-    '|---|---|---|',
-    ...data.funnel.map((one) => `| ${one.node} | ${one.rows} | ${one.dropped} |`),
-    '',
-    `Split: ${data.split.train} train, ${data.split.dev} dev, ${data.split.test} test, ${data.split.unused} unused.`,
-    '',
+    '## Decision records, on dev',
+    ...table(
+      ['rung', metric, 'interval', 'corrected bound', 'rows', 'tried', 'took', 'gain', 'why'],
+      records,
+    ),
+  ];
+}
+
+function samples(data: ReportData): string[] {
+  return [
     '## Before and after',
     '',
     ...data.samples.flatMap((sample) => [
-      `- **input** ${cell(sample.input)}`,
-      ...sample.answers.map(({ rung, text }) => `  - **${rung}** ${cell(text)}`),
-      `  - **wanted** ${cell(sample.reference)}`,
+      `- **input** ${plain(sample.input)}`,
+      ...sample.answers.map(({ rung, text }) => `  - **${plain(rung)}** ${plain(text)}`),
+      `  - **wanted** ${plain(sample.reference)}`,
     ]),
     '',
   ];
-  return lines.join('\n');
+}
+
+function path(data: ReportData): string[] {
+  const steps = data.path.map((step) => [step.title, step.answer, comparisonText(step)]);
+  const passed = data.passedOver.map(({ rung, reason }) => [rung, reason]);
+  return [
+    '## The path through the flowchart',
+    '',
+    '```mermaid',
+    mermaidFlowchart(data),
+    '```',
+    ...table(['node', 'answer', 'because'], steps),
+    ...(passed.length === 0 ? [] : ['Rungs passed over:', ...table(['rung', 'why'], passed)]),
+  ];
+}
+
+function dataLines({ funnel, split }: ReportData): string[] {
+  const rows = funnel.map((one) => [one.node, one.before, one.dropped, one.added, one.rows, one.summary]);
+  const dropped = funnel.flatMap(({ node, samples: few }) =>
+    few.map(
+      ({ reason, input }) => `- ${plain(node)}: ${plain(reason)}: ${plain(input.slice(0, 300)) || '(empty)'}`,
+    ),
+  );
+  return [
+    '## Data',
+    ...table(['step', 'rows in', 'dropped', 'added', 'rows out', 'what it does'], rows),
+    `Split: ${split.train} train, ${split.dev} dev, ${split.test} test, ${split.unused} unused.`,
+    '',
+    ...(dropped.length === 0 ? [] : ['Some of the dropped rows:', '', ...dropped, '']),
+  ];
+}
+
+function trainings({ trainings: all }: ReportData): string[] {
+  const rows = all.map(({ rung, rows: count, losses }) => [
+    rung,
+    count,
+    losses.length,
+    show(losses[0]?.lossNats ?? 0),
+    show(losses.at(-1)?.lossNats ?? 0),
+  ]);
+  if (rows.length === 0) return [];
+  return ['## Training', ...table(['rung', 'rows', 'steps', 'first loss (nats)', 'last loss (nats)'], rows)];
+}
+
+/** The report as Markdown. */
+export function renderMarkdown(data: ReportData): string {
+  const { advice, meaning } = headline(data.decision);
+  return [
+    `# ${plain(data.plan.spec.name)}: ${plain(advice)}`,
+    '',
+    plain(data.decision.reason),
+    '',
+    plain(meaning),
+    '',
+    ...quality(data),
+    ...samples(data),
+    ...path(data),
+    ...trainings(data),
+    ...dataLines(data),
+    '## The winner, to run it again',
+    '',
+    ...list(winnerFacts(data)),
+    '',
+    '```sh',
+    RUN_AGAIN,
+    '```',
+    '',
+    '## Facts',
+    '',
+    ...list(runFacts(data)),
+    '',
+  ].join('\n');
 }

@@ -1,19 +1,17 @@
 import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
+import type { ModelDescription } from '../../plugins/api/language-model.ts';
+import type { Candidate } from '../../schemas/adapt/candidate.ts';
 import type { WriteReportInput } from '../../schemas/adapt/control.ts';
 import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
-import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
 import { readJsonl, type Prediction } from '../llm/jsonl.ts';
+import { costPoints, type CostPoint } from './costs.ts';
+import { funnelSteps, type FunnelStep } from './funnel.ts';
+import { passedOver, type PassedOver } from './passed-over.ts';
 
-/** Rows shown side by side. */
+/** Rows shown side by side: the first ones of the test split, picked by nobody. */
 const SAMPLE_ROWS = 6;
-
-export interface FunnelStep {
-  readonly node: string;
-  readonly rows: number;
-  readonly dropped: number;
-  readonly samples: readonly { readonly reason: string; readonly input: string }[];
-}
 
 export interface SampleRow {
   readonly input: string;
@@ -26,6 +24,14 @@ export interface LossPoint {
   readonly lossNats: number;
 }
 
+/** The training run behind a finalist's adapter. */
+export interface Training {
+  readonly rung: string;
+  readonly rows: number;
+  readonly config: JsonObject;
+  readonly losses: readonly LossPoint[];
+}
+
 /** Everything a report shows; its JSON twin is this value. */
 export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> {
   readonly plan: AdaptationPlan;
@@ -36,33 +42,38 @@ export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> 
     readonly test: number;
     readonly unused: number;
   };
+  readonly costs: readonly CostPoint[];
   readonly funnel: readonly FunnelStep[];
-  readonly losses: readonly LossPoint[];
-  readonly trainingConfig: JsonObject | null;
+  readonly trainings: readonly Training[];
+  readonly passedOver: readonly PassedOver[];
   readonly samples: readonly SampleRow[];
+  /** As the worker that wrote the report sees the model; null when it cannot open it. */
+  readonly model: ModelDescription | null;
+}
+
+export interface ReportDeps {
+  readonly store: ArtifactStoreV1;
+  /** Digest of the weights and build of the engine; rejects where the model cannot be opened. */
+  readonly describeModel: (model: AdaptationPlan['spec']['model']) => Promise<ModelDescription>;
 }
 
 /** Brings together what the artifacts of a run hold. */
-export async function collectReportData(
-  input: WriteReportInput,
-  store: ArtifactStoreV1,
-): Promise<ReportData> {
+export async function collectReportData(input: WriteReportInput, deps: ReportDeps): Promise<ReportData> {
+  const { store } = deps;
   const { plan: planArtifact, curation, ...rest } = input;
   const plan = (await store.readJson(planArtifact)) as AdaptationPlan;
-  const trained = input.candidates.find((candidate) => candidate.training !== null);
-  const training =
-    trained?.training == null
-      ? null
-      : ((await store.readJson(trained.training)) as { config: JsonObject; losses: readonly LossPoint[] });
   return {
     ...rest,
     plan,
     planArtifact,
     split: splitSizes(curation['split'] as JsonObject | undefined),
-    funnel: await funnel(curation, store),
-    losses: training?.losses ?? [],
-    trainingConfig: training?.config ?? null,
+    costs: costPoints(input.test, input.decision.candidateId),
+    funnel: await funnelSteps(plan, curation, store),
+    trainings: await trainings(input.candidates, store),
+    passedOver: passedOver(plan, input.path, input.rungs),
     samples: await samples(input, store),
+    // A worker without the model's files can still write what the run found.
+    model: await deps.describeModel(plan.spec.model).catch(() => null),
   };
 }
 
@@ -72,22 +83,13 @@ function splitSizes(split: JsonObject | undefined): ReportData['split'] {
   return { train: rows.train ?? 0, dev: rows.dev ?? 0, test: rows.test ?? 0, unused };
 }
 
-async function funnel(
-  curation: { readonly [node: string]: JsonValue },
-  store: ArtifactStoreV1,
-): Promise<FunnelStep[]> {
-  const steps: FunnelStep[] = [];
-  for (const [node, value] of Object.entries(curation)) {
-    const output = value as JsonObject;
-    if (typeof output['rows'] !== 'number' || typeof output['dropped'] !== 'number') continue;
-    const ref = output['droppedSamples'] as unknown as ArtifactRef | undefined;
-    const dropped =
-      ref === undefined ? [] : ((await store.readJson(ref)) as { reason: string; input: string | null }[]);
-    // An empty cell is one of the reasons for which a row is dropped.
-    const shown = dropped.map(({ reason, input }) => ({ reason, input: input ?? '' }));
-    steps.push({ node, rows: output['rows'], dropped: output['dropped'], samples: shown });
+async function trainings(candidates: readonly Candidate[], store: ArtifactStoreV1): Promise<Training[]> {
+  const found: Training[] = [];
+  for (const { rung, training } of candidates) {
+    if (training === null) continue;
+    found.push({ rung, ...((await store.readJson(training)) as Omit<Training, 'rung'>) });
   }
-  return steps;
+  return found;
 }
 
 async function samples(input: WriteReportInput, store: ArtifactStoreV1): Promise<SampleRow[]> {

@@ -118,7 +118,7 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     assert.ok((page.match(/<svg/g) ?? []).length >= 3, 'ladder, loss curve and funnel');
     assert.doesNotMatch(page, /<script|(?:src|href)="https?:/);
     const data = (await place.store.readJson(json)) as ReportData;
-    assert.equal(data.losses.length, 6);
+    assert.equal(data.trainings[0]?.losses.length, 6);
     assert.equal(data.samples.length, 6);
     assert.deepEqual(
       data.funnel.map(({ node, dropped }) => [node, dropped]),

@@ -1,0 +1,114 @@
+/** The sections of the page that are about quality: what was decided, at what cost, and how it was found. */
+import type { Charts, Picture } from '../charts/index.ts';
+import type { ReportData } from '../report-data.ts';
+import { headline } from '../verdict.ts';
+import { interval, perAnswer, seconds, show, signed } from '../text.ts';
+import { Html, markup, table, words } from './markup.ts';
+
+/** One of the two pictures is shown, by the width of the page. */
+export function figure({ wide, narrow }: Picture, caption: string): Html {
+  return markup`<figure>
+    <div class="wide">${new Html(wide)}</div>
+    <div class="narrow">${new Html(narrow)}</div>
+    <figcaption>${caption}</figcaption>
+  </figure>`;
+}
+
+export function decisionSection(data: ReportData): Html {
+  const { spec } = data.plan;
+  const { advice, meaning } = headline(data.decision);
+  return markup`<h1>${spec.name}</h1>
+    <p class="muted">
+      Run ${words(data.workflowId)} · model <code>${spec.model.id}</code> (${spec.model.weightFormat}) ·
+      target ${show(spec.target)} ${spec.metrics.primary.id} · ${data.seconds.toFixed(0)} s of
+      ${spec.budget.seconds} s
+    </p>
+    <div class="decision">
+      <strong>${advice}</strong>
+      <p>${words(data.decision.reason)}</p>
+      <p class="muted">${meaning}</p>
+    </div>`;
+}
+
+export function costSection(data: ReportData, charts: Charts): Html {
+  const metric = data.plan.spec.metrics.primary.id;
+  const rows = data.costs.map((one) => [
+    one.winner ? `${one.rung} ★` : one.rung,
+    show(one.value),
+    interval(one),
+    perAnswer(one.secondsPerAnswer),
+    one.promptTokensPerAnswer.toFixed(1),
+    one.newTokensPerAnswer.toFixed(1),
+    one.bestForSeconds || one.bestForTokens ? 'yes' : 'no',
+  ]);
+  const head = ['rung', metric, 'interval', 'seconds', 'prompt tokens', 'new tokens', 'on a front'];
+  return markup`<h2>Quality against cost</h2>
+    <figure>
+      <div class="pair">${charts.costs.map((svg) => new Html(svg))}</div>
+      <figcaption>
+        Scores on the test rows with their intervals. Filled points on the dashed line are the Pareto front:
+        nothing else is both better and cheaper. ★ is the decision.
+      </figcaption>
+    </figure>
+    ${table('Finalists, per answer', head, rows)}`;
+}
+
+export function ladderSection(data: ReportData, charts: Charts): Html {
+  const records = data.rungs.map((one) => [
+    one.rung,
+    show(one.value),
+    interval(one),
+    show(one.correctedLow),
+    one.n,
+    one.tried,
+    seconds(one.seconds),
+    one.gain === null ? '–' : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
+  ]);
+  const reasons = data.rungs.map((one) => markup`<li><b>${one.rung}</b>: ${words(one.reason)}</li>`);
+  const metric = data.plan.spec.metrics.primary.id;
+  const head = ['rung', metric, 'interval', 'corrected bound', 'rows', 'tried', 'took', 'gain'];
+  const tests = data.test.candidates.map((one) => [
+    one.rung,
+    show(one.value),
+    interval(one),
+    one.n,
+    one.score.secondary.map((two) => `${two.metric} ${show(two.value)}`).join(', ') || '–',
+  ]);
+  const pairs = data.test.comparisons.map((one) => [
+    `${one.rung} − ${one.against}`,
+    signed(one.delta),
+    interval(one),
+  ]);
+  return markup`<h2>The ladder</h2>
+    ${figure(charts.ladder, 'Dashed: the target. Lines: bootstrap intervals over rows. Choices were made on dev; the test rows were scored once.')}
+    ${table('Decision records, measured on dev', head, records)}
+    <ul>
+      ${reasons}
+    </ul>
+    <p class="muted">
+      The corrected bound is the lower end of the interval after a correction for every candidate tried so
+      far; the target must be reached by it.
+    </p>
+    ${table('Finalists on test', ['rung', metric, 'interval', 'rows', 'other metrics'], tests)}
+    ${pairs.length === 0 ? null : table('Paired differences on the same test rows', ['difference', metric, 'interval'], pairs)}`;
+}
+
+export function samplesSection(data: ReportData): Html {
+  const blocks = data.samples.map((sample) => {
+    const answers = sample.answers.map(
+      ({ rung, text }) =>
+        markup`<dt>${rung}</dt>
+          <dd>${words(text)}</dd>`,
+    );
+    return markup`<dl class="sample">
+      <dt>input</dt>
+      <dd>${words(sample.input)}</dd>
+      ${answers}
+      <dt class="wanted">wanted</dt>
+      <dd>${words(sample.reference)}</dd>
+    </dl> `;
+  });
+  return markup`<h2>Before and after</h2>
+    <p class="muted">The first test rows, answered by every finalist: the same prompts, the same limits.</p>
+    ${blocks}`;
+}
