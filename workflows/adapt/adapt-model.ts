@@ -33,6 +33,7 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
   const { plan, artifact } = await control.compileSpec({ spec: rawSpec ?? null });
   state.budgetSeconds = plan.spec.budget.seconds;
   state.target = plan.spec.target;
+  state.flowchart = plan.flowchart;
   const curation = await curate(plan, state);
   const split = curation['split'] as JsonObject;
   establishFacts(plan, state);

@@ -1,6 +1,6 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
-import type { FactValue } from '../../schemas/adapt/flowchart.ts';
+import type { FactValue, Flowchart } from '../../schemas/adapt/flowchart.ts';
 import type { StepResult } from '../../schemas/pipeline/plan.ts';
 import type { StepObserver } from '../pipeline/interpreter.ts';
 import { renderDashboard } from './dashboard.ts';
@@ -18,6 +18,7 @@ export class ClimbState implements StepObserver {
   rung: string | null = null;
   budgetSeconds = 0;
   target: number | null = null;
+  flowchart: Flowchart | null = null;
   best: Candidate | null = null;
   tried = 0;
   readonly facts: Record<string, FactValue> = {};
@@ -65,6 +66,7 @@ export class ClimbState implements StepObserver {
   }
 
   publish(): void {
-    setCurrentDetails(renderDashboard(this.progress(), this.decisions, this.target));
+    const { path, flowchart } = this;
+    setCurrentDetails(renderDashboard(this.progress(), this.decisions, this.target, { path, flowchart }));
   }
 }

@@ -1,0 +1,126 @@
+/** The dashboard in the Temporal UI: what it says, and that it always fits. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
+import { STANDARD_FLOWCHART } from '../../schemas/adapt/flowcharts.ts';
+import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
+import { cell, scoreBar, utf8Bytes } from '../../workflows/adapt/dashboard-text.ts';
+import { renderDashboard } from '../../workflows/adapt/dashboard.ts';
+
+const PROGRESS: Progress = {
+  phase: 'climb',
+  rung: 'icl',
+  running: ['icl/recipes/0/answers'],
+  finished: [
+    { node: 'curate/read', seconds: 1, cached: true },
+    { node: 'zero-shot/answers', seconds: 9, cached: false },
+  ],
+  secondsElapsed: 301.4,
+  budgetSeconds: 600,
+};
+
+function record(rung: string, changes: Partial<DecisionRecord> = {}): DecisionRecord {
+  const score = { metric: 'chrf', value: 0.5, low: 0.4, high: 0.6, correctedLow: 0.38, n: 32, tried: 1 };
+  return { rung, ...score, seconds: 9, candidateId: rung, gain: null, reason: `Why ${rung}.`, ...changes };
+}
+
+const visit = (node: string, answer: PathStep['answer']): PathStep => ({
+  node,
+  title: STANDARD_FLOWCHART.nodes[node]?.title ?? node,
+  answer,
+  comparisons: [],
+});
+
+const PATH = [visit('try-zero-shot', 'tried'), visit('zero-shot-enough', 'no'), visit('try-icl', 'tried')];
+const APPROVAL = { id: 'promote', title: 'Promote the adapter', digest: 'sha256:ab12' };
+
+test('tells phase, time, steps, what runs, the ladder, what comes next and the path', () => {
+  const text = renderDashboard(PROGRESS, [record('zero-shot')], 0.75, {
+    path: PATH,
+    flowchart: STANDARD_FLOWCHART,
+  });
+  assert.deepEqual(text.split('\n'), [
+    '**Phase:** climb · rung `icl`  ',
+    '**Time:** 301 s of 600 s `████████████░░░░░░░░░░░░`  ',
+    '**Steps:** 2 done, 1 of them from the store  ',
+    '**Running:** `icl/recipes/0/answers`  ',
+    '',
+    '| rung | chrf on dev | interval | corrected bound | 0 to 1 |',
+    '|---|---|---|---|---|',
+    '| zero-shot | 0.500 | 0.400 – 0.600 | 0.380 | `░░░░░░░░░▒▒▒█▒▒░░░│░░░░░` |',
+    '| *target* | 0.750 | | | `░░░░░░░░░░░░░░░░░░│░░░░░` |',
+    '',
+    '**Next:** *Is the target met, on the corrected lower bound?* yes → *Target met*, no → *Does the profile allow peft?*',
+    '',
+    '**Path:**',
+    '',
+    '1. Ask with instructions only → tried',
+    '2. Is the target met, on the corrected lower bound? → no',
+    '3. Show examples in the prompt → tried',
+    '',
+    '- **zero-shot**: Why zero-shot.',
+  ]);
+});
+
+test('every phase can be shown with the least that is known', () => {
+  for (const phase of ['compile', 'curate', 'climb', 'test', 'report', 'done', 'failed'] as const) {
+    const bare = { ...PROGRESS, phase, rung: null, running: [], finished: [], budgetSeconds: 0 };
+    assert.match(renderDashboard(bare, [], null), new RegExp(`^\\*\\*Phase:\\*\\* ${phase} {2}(\n|$)`));
+  }
+  const curate = { ...PROGRESS, phase: 'curate' } as const;
+  assert.match(
+    renderDashboard(curate, [], 0.5, { flowchart: STANDARD_FLOWCHART }),
+    /Next:\*\* \*Ask with instructions only\*/,
+  );
+});
+
+test('an approval that waits has the update’s name and JSON that can be pasted as it is', () => {
+  const text = renderDashboard(PROGRESS, [], null, { approvals: [APPROVAL] });
+  assert.match(text, /Send an Update → `approve`/);
+  const [, pasted = ''] = /```json\n(.*)\n```/.exec(text) ?? [];
+  assert.equal(pasted, '{"id":"promote","digest":"sha256:ab12","verdict":"approve"}');
+  const many = renderDashboard(PROGRESS, [], null, { approvals: Array.from({ length: 5 }, () => APPROVAL) });
+  assert.equal(many.match(/```json/g)?.length, 3);
+  assert.match(many, /2 more: see the query `progress`/);
+});
+
+test('never grows beyond what the UI shows, and approvals are what stays', () => {
+  const rungs = Array.from({ length: 30 }, (_, at) =>
+    record(`rung-${at}`, { reason: 'Ünd so weiter. '.repeat(40) }),
+  );
+  const path = Array.from({ length: 400 }, () => visit('zero-shot-enough', 'no'));
+  const running = Array.from({ length: 64 }, (_, at) => `icl/recipes/${at}/${'x'.repeat(500)}`);
+  for (let decisions = 0; decisions <= rungs.length; decisions += 1) {
+    for (const nodes of [0, 3, 12, 40, 400]) {
+      const text = renderDashboard({ ...PROGRESS, running }, rungs.slice(0, decisions), 0.5, {
+        path: path.slice(0, nodes),
+        flowchart: STANDARD_FLOWCHART,
+        approvals: [APPROVAL],
+      });
+      assert.ok(Buffer.byteLength(text) <= MAX_DASHBOARD_BYTES, `${decisions} records, ${nodes} nodes`);
+      assert.match(text, /"verdict":"approve"/);
+    }
+  }
+});
+
+test('other people’s words stay words', () => {
+  const hostile = 'a|b`c\n| x | <script> **b** [l](http://x)\u202e';
+  const text = renderDashboard(
+    { ...PROGRESS, running: [hostile] },
+    [record(hostile, { reason: hostile, metric: hostile })],
+    0.5,
+    {
+      path: [{ ...visit('try-icl', 'tried'), title: hostile }],
+    },
+  );
+  const rows = text.split('\n').filter((line) => line.startsWith('|'));
+  assert.equal(rows.length, 4);
+  for (const row of rows) assert.equal(row.split('|').length, 7, row);
+  assert.doesNotMatch(text.replaceAll(/`[^`\n]*`/g, ''), /<script|\[l\]|\*\*b|\u202e/);
+});
+
+test('figures of text', () => {
+  assert.equal(utf8Bytes('aé█😀'), Buffer.byteLength('aé█😀'));
+  assert.equal(scoreBar({ value: 1, low: -1, high: 2 }, 0, 4), '│▒▒█');
+  assert.equal(cell(`${'x'.repeat(400)}`).length, 321);
+});
