@@ -31,6 +31,8 @@ export const adaptationSpecSchema = z.strictObject({
       input: z.string().min(1),
       output: z.string().min(1),
       group: z.string().min(1).optional(),
+      /** What kind of row it is: steps may sample or balance by it. */
+      category: z.string().min(1).optional(),
     }),
     sizes: z
       .strictObject({

@@ -11,29 +11,41 @@ import type { DatasetOutput } from './step-output.ts';
 const MAX_SAMPLES = 5;
 const MAX_SAMPLE_CHARACTERS = 200;
 
+/**
+ * Columns that a dataset may have beyond `row`, `id`, `input` and `output`. `grp`: rows of one group stay in one split.
+ * `category`: what kind of row it is. `parent`: id of the original row that a copy or a paraphrase goes back to, null
+ * for originals; never the id of another derived row.
+ */
+export const OPTIONAL_COLUMNS = ['grp', 'category', 'parent'] as const;
+export type OptionalColumn = (typeof OPTIONAL_COLUMNS)[number];
+
 export interface OpenDataset {
   readonly rows: number;
-  readonly hasGroup: boolean;
-  /** `row, id, input, output` and `grp` where there is one. */
-  readonly columns: string;
+  readonly optional: readonly OptionalColumn[];
+  /** `row`, `id`, `input`, `output` and the optional ones that are there. */
+  readonly columns: readonly string[];
 }
 
 /**
- * Makes the dataset the view `src` and an empty table `dropped(row, reason)`.
- * Throws `DATA_UNREADABLE` when the artifact is not a dataset of these steps.
+ * Makes the dataset the view `src` and an empty table `dropped(row, reason)`. Files without `row`, such as a split's,
+ * count their rows from 1. Throws `DATA_UNREADABLE` when the artifact is not a dataset of these steps.
  */
 export async function openDataset(duck: Duck, context: StepContext, ref: ArtifactRef): Promise<OpenDataset> {
-  const table = parquetTable(await context.store.localPath(ref));
+  const path = await context.store.localPath(ref);
+  const table = parquetTable(path);
   const names = await columnNames(duck, context, table, ref);
-  const missing = ['row', 'id', 'input', 'output'].filter((name) => !names.includes(name));
+  const missing = ['id', 'input', 'output'].filter((name) => !names.includes(name));
   if (missing.length > 0) {
     throw notADataset(ref, `it has no column ${missing.join(', ')}; its columns are ${names.join(', ')}`);
   }
-  const hasGroup = names.includes('grp');
-  const columns = `row, id, input, output${hasGroup ? ', grp' : ''}`;
-  await duck.run(`CREATE VIEW src AS SELECT ${columns} FROM ${table}`);
+  const optional = OPTIONAL_COLUMNS.filter((name) => names.includes(name));
+  const columns = ['row', 'id', 'input', 'output', ...optional];
+  const select = columns.map((name) =>
+    name === 'row' && !names.includes('row') ? 'file_row_number + 1 AS row' : name,
+  );
+  await duck.run(`CREATE VIEW src AS SELECT ${select.join(', ')} FROM ${parquetTable(path, 'numbered')}`);
   await duck.run('CREATE TABLE dropped (row BIGINT, reason VARCHAR)');
-  return { rows: await duck.number('SELECT count(*) FROM src'), hasGroup, columns };
+  return { rows: await duck.number('SELECT count(*) FROM src'), optional, columns };
 }
 
 async function columnNames(
@@ -51,18 +63,26 @@ async function columnNames(
 }
 
 /**
- * Publishes the rows of `src` that are not in `dropped`, in the order of `row`. `select` names the columns when they
- * are not just passed on. Throws what the store throws.
+ * Publishes the rows of `src` that are not in `dropped`, in the order of `row`. `changes` gives SQL for the columns
+ * that are not just passed on. Throws what the store throws.
  */
 export async function publishKept(
   duck: Duck,
   context: StepContext,
   source: OpenDataset,
-  select: string = source.columns,
+  changes: Readonly<Record<string, string>> = {},
 ): Promise<DatasetOutput> {
   const dropped = await duck.number('SELECT count(*) FROM dropped');
+  const select = source.columns.map((name) =>
+    changes[name] === undefined ? name : `${changes[name]} AS ${name}`,
+  );
   const kept = dropped === 0 ? 'src' : 'src ANTI JOIN dropped USING (row)';
-  const dataset = await publishSelect(duck, context, `SELECT ${select} FROM ${kept} ORDER BY row`, 'kept');
+  const dataset = await publishSelect(
+    duck,
+    context,
+    `SELECT ${select.join(', ')} FROM ${kept} ORDER BY row`,
+    'kept',
+  );
   const droppedSamples = await context.store.putJson(await sampleDropped(duck));
   return { dataset, rows: source.rows - dropped, dropped, droppedSamples, sizeBytes: dataset.sizeBytes };
 }

@@ -64,9 +64,7 @@ export function normaliseKind(options: CurationOptions): StepKindV1<With, Output
           `SELECT count(*) FROM src WHERE input IS DISTINCT FROM ${clean.input}
            OR output IS DISTINCT FROM ${clean.output}`,
         );
-        const group = source.hasGroup ? ', grp' : '';
-        const select = `row, id, ${clean.input} AS input, ${clean.output} AS output${group}`;
-        return { ...(await publishKept(duck, context, source, select)), changed };
+        return { ...(await publishKept(duck, context, source, clean)), changed };
       }),
   });
 }

@@ -10,6 +10,7 @@ import type { Duck } from './duck.ts';
 import { loadDelimited } from './read/csv.ts';
 import { loadJsonLines } from './read/jsonl.ts';
 import { loadParquet } from './read/parquet.ts';
+import { mappedColumns } from './read/pick-columns.ts';
 import type { ColumnMap } from './read/pick-columns.ts';
 import { locate, openSource } from './read/source-file.ts';
 import type { SourceFile } from './read/source-file.ts';
@@ -22,6 +23,7 @@ const withSchema = z.strictObject({
     input: z.string().min(1),
     output: z.string().min(1),
     group: z.string().min(1).optional(),
+    category: z.string().min(1).optional(),
   }),
 });
 const outputSchema = datasetOutputSchema.extend({
@@ -61,11 +63,11 @@ async function read(duck: Duck, input: With, context: StepContext): Promise<Outp
   const columns = await load(duck, file, input.columns);
   const after = await locate(input.source, context, context.signal);
   if (after.sha256 !== file.sha256) throw unreadable(file, 0, 'it changed while it was read');
-  const group = input.columns.group === undefined ? '' : ', grp';
+  const names = mappedColumns(input.columns).map(({ column }) => column);
   const dataset = await publishSelect(
     duck,
     context,
-    `SELECT row, 'r' || row AS id, input, output${group} FROM raw ORDER BY row`,
+    `SELECT row, 'r' || row AS id, ${names.join(', ')} FROM raw ORDER BY row`,
     'dataset',
   );
   return {

@@ -21,7 +21,7 @@ import { tooFewRows } from './split/too-few-rows.ts';
 type PerSplit<T> = Record<SplitName, T>;
 
 /**
- * `curate.split@1`: train, dev and test of exactly the sizes asked for. Rows of one group, with the same input (also
+ * `curate.split@1`: train, dev and test of exactly the sizes asked for. Rows of one group or one parent, with the same input (also
  * with its words in another order) or with the same long answer never straddle two splits. Equal content and seed give
  * equal splits. Throws `DATA_TOO_FEW_ROWS`.
  */
@@ -32,6 +32,8 @@ export function splitKind(options: CurationOptions): StepKindV1<SplitInput, Spli
     withSchema: splitInputSchema,
     outputSchema: splitOutputSchema,
     summarize: () => 'split into train, dev and test without shared rows',
+    // Files of before the optional columns were passed on must not come out of a cache.
+    doCacheSalt: async () => 'with optional columns',
     doRun: (input, context) => withDuck(context, options, (duck) => split(duck, input, context)),
   });
 }
@@ -39,12 +41,12 @@ export function splitKind(options: CurationOptions): StepKindV1<SplitInput, Spli
 async function split(duck: Duck, input: SplitInput, context: StepContext): Promise<SplitOutput> {
   const source = await openDataset(duck, context, input.dataset);
   await refuseNulls(duck, input);
-  await makeKeys(duck, source.rows, source.hasGroup);
+  await makeKeys(duck, source);
   const groups = await makeGroups(duck, source.rows, input.seed);
   const { assignments, missing } = assignGroups(groups, input.sizes);
   if (missing > 0) throw tooFewRows({ usable: source.rows, groups, missing }, input.sizes, input.lineage);
   await makeChosen(duck, assignments, input.seed);
-  const files = await perSplit((name) => publishSplit(duck, context, name));
+  const files = await perSplit((name) => publishSplit(duck, context, source, name));
   const paths = await perSplit((name) => context.store.localPath(files[name]));
   const facts = {
     rows: input.sizes,
@@ -91,8 +93,17 @@ async function makeChosen(duck: Duck, assignments: readonly Assignment[], seed: 
   );
 }
 
-async function publishSplit(duck: Duck, context: StepContext, name: SplitName): Promise<ArtifactRef> {
-  const select = `SELECT id, input, output FROM src JOIN chosen USING (row) WHERE split = '${name}' ORDER BY place, row`;
+/** Columns of a split's files. */
+const splitColumns = (source: OpenDataset): string[] => ['id', 'input', 'output', ...source.optional];
+
+async function publishSplit(
+  duck: Duck,
+  context: StepContext,
+  source: OpenDataset,
+  name: SplitName,
+): Promise<ArtifactRef> {
+  const columns = splitColumns(source).join(', ');
+  const select = `SELECT ${columns} FROM src JOIN chosen USING (row) WHERE split = '${name}' ORDER BY place, row`;
   return await publishSelect(duck, context, select, name);
 }
 
@@ -100,14 +111,14 @@ async function publishSplit(duck: Duck, context: StepContext, name: SplitName): 
 function manifestOf(input: SplitInput, source: OpenDataset, files: PerSplit<ArtifactRef>) {
   return {
     manifestVersion: 1,
-    schema: ['id', 'input', 'output'].map((name) => ({ name, type: 'string' })),
+    schema: splitColumns(source).map((name) => ({ name, type: 'string' })),
     files,
     seed: input.seed,
     usable: source.rows,
     dataset: input.dataset,
     sourceSha256: input.lineage?.sourceSha256 ?? null,
     lineage: input.lineage?.steps ?? [],
-    grouping: ['group', 'input', 'words of the input', 'answers of five words and more'],
+    grouping: ['group', 'parent', 'input', 'words of the input', 'answers of five words and more'],
     duckdbVersion: version(),
   };
 }

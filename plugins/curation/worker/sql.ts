@@ -13,9 +13,13 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A Parquet file as a table. Folder names of the form `a=b` in its path are no columns. */
-export function parquetTable(path: string): string {
-  return `read_parquet(${literal(path)}, hive_partitioning=false)`;
+/**
+ * A Parquet file as a table, `numbered` with a column `file_row_number` from 0. Folder names of the form `a=b` in its
+ * path are no columns.
+ */
+export function parquetTable(path: string, form: 'plain' | 'numbered' = 'plain'): string {
+  const number = form === 'numbered' ? ', file_row_number=true' : '';
+  return `read_parquet(${literal(path)}, hive_partitioning=false${number})`;
 }
 
 /** Statement that writes the rows of `select` (which must end in ORDER BY) in a form that only depends on the rows. */

@@ -9,7 +9,7 @@ export const datasetInputSchema = z.strictObject({ dataset: artifactRefSchema })
 
 /**
  * What every step that passes a dataset on reports. `dataset`: Parquet, columns `row`, `id`, `input`, `output` and
- * perhaps `grp`, in the order of `row`. `droppedSamples`: JSON list of at most five dropped rows with the reason.
+ * perhaps `grp`, `category` and `parent`, in the order of `row`. `droppedSamples`: JSON list of at most five dropped rows with the reason.
  */
 export const datasetOutputSchema = z.strictObject({
   dataset: artifactRefSchema,

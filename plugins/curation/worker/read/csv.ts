@@ -2,7 +2,7 @@ import type { Duck } from '../duck.ts';
 import { literal } from '../sql.ts';
 import { MAX_RECORD_BYTES, scanCsv, splitRecord } from './csv-scan.ts';
 import type { CsvDialect, CsvRecord } from './csv-scan.ts';
-import { checkColumns } from './pick-columns.ts';
+import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
 import { stage } from './stage.ts';
 import { unreadable } from './unreadable.ts';
@@ -11,7 +11,7 @@ import type { DataFile } from './unreadable.ts';
 const DELIMITERS = [',', ';', '\t', '|'];
 
 /**
- * Loads delimited text into the view `raw(row, input, output, grp)`; returns the column names.
+ * Loads delimited text into the view `raw(row, input, output, …)`; returns the column names.
  * TSV knows no quotes (as registered with IANA); CSV follows RFC 4180, with the delimiter that the header uses.
  */
 export async function loadDelimited(
@@ -23,16 +23,14 @@ export async function loadDelimited(
   const header = await readHeader(file, format);
   const names = [...header.names];
   checkColumns(file, map, names);
-  for (const name of [map.input, map.output, map.group]) {
-    if (name !== undefined && names.indexOf(name) !== names.lastIndexOf(name)) {
+  for (const { name } of mappedColumns(map)) {
+    if (names.indexOf(name) !== names.lastIndexOf(name)) {
       throw unreadable(file, header.line, `the column "${name}" is there more than once`);
     }
   }
-  const column = (name: string): string => `c${names.indexOf(name)}`;
-  const group = map.group === undefined ? '' : `, ${column(map.group)} AS grp`;
+  const select = mappedColumns(map).map(({ name, column }) => `c${names.indexOf(name)} AS ${column}`);
   try {
-    const select = `${column(map.input)} AS input, ${column(map.output)} AS output${group}`;
-    await stage(duck, file, `SELECT ${select} FROM ${csvTable(file, header)}`);
+    await stage(duck, file, `SELECT ${select.join(', ')} FROM ${csvTable(file, header)}`);
   } catch (error) {
     throw await explain(file, header, error);
   }

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { isUtf8 } from 'node:buffer';
 import type { Duck } from '../duck.ts';
 import { literal } from '../sql.ts';
-import { checkColumns } from './pick-columns.ts';
+import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
 import { stage } from './stage.ts';
 import { unreadable } from './unreadable.ts';
@@ -13,19 +13,17 @@ const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
 const PEEK_LINES = 1000;
 
 /**
- * Loads JSON Lines into the view `raw(row, input, output, grp)`; returns the keys of the first thousand objects.
+ * Loads JSON Lines into the view `raw(row, input, output, …)`; returns the keys of the first thousand objects.
  * Strings are taken as they are, other values as JSON text (numbers in their shortest form), null and absent ones as null.
  */
 export async function loadJsonLines(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
   const names = await peekColumns(file);
-  const wanted = [...new Set([map.input, map.output, ...(map.group === undefined ? [] : [map.group])])];
-  const column = (name: string): string => `c.v${wanted.indexOf(name)}`;
-  const group = map.group === undefined ? '' : `, ${column(map.group)} AS grp`;
+  const wanted = [...new Set(mappedColumns(map).map(({ name }) => name))];
+  const select = mappedColumns(map).map(({ name, column }) => `c.v${wanted.indexOf(name)} AS ${column}`);
   try {
     // With one column the reader would take lines that are no objects for values of it: `records` forbids that.
     const table = `${jsonTable(file, wanted)} AS c(${wanted.map((_, index) => `v${index}`).join(', ')})`;
-    const select = `${column(map.input)} AS input, ${column(map.output)} AS output${group}`;
-    await stage(duck, file, `SELECT ${select} FROM ${table}`);
+    await stage(duck, file, `SELECT ${select.join(', ')} FROM ${table}`);
   } catch (error) {
     throw await explain(file, error);
   }
@@ -43,9 +41,9 @@ function jsonTable(file: DataFile, wanted: readonly string[]): string {
 /** Mapped keys that the first lines lack but later ones have. */
 async function laterColumns(duck: Duck, map: ColumnMap, names: readonly string[]): Promise<string[]> {
   const later: string[] = [];
-  for (const [role, name] of Object.entries({ input: map.input, output: map.output, grp: map.group })) {
-    if (name === undefined || names.includes(name) || later.includes(name)) continue;
-    if ((await duck.number(`SELECT count(${role}) FROM raw`)) > 0) later.push(name);
+  for (const { column, name } of mappedColumns(map)) {
+    if (names.includes(name) || later.includes(name)) continue;
+    if ((await duck.number(`SELECT count(${column}) FROM raw`)) > 0) later.push(name);
   }
   return later;
 }

@@ -1,13 +1,13 @@
 import type { Duck, Row } from '../duck.ts';
 import { identifier, literal } from '../sql.ts';
-import { checkColumns } from './pick-columns.ts';
+import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
 import { stage } from './stage.ts';
 import { unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
 /**
- * Loads a Parquet file into the view `raw(row, input, output, grp)`; returns the column names.
+ * Loads a Parquet file into the view `raw(row, input, output, …)`; returns the column names.
  * Lists, structs and maps become JSON text.
  */
 export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
@@ -19,13 +19,9 @@ export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): P
     const nested = /^(STRUCT|MAP|UNION)|\]$/.test(types.get(name) ?? '');
     return nested ? `CAST(to_json(${identifier(name)}) AS VARCHAR)` : `CAST(${identifier(name)} AS VARCHAR)`;
   };
-  const group = map.group === undefined ? '' : `, ${text(map.group)} AS grp`;
+  const select = mappedColumns(map).map(({ name, column }) => `${text(name)} AS ${column}`);
   try {
-    await stage(
-      duck,
-      file,
-      `SELECT ${text(map.input)} AS input, ${text(map.output)} AS output${group} FROM ${table}`,
-    );
+    await stage(duck, file, `SELECT ${select.join(', ')} FROM ${table}`);
   } catch (error) {
     throw explain(file, error);
   }

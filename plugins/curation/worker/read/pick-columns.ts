@@ -7,15 +7,33 @@ export interface ColumnMap {
   readonly input: string;
   readonly output: string;
   readonly group?: string;
+  readonly category?: string;
+}
+
+/** One mapped column: its role in the spec, its name in datasets, its name in the source. */
+export interface MappedColumn {
+  readonly role: 'input' | 'output' | 'group' | 'category';
+  readonly column: 'input' | 'output' | 'grp' | 'category';
+  readonly name: string;
+}
+
+/** The mapped columns, in the order in which datasets have them. */
+export function mappedColumns(map: ColumnMap): MappedColumn[] {
+  const all = [
+    { role: 'input', column: 'input', name: map.input },
+    { role: 'output', column: 'output', name: map.output },
+    { role: 'group', column: 'grp', name: map.group },
+    { role: 'category', column: 'category', name: map.category },
+  ] as const;
+  return all.filter((one): one is typeof one & MappedColumn => one.name !== undefined);
 }
 
 const MOST_SHOWN = 50;
 
 /** Throws `DATA_COLUMN_MISSING`, with the columns there are, when a mapped column is not among `known`. */
 export function checkColumns(file: DataFile, map: ColumnMap, known: readonly string[]): void {
-  for (const role of ['input', 'output', 'group'] as const) {
-    const wanted = map[role];
-    if (wanted !== undefined && !known.includes(wanted)) throw missing(file, role, wanted, known);
+  for (const { role, name } of mappedColumns(map)) {
+    if (!known.includes(name)) throw missing(file, role, name, known);
   }
 }
 

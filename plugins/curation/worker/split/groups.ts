@@ -1,3 +1,4 @@
+import type { OpenDataset } from '../dataset.ts';
 import type { Duck } from '../duck.ts';
 
 /** Answers of fewer words are labels or short facts: rows may share them without being about the same thing. */
@@ -7,28 +8,32 @@ const STOCK_SHARE = 0.05;
 const STOCK_ROWS = 50;
 
 /**
- * Makes `keys(n, row, id, ki, kw, ko, kg)`: `n` counts rows from 0; the others are digests of what makes rows belong
- * together (null: nothing): the input as text, the words of the input in any order, a long answer, the given group.
+ * Makes `keys(n, row, id, ki, kw, ko, kg, kp)`: `n` counts rows from 0; the others are digests of what makes rows belong
+ * together (null: nothing): the input as text, the words of the input in any order, a long answer, the given group, the row it
+ * was derived from (an original is its own).
  */
-export async function makeKeys(duck: Duck, rows: number, hasGroup: boolean): Promise<void> {
+export async function makeKeys(duck: Duck, source: OpenDataset): Promise<void> {
   duck.phase = 'comparing rows';
   await duck.run(
     String.raw`CREATE MACRO words_key(x) AS coalesce(nullif(array_to_string(list_sort(list_distinct(
       regexp_extract_all(text_key(x), '[\p{L}\p{M}\p{N}]+'))), ' '), ''), text_key(x))`,
   );
-  const group = hasGroup ? `CASE WHEN NOT is_blank(grp) THEN md5(trim(grp)) END` : 'NULL::VARCHAR';
+  const group = source.optional.includes('grp')
+    ? `CASE WHEN NOT is_blank(grp) THEN md5(trim(grp)) END`
+    : 'NULL::VARCHAR';
+  const parent = source.optional.includes('parent') ? 'md5(coalesce(parent, id))' : 'NULL::VARCHAR';
   await duck.run(
     String.raw`CREATE TABLE all_keys AS SELECT row, id, md5(text_key(input)) AS ki, md5(words_key(input)) AS kw,
       CASE WHEN len(regexp_extract_all(output, '\S+')) >= ${MIN_ANSWER_WORDS} THEN md5(text_key(output)) END AS ko,
-      ${group} AS kg FROM src`,
+      ${group} AS kg, ${parent} AS kp FROM src`,
   );
-  const most = Math.max(STOCK_ROWS, Math.floor(rows * STOCK_SHARE));
+  const most = Math.max(STOCK_ROWS, Math.floor(source.rows * STOCK_SHARE));
   await duck.run(
     `CREATE TABLE stock AS SELECT ko FROM all_keys WHERE ko IS NOT NULL GROUP BY ko HAVING count(*) > ${most}`,
   );
   await duck.run(
     `CREATE TABLE keys AS SELECT (row_number() OVER (ORDER BY row) - 1)::INTEGER AS n, row, id, ki, kw,
-      CASE WHEN ko NOT IN (FROM stock) THEN ko END AS ko, kg FROM all_keys`,
+      CASE WHEN ko NOT IN (FROM stock) THEN ko END AS ko, kg, kp FROM all_keys`,
   );
   await duck.run('DROP TABLE all_keys');
 }
@@ -46,7 +51,7 @@ export interface Group {
  */
 export async function makeGroups(duck: Duck, rows: number, seed: number): Promise<Group[]> {
   const parents = new Int32Array(rows).map((_, index) => index);
-  for (const key of ['ki', 'kw', 'ko', 'kg']) await joinBy(duck, key, parents);
+  for (const key of ['ki', 'kw', 'ko', 'kg', 'kp']) await joinBy(duck, key, parents);
   await duck.run('CREATE TABLE members (n INTEGER, root INTEGER)');
   const appender = await duck.appender('members');
   for (let n = 0; n < rows; n += 1) {
