@@ -54,6 +54,11 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Add rows, lower data.sizes, or loosen the curation steps.',
   },
+  DATA_NOT_LABELS: {
+    meaning: 'A column that was to hold labels holds free texts.',
+    retryable: false,
+    help: 'Choose a column of labels, or leave the step out.',
+  },
   ARTIFACT_MISSING: {
     meaning: 'An artifact is not in the store.',
     retryable: false,

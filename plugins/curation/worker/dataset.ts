@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import { EscadaFailure } from '../../api/failure.ts';
 import type { StepContext } from '../../api/step-kind.ts';
-import type { Cell, Duck } from './duck.ts';
+import type { Cell, Duck, Row } from './duck.ts';
 import { copyToParquet, parquetTable } from './sql.ts';
 import { PARQUET_TYPE } from './step-output.ts';
 import type { DatasetOutput } from './step-output.ts';
@@ -83,7 +83,7 @@ export async function publishKept(
     `SELECT ${select.join(', ')} FROM ${kept} ORDER BY row`,
     'kept',
   );
-  const droppedSamples = await context.store.putJson(await sampleDropped(duck));
+  const droppedSamples = await putDroppedSamples(duck, context);
   return { dataset, rows: source.rows - dropped, dropped, droppedSamples, sizeBytes: dataset.sizeBytes };
 }
 
@@ -109,16 +109,23 @@ export interface DroppedSample {
   readonly output: string | null;
 }
 
-async function sampleDropped(duck: Duck): Promise<DroppedSample[]> {
+/** Stores the first rows of `dropped` with what they say. */
+export async function putDroppedSamples(duck: Duck, context: StepContext): Promise<ArtifactRef> {
   const rows = await duck.rows(
     `SELECT row, reason, input, output FROM src JOIN dropped USING (row) ORDER BY row LIMIT ${MAX_SAMPLES}`,
   );
-  return rows.map(({ row, reason, input, output }) => ({
+  return await putSamples(context, rows);
+}
+
+/** Stores rows with `row`, `reason`, `input` and `output` as samples of dropped rows. */
+export async function putSamples(context: StepContext, rows: readonly Row[]): Promise<ArtifactRef> {
+  const samples = rows.slice(0, MAX_SAMPLES).map(({ row, reason, input, output }): DroppedSample => ({
     row: Number(row),
     reason: String(reason),
     input: cut(input ?? null),
     output: cut(output ?? null),
   }));
+  return await context.store.putJson(samples);
 }
 
 function cut(value: Cell): string | null {

@@ -74,7 +74,7 @@ suite('optional columns of datasets', () => {
       seed: 1,
     });
     for (const { id, grp, category } of await harness.rows(output['train'])) {
-      const index = Number(String(id).slice(1)) - 1;
+      const index = Number((id as string).slice(1)) - 1;
       assert.deepEqual([grp, category], rows[index]?.slice(2));
     }
     const manifest = await harness.json<{ schema: { name: string }[] }>(output['manifest']);
@@ -109,7 +109,7 @@ suite('optional columns of datasets', () => {
     assert.equal(output['groups'], 30);
     for (const split of ['train', 'dev', 'test']) {
       for (const { id } of await harness.rows(output[split])) {
-        const original = ((Number(String(id).slice(1)) - 1) % 30) + 1;
+        const original = ((Number((id as string).slice(1)) - 1) % 30) + 1;
         assert.equal(places.get(original) ?? split, split, `the family of r${original} straddles`);
         places.set(original, split);
       }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FileStore } from '../../../activities/artifacts/file-store.ts';
 import { EscadaFailure } from '../../../plugins/api/failure.ts';
 import type { LanguageModelV1 } from '../../../plugins/api/language-model.ts';
@@ -97,6 +98,30 @@ export class Harness {
       connection.closeSync();
       instance.closeSync();
     }
+  }
+
+  /** A Parquet artifact made by a SELECT over `src`, the rows of another one. */
+  async remake(ref: unknown, select: string): Promise<ArtifactRef> {
+    const path = await this.store.localPath(ref as ArtifactRef);
+    const target = join(this.folder, 'remade.parquet');
+    const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
+    const connection = await instance.connect();
+    try {
+      await connection.run(`CREATE VIEW src AS SELECT * FROM read_parquet('${path}')`);
+      await connection.run(`COPY (${select}) TO '${target}' (FORMAT parquet)`);
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
+    return await this.store.putFile(target, 'application/vnd.apache.parquet');
+  }
+
+  /** Aborts as soon as the step that runs has written this scratch file; resolves with the time of the abortion. */
+  async abortOn(file: string): Promise<number> {
+    const path = () => join(this.folder, 'runs', String(this.#runs), file);
+    while ((await stat(path()).catch(() => null)) === null) await sleep(5);
+    this.abort();
+    return performance.now();
   }
 
   async json<T = unknown>(ref: unknown): Promise<T> {

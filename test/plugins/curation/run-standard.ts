@@ -5,9 +5,9 @@ import type { Harness } from './harness.ts';
 
 export type Outputs = { readonly [node: string]: JsonObject };
 
-/** Runs the pipeline `standard` node by node, references replaced as the interpreter does. */
-export async function runStandard(harness: Harness, inputs: JsonObject): Promise<Outputs> {
-  const spec = pipelineSpecSchema.parse(harness.pipelines.get('standard'));
+/** Runs a named pipeline (`standard` without a name) node by node, references replaced as the interpreter does. */
+export async function runStandard(harness: Harness, inputs: JsonObject, name = 'standard'): Promise<Outputs> {
+  const spec = pipelineSpecSchema.parse(harness.pipelines.get(name));
   const nodes: Record<string, JsonObject> = {};
   for (const node of spec.nodes) {
     if (node.form !== 'step') throw new Error('the standard pipeline has steps only');

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { copyFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import type { JsonObject } from '../../../schemas/common/json.ts';
+import { Harness } from './harness.ts';
+import { runStandard } from './run-standard.ts';
+import type { Outputs } from './run-standard.ts';
+
+const STEPS = [
+  'read',
+  'null-filter',
+  'normalise',
+  'normalise-output',
+  'exact-dedupe',
+  'near-dedupe',
+  'token-filter',
+];
+const INPUTS = {
+  model: { provider: 'testing', id: 'words', weightFormat: 'nf4' },
+  task: { system: '', instruction: 'Describe it.' },
+  maxPromptTokens: 60,
+  maxAnswerTokens: 120,
+  seed: 3,
+};
+const ROOT = join(import.meta.dirname, '../../..');
+
+interface Sample {
+  readonly row: number;
+  readonly reason: string;
+}
+
+/** At every step, the rows that come in are those that go out and those that are dropped, with a reason. */
+async function checkFunnel(harness: Harness, outputs: Outputs): Promise<Record<string, number>> {
+  assert.deepEqual(Object.keys(outputs), [...STEPS, 'split']);
+  let rows = Number(outputs['read']?.['rows']);
+  const dropped: Record<string, number> = {};
+  for (const name of STEPS) {
+    const output = outputs[name] ?? {};
+    dropped[name] = Number(output['dropped']);
+    assert.equal(Number(output['rows']), rows - dropped[name], name);
+    rows = Number(output['rows']);
+    assert.equal((await harness.rows(output['dataset'])).length, rows, name);
+    const samples = await harness.json<Sample[]>(output['droppedSamples']);
+    assert.equal(samples.length, Math.min(5, dropped[name]), name);
+    assert.ok(samples.every(({ reason }) => reason.length > 0));
+  }
+  const split = outputs['split'] as JsonObject;
+  const sizes = split['rows'] as Record<string, number>;
+  const used = Object.values(sizes).reduce((sum, size) => sum + size, 0);
+  assert.equal(used + Number(split['unused']), rows);
+  return dropped;
+}
+
+async function run(path: string, columns: JsonObject, sizes: JsonObject): Promise<[Harness, Outputs]> {
+  const harness = await Harness.open();
+  await copyFile(path, join(harness.folder, 'data.csv'));
+  const inputs = { ...INPUTS, columns, sizes, source: { path: 'data.csv' } };
+  return [harness, await runStandard(harness, inputs, 'thorough')];
+}
+
+suite('pipeline thorough', () => {
+  test('finds what is planted in a small catalogue', async () => {
+    const columns = { input: 'name', output: 'description', group: 'group', category: 'kind' };
+    const file = join(ROOT, 'test/fixtures/curation/catalogue-small.csv');
+    const [harness, outputs] = await run(file, columns, { train: 24, dev: 8, test: 8 });
+    try {
+      const dropped = await checkFunnel(harness, outputs);
+      assert.deepEqual(dropped, {
+        read: 0,
+        'null-filter': 2,
+        normalise: 0,
+        'normalise-output': 0,
+        // Four in capitals, two that lay in a fenced block.
+        'exact-dedupe': 6,
+        'near-dedupe': 4,
+        'token-filter': 1,
+      });
+      assert.equal((outputs['normalise-output']?.['changes'] as JsonObject)['codeFences'], 2);
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test('the funnel of a real catalogue adds up', async (context) => {
+    const real = join(ROOT, '../shared/data/catalogue-real.csv');
+    const there = (await stat(real).catch(() => null)) !== null;
+    const file = there ? real : join(ROOT, 'test/fixtures/curation/catalogue-small.csv');
+    const columns = there
+      ? { input: 'product_name', output: 'description', category: 'category' }
+      : { input: 'name', output: 'description', category: 'kind' };
+    const [harness, outputs] = await run(file, columns, { train: 24, dev: 8, test: 8 });
+    try {
+      const dropped = await checkFunnel(harness, outputs);
+      context.diagnostic(JSON.stringify({ file: there ? 'catalogue-real.csv' : 'fixture', dropped }));
+      const near = outputs['near-dedupe'] as JsonObject;
+      assert.ok(Number(near['dropped']) > 0 && Number(near['verified']) > 0);
+      assert.equal(dropped['near-dedupe'], (await harness.rows(near['matches'])).length);
+    } finally {
+      await harness.close();
+    }
+  });
+});
