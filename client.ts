@@ -4,6 +4,7 @@ import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { compileSpec } from './activities/compile/compile-spec.ts';
+import { dataPaths } from './activities/shared/data-paths.ts';
 import { resolveDataPath } from './activities/shared/services.ts';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { EscadaFailure } from './plugins/api/failure.ts';
@@ -55,8 +56,7 @@ export class EscadaClient {
     const host = createProjectHost();
     const plan = compileSpec(spec, host);
     await host.close();
-    const { source } = plan.spec.data;
-    if ('path' in source) await resolveDataPath(source.path, this.#settings.dataRoots);
+    for (const path of dataPaths(plan.spec)) await resolveDataPath(path, this.#settings.dataRoots);
     await this.requireWorker();
     const suffix = options.attach === true ? plan.specDigest.slice(0, 8) : randomBytes(4).toString('hex');
     return await this.temporal.workflow.start('adaptModel', {

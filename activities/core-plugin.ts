@@ -5,6 +5,8 @@ import { scorePredictions } from './evaluate/score-predictions.ts';
 import { selectLowest } from './evaluate/select-lowest.ts';
 import { answerLoss } from './llm/answer-loss.ts';
 import { generateAnswers } from './llm/generate-answers.ts';
+import { buildIndex } from './retrieve/build-index.ts';
+import { measureRecall } from './retrieve/measure-recall.ts';
 import { trainAdapter } from './train/train-adapter.ts';
 
 /** The step kinds that every rung builds on; they know contracts only, never a named plugin. */
@@ -16,6 +18,8 @@ export const corePlugin: PluginV1 = {
   register: (registrar) => {
     registrar.addStepKind(generateAnswers);
     registrar.addStepKind(answerLoss);
+    registrar.addStepKind(buildIndex);
+    registrar.addStepKind(measureRecall);
     registrar.addStepKind(trainAdapter);
     registrar.addStepKind(scorePredictions);
     registrar.addStepKind(selectLowest);

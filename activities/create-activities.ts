@@ -10,6 +10,7 @@ import { judgeRung } from './evaluate/judge-rung.ts';
 import type { ReportDeps } from './report/report-data.ts';
 import { writeReport } from './report/write-report.ts';
 import { translateFailure } from './shared/failures.ts';
+import { dataPaths } from './shared/data-paths.ts';
 import { createServices } from './shared/services.ts';
 import { stepActivity } from './steps/run-step.ts';
 
@@ -27,8 +28,7 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
   return withFailures({
     compileSpec: async ({ spec }) => {
       const plan = compileSpec(spec, host);
-      const { source } = plan.spec.data;
-      if ('path' in source) await services.resolveDataPath(source.path);
+      for (const path of dataPaths(plan.spec)) await services.resolveDataPath(path);
       return { plan, artifact: await store.putJson(plan) };
     },
 

@@ -52,12 +52,20 @@ export async function judgeRung(
       gain === null || input.best === null
         ? null
         : { against: input.best.id, delta: gain.delta, low: gain.low, high: gain.high },
+    ...(input.output.retrieval === undefined ? {} : { retrieval: input.output.retrieval }),
   };
   const leads = gain === null || gain.low > 0;
-  return { record: { ...record, reason: reasonFor(record, leads, input.target) }, candidate, leads };
+  const reason = `${reasonFor(record, leads, input.target)}${recallText(record)}`;
+  return { record: { ...record, reason }, candidate, leads };
 }
 
 const show = (value: number): string => value.toFixed(3);
+
+function recallText({ retrieval }: Pick<DecisionRecord, 'retrieval'>): string {
+  if (retrieval === undefined) return '';
+  const at = retrieval.recall.map(({ k, value }) => `recall@${k} ${show(value)}`).join(', ');
+  return ` Retrieval: ${at} over ${retrieval.rows} dev rows.`;
+}
 
 function reasonFor(record: Omit<DecisionRecord, 'reason'>, leads: boolean, target: number): string {
   const { gain, correctedLow } = record;

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { Candidate } from '../../schemas/adapt/candidate.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import { promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
+import { promptRecipeSchema, retrievalFactsSchema } from '../../schemas/adapt/recipe.ts';
 import { scoreSchema } from './score-predictions.ts';
 
 const withSchema = z.strictObject({
@@ -16,6 +15,7 @@ const withSchema = z.strictObject({
   scores: z.array(z.strictObject({ answers: z.json().optional(), score: scoreSchema })),
   adapter: artifactRefSchema.nullable(),
   training: artifactRefSchema.nullable(),
+  retrieval: retrievalFactsSchema.optional(),
 });
 
 const candidateSchema = z.strictObject({
@@ -26,12 +26,17 @@ const candidateSchema = z.strictObject({
   training: artifactRefSchema.nullable(),
   dev: scoreSchema,
 });
-const outputSchema = z.strictObject({ candidates: z.array(candidateSchema), tried: z.int() });
+const outputSchema = z.strictObject({
+  candidates: z.array(candidateSchema),
+  tried: z.int(),
+  retrieval: retrievalFactsSchema.optional(),
+});
 
 type With = z.infer<typeof withSchema>;
 
-function candidateId(rung: string, recipe: Candidate['recipe']): string {
-  return recipe.shots === 0 ? rung : `${rung}-${recipe.shots}-${recipe.choose}`;
+function candidateId(rung: string, { shots, choose, retrieval }: z.infer<typeof promptRecipeSchema>): string {
+  const examples = shots === 0 ? '' : `-${shots}-${choose}`;
+  return `${rung}${examples}${retrieval === undefined ? '' : `-top-${retrieval.topK}`}`;
 }
 
 /** The last node of every rung: its candidates, best on dev first. */
@@ -48,7 +53,7 @@ export const rungResult: StepKindV1<With, JsonObject> = {
   outputSchema: outputSchema,
   summarize: (input) => `candidates of ${JSON.stringify(input['rung'])}`,
 
-  doRun: async ({ rung, tried, recipes, scores, adapter, training }) => {
+  doRun: async ({ rung, tried, recipes, scores, adapter, training, retrieval }) => {
     if (recipes.length !== scores.length) {
       throw new EscadaFailure({
         code: 'INVALID_SPEC',
@@ -62,6 +67,7 @@ export const rungResult: StepKindV1<With, JsonObject> = {
         : [{ id: candidateId(rung, recipe), rung, recipe, adapter, training, dev }];
     });
     // A stable sort: of equals the earlier recipe, which is the simpler one, stays first.
-    return { candidates: candidates.sort((a, b) => b.dev.value - a.dev.value), tried };
+    candidates.sort((a, b) => b.dev.value - a.dev.value);
+    return { candidates, tried, ...(retrieval === undefined ? {} : { retrieval }) };
   },
 };

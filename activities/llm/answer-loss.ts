@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
-import { modelSchema, promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
+import { bareRecipeSchema, modelSchema } from '../../schemas/adapt/recipe.ts';
 import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from './generate-answers.ts';
 
 const withSchema = z.strictObject({
   model: modelSchema,
-  recipe: promptRecipeSchema,
+  recipe: bareRecipeSchema,
   adapter: artifactRefSchema.nullable(),
   rows: artifactRefSchema,
 });

@@ -4,6 +4,7 @@ import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { modelSchema, promptRecipeSchema, usageSchema } from '../../schemas/adapt/recipe.ts';
 import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
+import { openPassages } from '../retrieve/passages.ts';
 import { shotChooser } from './demonstrations.ts';
 import { putJsonl, type Prediction } from './jsonl.ts';
 
@@ -41,10 +42,19 @@ async function run(input: With, context: StepContext): Promise<Output> {
     seed: input.seed,
     retriever: context.retriever('lexical'),
   });
+  const passages = await openPassages(input.recipe.retrieval, context);
+  const prompts = rows.map((row) => ({ row, found: passages.find(row.input) }));
+  passages.close();
   const { system, instruction } = input.recipe;
-  const requests = rows.map((row) => ({
+  const requests = prompts.map(({ row, found }) => ({
     id: row.id,
-    messages: buildMessages({ system, instruction, shots: shots.choose(row), input: row.input }),
+    messages: buildMessages({
+      system,
+      instruction,
+      shots: shots.choose(row),
+      passages: found.map(({ text }) => text),
+      input: row.input,
+    }),
   }));
   shots.close();
   const result = await context.languageModel(input.model.provider, input.model).doGenerate({
@@ -59,12 +69,13 @@ async function run(input: With, context: StepContext): Promise<Output> {
     onProgress: (progress) => context.heartbeat({ kind: 'generate', ...progress }),
   });
   const predictions = result.answers.map((answer, index): Prediction => {
-    const row = rows[index];
+    const { row, found } = prompts[index] ?? { row: undefined, found: [] };
     return {
       ...answer,
       prediction: answer.text.trim(),
       input: row?.input ?? '',
       reference: row?.output ?? '',
+      ...(found.length === 0 ? {} : { passages: found.map(({ id }) => id) }),
     };
   });
   const { promptTokens, newTokens, seconds } = result;
@@ -75,8 +86,9 @@ async function run(input: With, context: StepContext): Promise<Output> {
 }
 
 function onlyColumns(row: Prediction): Prediction {
-  const { id, input, reference, prediction, promptTokens, newTokens, finish } = row;
-  return { id, input, reference, prediction, promptTokens, newTokens, finish };
+  const { id, input, reference, prediction, promptTokens, newTokens, finish, passages } = row;
+  const columns = { id, input, reference, prediction, promptTokens, newTokens, finish };
+  return passages === undefined ? columns : { ...columns, passages };
 }
 
 /** Answers every row of a split with one recipe. */

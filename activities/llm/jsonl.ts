@@ -29,4 +29,6 @@ export interface Prediction {
   readonly promptTokens: number;
   readonly newTokens: number;
   readonly finish: 'stop' | 'length';
+  /** Ids of the passages in the prompt, best first; absent without retrieval. */
+  readonly passages?: readonly string[];
 }

@@ -5,6 +5,8 @@ export interface PromptParts {
   readonly system: string;
   readonly instruction: string;
   readonly shots: readonly { readonly input: string; readonly output: string }[];
+  /** Passages that were looked up for this input, best first. */
+  readonly passages?: readonly string[];
   readonly input: string;
 }
 
@@ -21,6 +23,11 @@ export function buildMessages(parts: PromptParts): Message[] {
       ask(shot.input),
       { role: 'assistant', content: shot.output },
     ]),
-    ask(parts.input),
+    { role: 'user', content: withPassages(parts.passages ?? [], ask(parts.input).content) },
   ];
+}
+
+/** Passages stand before the question, the best one last, next to it: small models heed what is near. */
+function withPassages(passages: readonly string[], question: string): string {
+  return [...[...passages].reverse(), question].join('\n\n');
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
-import { modelSchema, promptRecipeSchema } from '../../schemas/adapt/recipe.ts';
+import { bareRecipeSchema, modelSchema } from '../../schemas/adapt/recipe.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
 import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
@@ -13,7 +13,7 @@ import { adoptCheckpoints } from './checkpoints.ts';
 const withSchema = z.strictObject({
   trainer: z.string().min(1),
   model: modelSchema,
-  recipe: promptRecipeSchema,
+  recipe: bareRecipeSchema,
   rows: artifactRefSchema,
   /** Only the first so many rows; null for all. */
   rowsLimit: z.int().min(1).nullable().default(null),

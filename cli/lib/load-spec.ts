@@ -59,12 +59,31 @@ export async function importDataFile(
   return { artifact, format: known };
 }
 
+/** What stands in a spec file, before anything of it was checked. */
+interface WrittenSource {
+  readonly path?: unknown;
+  readonly format?: DataSource['format'];
+}
+interface WrittenData {
+  readonly source?: WrittenSource;
+  readonly documents?: { readonly source?: WrittenSource };
+}
+
 /** A spec file with its data imported; paths in it are relative to the file. */
 export async function loadSpec(path: string, storeRoot: string): Promise<AdaptationSpecInput> {
   const spec = await readSpecFile(path);
-  const source = (spec as { data?: { source?: { path?: unknown; format?: DataSource['format'] } } }).data
-    ?.source;
-  if (typeof source?.path !== 'string') return spec;
-  const imported = await importDataFile(resolve(dirname(path), source.path), storeRoot, source.format);
-  return { ...spec, data: { ...spec.data, source: imported } };
+  const { data } = spec as { data?: WrittenData };
+  if (typeof data !== 'object' || data === null) return spec;
+  const imported = async (source: WrittenSource | undefined) =>
+    typeof source?.path === 'string'
+      ? { source: await importDataFile(resolve(dirname(path), source.path), storeRoot, source.format) }
+      : {};
+  const documents =
+    data.documents === undefined
+      ? {}
+      : { documents: { ...data.documents, ...(await imported(data.documents.source)) } };
+  return {
+    ...spec,
+    data: { ...data, ...(await imported(data.source)), ...documents },
+  } as AdaptationSpecInput;
 }

@@ -3,8 +3,8 @@ import type { Colour } from './lexicon/colours.ts';
 import type { Feature } from './lexicon/features.ts';
 import type { Material, MaterialFamily } from './lexicon/materials.ts';
 import type { Moment } from './lexicon/moments.ts';
-import { itemAt } from './random.ts';
-import type { Random } from './random.ts';
+import { itemAt } from '../lib/random.ts';
+import type { Random } from '../lib/random.ts';
 import { signOffs } from './lexicon/sign-offs.ts';
 
 /** Everything that is true of one product. */

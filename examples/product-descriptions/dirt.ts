@@ -1,5 +1,5 @@
-import { itemAt } from './random.ts';
-import type { Random } from './random.ts';
+import { itemAt } from '../lib/random.ts';
+import type { Random } from '../lib/random.ts';
 
 /** One row of the file before it gets an id. */
 export interface RawRow {

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { toCsv } from './csv.ts';
+import { toCsv } from '../lib/csv.ts';
 import { columns, generateProducts } from './products.ts';
 
 const usage = 'usage: node generate.ts [--seed 1] [--rows 720] --out FILE.csv';

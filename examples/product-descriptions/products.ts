@@ -10,8 +10,8 @@ import type { Feature } from './lexicon/features.ts';
 import { materials } from './lexicon/materials.ts';
 import type { MaterialFamily } from './lexicon/materials.ts';
 import { moments } from './lexicon/moments.ts';
-import { createRandom } from './random.ts';
-import type { Random } from './random.ts';
+import { createRandom } from '../lib/random.ts';
+import type { Random } from '../lib/random.ts';
 
 /** Share of the file's rows spoilt in each way; the four sets do not overlap. */
 export const dirtShares = {

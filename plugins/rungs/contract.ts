@@ -60,6 +60,8 @@ export function resultNode(options: {
   readonly scores: string | readonly { readonly score: string }[];
   readonly adapter?: string;
   readonly training?: string;
+  /** Reference to the facts about retrieval. */
+  readonly retrieval?: string;
 }): StepNode {
   return {
     id: 'result',
@@ -72,6 +74,7 @@ export function resultNode(options: {
       scores: options.scores as never,
       adapter: options.adapter ?? null,
       training: options.training ?? null,
+      ...(options.retrieval === undefined ? {} : { retrieval: options.retrieval }),
     },
     after: [],
   };

@@ -2,16 +2,17 @@ import { z } from 'zod';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
 import { iclRung } from './icl.ts';
 import { peftRung } from './peft.ts';
+import { ragRung } from './rag.ts';
 import { zeroShotRung } from './zero-shot.ts';
 
-/** The rungs zero-shot, icl and peft. */
+/** The rungs zero-shot, icl, rag and peft. */
 export const rungsPlugin: PluginV1 = {
   name: 'rungs',
   apiVersion: PLUGIN_API_VERSION,
-  needs: ['retrieval'],
+  needs: ['retrieval', 'curation'],
   optionsSchema: z.strictObject({}),
   register: (registrar) => {
-    for (const rung of [zeroShotRung, iclRung, peftRung]) registrar.addRung(rung);
+    for (const rung of [zeroShotRung, iclRung, ragRung, peftRung]) registrar.addRung(rung);
   },
   close: async () => undefined,
 };

@@ -34,6 +34,13 @@ export const adaptationSpecSchema = z.strictObject({
       /** What kind of row it is: steps may sample or balance by it. */
       category: z.string().min(1).optional(),
     }),
+    /** Texts to look answers up in; each row of the file is one document. */
+    documents: z
+      .strictObject({
+        source: dataSourceSchema,
+        columns: z.strictObject({ text: z.string().min(1), title: z.string().min(1).optional() }),
+      })
+      .optional(),
     sizes: z
       .strictObject({
         train: z.int().min(8).max(1_000_000).default(240),

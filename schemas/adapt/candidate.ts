@@ -9,6 +9,24 @@ export interface PromptRecipe {
   /** Number of demonstrations and how they are chosen from the training rows. */
   readonly shots: number;
   readonly choose: 'none' | 'fixed' | 'similar';
+  /** Passages looked up for the question and put before it; absent without retrieval. */
+  readonly retrieval?: RetrievalRecipe;
+}
+
+export interface RetrievalRecipe {
+  readonly retriever: string;
+  readonly index: ArtifactRef;
+  /** Passages in the prompt. */
+  readonly topK: number;
+}
+
+/** How well retrieval finds the answers of the dev rows. */
+export interface RetrievalFacts {
+  readonly rows: number;
+  /** Rows whose answer stands in any of the first hundred passages. */
+  readonly found: number;
+  /** Share of the rows whose answer stands in one of the first `k` passages. */
+  readonly recall: readonly { readonly k: number; readonly value: number }[];
 }
 
 /** An estimate with its bootstrap interval. */
@@ -51,6 +69,7 @@ export interface RungOutput {
   readonly candidates: readonly Candidate[];
   /** How many candidates were compared on dev in all (hyper-parameter trials included). */
   readonly tried: number;
+  readonly retrieval?: RetrievalFacts;
 }
 
 /** What was measured at a rung and what follows. */
@@ -73,6 +92,8 @@ export interface DecisionRecord {
     readonly low: number;
     readonly high: number;
   } | null;
+  /** Only of rungs that retrieve. */
+  readonly retrieval?: RetrievalFacts;
   readonly reason: string;
 }
 

@@ -29,7 +29,7 @@ const worth = (rung: string, yes: string, skip: string): Record<string, Flowchar
 });
 
 /**
- * The order of Meta's guide to adapting language models: prompt first, show examples next, tune weights last, and stop
+ * The order of Meta's guide to adapting language models: prompt first, show examples, look facts up, tune weights last, and stop
  * as soon as the target is met.
  */
 export const STANDARD_FLOWCHART: Flowchart = {
@@ -43,9 +43,17 @@ export const STANDARD_FLOWCHART: Flowchart = {
       next: 'zero-shot-enough',
     },
     'zero-shot-enough': enough('icl-eligible'),
-    ...worth('icl', 'try-icl', 'peft-eligible'),
+    ...worth('icl', 'try-icl', 'rag-eligible'),
     'try-icl': { form: 'try', title: 'Show examples in the prompt', rung: 'icl', next: 'icl-enough' },
-    'icl-enough': enough('peft-eligible'),
+    'icl-enough': enough('rag-eligible'),
+    ...worth('rag', 'try-rag', 'peft-eligible'),
+    'try-rag': {
+      form: 'try',
+      title: 'Look facts up and put them in the prompt',
+      rung: 'rag',
+      next: 'rag-enough',
+    },
+    'rag-enough': enough('peft-eligible'),
     ...worth('peft', 'try-peft', 'target-not-met'),
     'try-peft': { form: 'try', title: 'Tune adapters (QLoRA)', rung: 'peft', next: 'peft-enough' },
     'peft-enough': enough('target-not-met'),

@@ -1,11 +1,29 @@
 import { z } from 'zod';
+import { artifactRefSchema } from '../common/artifact-ref.ts';
 
-/** Zod twin of `PromptRecipe`. */
-export const promptRecipeSchema = z.strictObject({
+/** A recipe without look-ups: what training and loss of answers work with. */
+export const bareRecipeSchema = z.strictObject({
   system: z.string(),
   instruction: z.string().min(1),
   shots: z.int().min(0).max(32),
   choose: z.enum(['none', 'fixed', 'similar']),
+});
+
+/** Zod twin of `RetrievalRecipe`. */
+export const retrievalRecipeSchema = z.strictObject({
+  retriever: z.string().min(1),
+  index: artifactRefSchema,
+  topK: z.int().min(1).max(20),
+});
+
+/** Zod twin of `PromptRecipe`. */
+export const promptRecipeSchema = bareRecipeSchema.extend({ retrieval: retrievalRecipeSchema.optional() });
+
+/** Zod twin of `RetrievalFacts`. */
+export const retrievalFactsSchema = z.strictObject({
+  rows: z.int().nonnegative(),
+  found: z.int().nonnegative(),
+  recall: z.array(z.strictObject({ k: z.int().min(1), value: z.number().min(0).max(1) })),
 });
 
 /** Which model a step calls. */

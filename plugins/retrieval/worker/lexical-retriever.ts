@@ -1,7 +1,9 @@
-import type { StatementSync } from 'node:sqlite';
+import { rmSync } from 'node:fs';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { EscadaFailure } from '../../api/failure.ts';
-import type { RetrieverDocument, RetrieverIndexV1, RetrieverV1 } from '../../api/retriever.ts';
+import type { RetrieverHit, RetrieverV1, StoredIndexV1 } from '../../api/retriever.ts';
 import { LEXICAL_RETRIEVER } from '../contract.ts';
+import { fillTables, foreignReason, LAYOUT_VERSION } from './lexical-tables.ts';
 import { MAX_QUERY_WORDS, anyOf, wordsOf } from './match-query.ts';
 import { loadSqlite } from './sqlite.ts';
 
@@ -11,61 +13,90 @@ const COMMON_SHARE = 0.25;
 const COMMON_MIN_DOCUMENTS = 1000;
 
 /**
- * Ranks by BM25 over SQLite's full-text index, held in memory. Case and accents do not count. Scores are positive,
- * higher is better, comparable within one query only; equal scores come in the order of the documents.
+ * Ranks by BM25 over SQLite's full-text index. Case and accents do not count. Scores are positive, higher is better,
+ * comparable within one query only; equal scores come in the order of the documents.
  */
 export const lexicalRetriever: RetrieverV1 = {
   specificationVersion: 'v1',
   id: LEXICAL_RETRIEVER,
-  doIndex: (documents) => new LexicalIndex(documents),
+  formatVersion: `sqlite ${process.versions['sqlite'] ?? 'unknown'} layout ${LAYOUT_VERSION}`,
+
+  doIndex: (documents) => {
+    const database = new (loadSqlite().DatabaseSync)(':memory:');
+    fillTables(database, documents, { keepTexts: false });
+    return new LexicalIndex(database);
+  },
+
+  doWrite: (documents, path) => {
+    const database = new (loadSqlite().DatabaseSync)(':memory:');
+    try {
+      fillTables(database, documents, { keepTexts: true });
+      rmSync(path, { force: true });
+      // A vacuumed copy has no free pages, and its bytes follow from the documents alone.
+      database.prepare('VACUUM INTO ?').run(path);
+    } finally {
+      database.close();
+    }
+  },
+
+  doOpen: (path) => {
+    let database: DatabaseSync | undefined;
+    try {
+      database = new (loadSqlite().DatabaseSync)(path, { readOnly: true });
+      const reason = foreignReason(database);
+      if (reason !== null) throw new Error(reason);
+      return new LexicalIndex(database);
+    } catch (cause) {
+      database?.close();
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const message = `Cannot open the retrieval index ${path}: ${why}.`;
+      throw new EscadaFailure({ code: 'DATA_UNREADABLE', message, fields: { path }, cause });
+    }
+  },
 };
 
-class LexicalIndex implements RetrieverIndexV1 {
-  readonly #ids: readonly string[];
-  readonly #close: () => void;
+class LexicalIndex implements StoredIndexV1 {
+  readonly documents: number;
+  readonly #database: DatabaseSync;
   readonly #find: StatementSync;
   readonly #frequency: StatementSync;
+  readonly #text: StatementSync;
 
-  constructor(documents: readonly RetrieverDocument[]) {
-    this.#ids = documents.map((document) => document.id);
-    refuseRepeats(this.#ids);
-    const database = new (loadSqlite().DatabaseSync)(':memory:');
-    this.#close = () => database.close();
-    database.exec(
-      `CREATE VIRTUAL TABLE texts USING fts5(text, content='', tokenize='unicode61 remove_diacritics 2');
-       CREATE VIRTUAL TABLE words USING fts5vocab(texts, row); BEGIN`,
-    );
-    const insert = database.prepare('INSERT INTO texts (rowid, text) VALUES (?, ?)');
-    // SQLite ends a text at its first NUL.
-    for (const [index, { text }] of documents.entries()) {
-      insert.run(index, text.normalize('NFC').replaceAll('\0', ' '));
-    }
-    database.exec("COMMIT; INSERT INTO texts (texts) VALUES ('optimize')");
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.documents = Number(database.prepare('SELECT count(*) AS n FROM documents').get()?.['n'] ?? 0);
     this.#find = database.prepare(
-      `SELECT rowid AS place, -bm25(texts) AS score FROM texts WHERE texts MATCH ?
-       ORDER BY score DESC, rowid LIMIT ?`,
+      `SELECT documents.id AS id, -bm25(texts) AS score FROM texts JOIN documents ON place = texts.rowid
+       WHERE texts MATCH ? ORDER BY score DESC, texts.rowid LIMIT ?`,
     );
     this.#frequency = database.prepare(`SELECT doc AS documents FROM words WHERE term = ?`);
+    this.#text = database.prepare('SELECT text FROM documents WHERE id = ?');
   }
 
-  doSearch(query: string, limit: number): readonly { readonly id: string; readonly score: number }[] {
+  doSearch(query: string, limit: number): readonly RetrieverHit[] {
     const words = this.#tellingWords(wordsOf(query));
     if (words.length === 0 || limit < 1) return [];
-    return this.#find.all(anyOf(words), Math.floor(limit)).map((row) => ({
-      id: this.#ids[Number(row['place'])] ?? '',
-      score: Number(row['score']),
-    }));
+    return this.#find
+      .all(anyOf(words), Math.floor(limit))
+      .map((row) => ({ id: String(row['id']), score: Number(row['score']) }));
+  }
+
+  doText(id: string): string {
+    const text = this.#text.get(id)?.['text'];
+    if (typeof text === 'string') return text;
+    const message = `The retrieval index holds no text of ${JSON.stringify(id)}.`;
+    throw new EscadaFailure({ code: 'INTERNAL', message, fields: { id } });
   }
 
   close(): void {
-    this.#close();
+    this.#database.close();
   }
 
   /** Drops very common words, unless there are no others. */
   #tellingWords(words: readonly string[]): readonly string[] {
-    const most = this.#ids.length * COMMON_SHARE;
+    const most = this.documents * COMMON_SHARE;
     const rare =
-      this.#ids.length < COMMON_MIN_DOCUMENTS
+      this.documents < COMMON_MIN_DOCUMENTS
         ? words
         : words.filter((word) => Number(this.#frequency.get(folded(word))?.['documents'] ?? 0) <= most);
     return (rare.length > 0 ? rare : words).slice(0, MAX_QUERY_WORDS);
@@ -75,12 +106,4 @@ class LexicalIndex implements RetrieverIndexV1 {
 /** Roughly the index's own form of a word: without accents. */
 function folded(word: string): string {
   return word.normalize('NFD').replaceAll(/\p{M}/gu, '');
-}
-
-function refuseRepeats(ids: readonly string[]): void {
-  if (new Set(ids).size === ids.length) return;
-  const seen = new Set<string>();
-  const repeated = ids.find((id) => seen.has(id) || !seen.add(id));
-  const message = `Two documents of a retrieval index have the id ${JSON.stringify(repeated)}.`;
-  throw new EscadaFailure({ code: 'INTERNAL', message, fields: { id: repeated ?? '' } });
 }

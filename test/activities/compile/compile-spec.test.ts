@@ -21,13 +21,29 @@ test('a good spec becomes a plan with every rung, curation and the test scoring'
   const plan = compileSpec(GOOD_SPEC, host);
   assert.deepEqual(
     plan.rungs.map(({ id }) => id),
-    ['icl', 'peft', 'zero-shot'],
+    ['icl', 'peft', 'rag', 'zero-shot'],
   );
   assert.deepEqual(plan.curation.nodes.map(({ id }) => id).at(-1), 'split');
   assert.ok(plan.rungs.every(({ plan: sub }) => sub?.nodes.at(-1)?.id === 'result'));
   assert.equal(plan.flowchart.name, 'standard');
   assert.match(plan.specDigest, /^[0-9a-f]{64}$/);
   assert.ok(plan.plugins.some(({ name }) => name === 'nf4-lora'));
+});
+
+test('retrieval is for documents or a profile that asks for knowledge; its recipes name the index to come', () => {
+  const rag = (spec: object) =>
+    compileSpec({ ...GOOD_SPEC, ...spec }, host).rungs.find(({ id }) => id === 'rag');
+  assert.equal(rag({})?.eligible, false);
+  assert.match(rag({})?.eligibilityReason ?? '', /no documents \(data\.documents\)/);
+  const ids = (one: ReturnType<typeof rag>) => one?.plan?.nodes.map(({ id }) => id);
+  const overRows = rag({ profile: { externalKnowledge: true } });
+  assert.equal(overRows?.eligible, true);
+  assert.deepEqual(ids(overRows), ['index', 'recall', 'recipes', 'result']);
+  const documents = { source: { path: 'docs.csv' }, columns: { text: 'body' } };
+  const overDocuments = rag({ data: { ...GOOD_SPEC.data, documents } });
+  assert.deepEqual(ids(overDocuments)?.slice(0, 4), ['read', 'null-filter', 'exact-dedupe', 'index']);
+  const recipes = overDocuments?.plan?.nodes.find(({ id }) => id === 'recipes');
+  assert.deepEqual(recipes?.needs, ['index']);
 });
 
 test('equal specs have equal plans, and a default that is written out changes nothing', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { toCsv } from '../../../examples/product-descriptions/csv.ts';
+import { toCsv } from '../../../examples/lib/csv.ts';
 import { materials } from '../../../examples/product-descriptions/lexicon/materials.ts';
 import { columns, generateProducts } from '../../../examples/product-descriptions/products.ts';
 import { readCsv } from './read-csv.ts';

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { PluginRegistrar } from '../../../plugins/api/plugin.ts';
 import type { RetrieverDocument, RetrieverV1 } from '../../../plugins/api/retriever.ts';
@@ -108,6 +111,39 @@ suite('retriever lexical', () => {
       { id: 'a', text: 'y' },
     ];
     assert.throws(() => lexicalRetriever.doIndex(twice), { code: 'INTERNAL', message: /"a"/ });
+  });
+
+  test('a written index finds the same and gives the texts back; equal documents give equal bytes', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'escada-index-'));
+    const texts = ['red wool scarf', 'blue wool hat', "a 'quoted' \0 text", 'steel water bottle'];
+    for (const name of ['one', 'two']) lexicalRetriever.doWrite(documents(texts), join(folder, name));
+    assert.deepEqual(readFileSync(join(folder, 'one')), readFileSync(join(folder, 'two')));
+    const index = lexicalRetriever.doOpen(join(folder, 'one'));
+    assert.equal(index.documents, 4);
+    assert.deepEqual(index.doSearch('a red wool thing', 3), search(texts, 'a red wool thing', 3));
+    assert.equal(index.doText('d1'), 'blue wool hat');
+    assert.throws(() => index.doText('d9'), { code: 'INTERNAL' });
+    index.close();
+  });
+
+  test('a file that is no index is refused, whatever it holds', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'escada-index-'));
+    const good = join(folder, 'good');
+    lexicalRetriever.doWrite(documents(['one text']), good);
+    const bytes = readFileSync(good);
+    const other = Buffer.from(bytes);
+    other.writeUInt32BE(7, 60); // SQLite's user version: our layout
+    const cases = {
+      empty: Buffer.alloc(0),
+      text: Buffer.from('no index'.repeat(99)),
+      half: bytes.subarray(0, 3000),
+      other,
+    };
+    for (const [name, content] of Object.entries(cases)) {
+      writeFileSync(join(folder, name), content);
+      assert.throws(() => lexicalRetriever.doOpen(join(folder, name)), { code: 'DATA_UNREADABLE' }, name);
+    }
+    assert.throws(() => lexicalRetriever.doOpen(join(folder, 'missing')), { code: 'DATA_UNREADABLE' });
   });
 
   test('prints no warning', () => {

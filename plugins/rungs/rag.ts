@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import type { Eligibility, RungContext, RungV1 } from '../api/rung.ts';
+import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import { answerAndScore, answerSeconds, recipeOf, resultNode } from './contract.ts';
+
+const optionsSchema = z.strictObject({
+  retriever: z.string().min(1).default('lexical'),
+  /** How many passages go into the prompt: at most three numbers, tried on dev. */
+  topK: z.array(z.int().min(1).max(20)).min(1).max(3).default([1, 3]),
+  chunk: z
+    .strictObject({
+      maxWords: z.int().min(20).max(2000).default(160),
+      overlapWords: z.int().min(0).max(500).default(30),
+    })
+    .prefault({}),
+});
+
+type Options = z.infer<typeof optionsSchema>;
+
+/** Tokens that an English word takes, cautiously. */
+const TOKENS_PER_WORD = 1.6;
+
+/** What lies outside the rows: documents of the user's own, or else the training rows themselves. */
+function corpusNodes({ spec }: RungContext): { readonly nodes: PipelineNode[]; readonly rows: string } {
+  const { documents } = spec.data;
+  if (documents === undefined) return { nodes: [], rows: '${inputs.train}' };
+  const { source, columns } = documents;
+  const step = (id: string, uses: string, options: Record<string, unknown>): PipelineNode => ({
+    id,
+    form: 'step',
+    uses,
+    with: options as never,
+    after: [],
+  });
+  return {
+    nodes: [
+      // A document without a title gets its own text as one, which indexing leaves out again.
+      step('read', 'curate.read@1', {
+        source,
+        columns: { input: columns.title ?? columns.text, output: columns.text },
+      }),
+      step('null-filter', 'curate.null-filter@1', { dataset: '${nodes.read.output.dataset}' }),
+      step('exact-dedupe', 'curate.exact-dedupe@1', { dataset: '${nodes.null-filter.output.dataset}' }),
+    ],
+    rows: '${nodes.exact-dedupe.output.dataset}',
+  };
+}
+
+function toPlan(context: RungContext): PipelineSpecInput {
+  const { spec } = context;
+  const { retriever, topK, chunk } = context.options as Options;
+  const corpus = corpusNodes(context);
+  const index = '${nodes.index.output.index}';
+  // References stand where artifacts will: the recipes are complete once the index is there.
+  const recipes = topK.map((k) => ({ ...recipeOf(spec), retrieval: { retriever, index, topK: k } as never }));
+  return {
+    name: 'rag',
+    nodes: [
+      ...corpus.nodes,
+      {
+        id: 'index',
+        form: 'step',
+        uses: 'retrieve.index@1',
+        with: {
+          rows: corpus.rows,
+          holds: spec.data.documents === undefined ? 'pair' : 'document',
+          retriever,
+          chunk,
+        },
+      },
+      {
+        id: 'recall',
+        form: 'step',
+        uses: 'retrieve.recall@1',
+        with: { index, retriever, rows: '${inputs.dev}', at: [...new Set(topK)].sort((a, b) => a - b) },
+      },
+      {
+        id: 'recipes',
+        form: 'map',
+        over: recipes as never,
+        concurrency: 1,
+        body: answerAndScore({ spec, recipe: '${item}', adapter: null }),
+      },
+      resultNode({
+        rung: 'rag',
+        tried: recipes.length,
+        recipes,
+        scores: '${nodes.recipes.output}',
+        retrieval: '${nodes.recall.output}',
+      }),
+    ],
+  };
+}
+
+function eligibility(profile: RungContext['spec']['profile'], { spec }: RungContext): Eligibility {
+  if (spec.data.documents !== undefined)
+    return { eligible: true, reason: 'Documents are given to look answers up in.' };
+  if (profile.externalKnowledge || profile.changingData || profile.citationsNeeded) {
+    return {
+      eligible: true,
+      reason: `The profile asks for knowledge from outside; without documents the ${spec.data.sizes.train} training rows are looked through.`,
+    };
+  }
+  return {
+    eligible: false,
+    reason: 'The profile asks for no knowledge from outside, and no documents (data.documents) are given.',
+  };
+}
+
+/** Retrieval-augmented generation: passages that fit the question stand in the prompt. */
+export const ragRung: RungV1 = {
+  specificationVersion: 'v1',
+  id: 'rag',
+  title: 'Retrieval (RAG)',
+  costRank: 3,
+  optionsSchema,
+  eligibility,
+  estimateSeconds: ({ spec, options, tokensPerSecond }) => {
+    const { topK, chunk } = options as Options;
+    const { maxPromptTokens, maxAnswerTokens } = spec.task;
+    return topK
+      .map((k) => ({
+        rows: spec.data.sizes.dev,
+        promptTokens: maxPromptTokens + k * chunk.maxWords * TOKENS_PER_WORD,
+        newTokens: maxAnswerTokens,
+      }))
+      .reduce((sum, work) => sum + answerSeconds(work, tokensPerSecond), 0);
+  },
+  toPlan,
+};

@@ -1,0 +1,83 @@
+/** Retrieval in a whole climb: documents of the user's own, indexed, looked up, and counted. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { readJsonl, type Prediction } from '../../activities/llm/jsonl.ts';
+import type { Candidate } from '../../schemas/adapt/candidate.ts';
+import { reasonToSkip } from './support/needs.ts';
+import { Place } from './support/place.ts';
+import { sampleRows } from './support/rows.ts';
+import { climb, writeRows, type FinishedRun } from './support/runs.ts';
+import { TestServer } from './support/server.ts';
+import { tinySpec, TINY_ROWS } from './support/specs.ts';
+
+const skip = await reasonToSkip({ engine: true });
+
+suite('retrieval in a climb on the tiny checkpoint', { skip }, () => {
+  let server: TestServer;
+  let place: Place;
+  let run: FinishedRun;
+
+  before(async () => {
+    server = await TestServer.start();
+    place = await Place.open(server, 'rag');
+    await writeRows(place);
+    const documents = sampleRows(TINY_ROWS).map(({ input, output }) =>
+      JSON.stringify({ about: input, body: output }),
+    );
+    // The last one is a copy, the one before has no text: neither may become a passage.
+    const lines = [...documents, JSON.stringify({ about: 'empty', body: '' }), documents[0]];
+    await writeFile(join(place.dataDir, 'documents.jsonl'), `${lines.join('\n')}\n`);
+    await place.startWorker();
+    const spec = tinySpec();
+    run = await climb(place, {
+      ...spec,
+      data: {
+        ...spec.data,
+        documents: { source: { path: 'documents.jsonl' }, columns: { title: 'about', text: 'body' } },
+      },
+      profile: { tuningAllowed: false },
+    });
+  });
+
+  after(async () => {
+    await place?.close();
+    await server?.stop();
+  });
+
+  const output = (id: string) => run.activities.find((one) => one.id === id)?.result?.['output'];
+
+  test('documents are curated, indexed and found', () => {
+    assert.deepEqual(
+      run.outcome.rungs.map(({ rung }) => rung),
+      ['zero-shot', 'icl', 'rag'],
+    );
+    const index = output('rag/index') as { documents: number; passages: number };
+    assert.deepEqual([index.documents, index.passages], [TINY_ROWS, TINY_ROWS]);
+    const record = run.outcome.rungs.at(-1);
+    assert.equal(record?.retrieval?.rows, 8);
+    const [first] = record?.retrieval?.recall ?? [];
+    assert.ok(first !== undefined && first.k === 1 && first.value > 0.9, JSON.stringify(first));
+    assert.match(record?.reason ?? '', /recall@1 .* over 8 dev rows\.$/);
+  });
+
+  test('answers name the passages that stood in their prompts', async () => {
+    const { candidates } = output('rag/result') as unknown as { candidates: Candidate[] };
+    assert.deepEqual(candidates.map(({ id }) => id).sort(), ['rag-top-1', 'rag-top-3']);
+    const plain = (output('zero-shot/answers') as { usage: { promptTokens: number } }).usage.promptTokens;
+    for (const { recipe, dev } of candidates) {
+      const answers = await readJsonl<Prediction>(place.store, dev.predictions);
+      assert.ok(answers.every(({ passages }) => passages?.length === recipe.retrieval?.topK));
+      assert.ok(dev.promptTokens > plain, 'the prompt holds passages');
+    }
+  });
+
+  test('a finalist with retrieval answers the test rows with the same index', () => {
+    const index = (output('rag/index') as { index: unknown }).index;
+    const tested = run.outcome.test.candidates.find(({ rung }) => rung === 'rag');
+    assert.ok(tested !== undefined);
+    const { candidates } = output('rag/result') as unknown as { candidates: Candidate[] };
+    for (const { recipe } of candidates) assert.deepEqual(recipe.retrieval?.index, index);
+  });
+});
