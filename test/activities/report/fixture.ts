@@ -95,7 +95,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
   };
 }
 
-/** A path through the standard flowchart that climbs everything. */
+/** A path through the standard flowchart that climbs everything but retrieval. */
 function pathFor(texts: Texts): PathStep[] {
   const target = { fact: 'best.low', is: '>=', than: { fact: 'target' }, right: 0.62 } as const;
   const visit = (node: string, answer: PathStep['answer'], left?: number): PathStep => {
@@ -110,6 +110,7 @@ function pathFor(texts: Texts): PathStep[] {
     visit('icl-affordable', 'yes'),
     visit('try-icl', 'tried'),
     visit('icl-enough', 'no', 0.54),
+    visit('rag-eligible', 'no'),
     visit('peft-eligible', 'yes'),
     visit('peft-affordable', 'yes'),
     visit('try-peft', 'tried'),

@@ -145,8 +145,8 @@ suite('the report of a climb', () => {
     const text = renderMarkdown(place.data);
     const [, mermaid = ''] = /```mermaid\n([\s\S]*?)```/.exec(text) ?? [];
     assert.match(mermaid, /^flowchart TD\n {2}n0\["1: Ask with instructions only"\]/);
-    assert.equal(count(mermaid, '==>'), 10, 'edges taken');
-    assert.equal(count(mermaid, '-.->'), 7, 'edges not taken');
+    assert.equal(count(mermaid, '==>'), 11, 'edges taken');
+    assert.equal(count(mermaid, '-.->'), 13, 'edges not taken');
     for (const title of ['# products: Use peft', '## Decision records', '## Training', '## Data', '## Facts'])
       assert.ok(text.includes(title), title);
   });
