@@ -50,7 +50,7 @@ test('tells phase, time, steps, what runs, the ladder, what comes next and the p
     '| zero-shot | 0.500 | 0.400 – 0.600 | 0.380 | `░░░░░░░░░▒▒▒█▒▒░░░│░░░░░` |',
     '| *target* | 0.750 | | | `░░░░░░░░░░░░░░░░░░│░░░░░` |',
     '',
-    '**Next:** *Is the target met, on the corrected lower bound?* yes → *Target met*, no → *Does the profile allow peft?*',
+    '**Next:** *Is the target met, on the corrected lower bound?* yes → *Target met*, no → *Does the profile allow rag?*',
     '',
     '**Path:**',
     '',
