@@ -9,6 +9,7 @@ export const CURATION_KINDS = {
   tokenFilter: 'curate.token-filter@1',
   stratifiedSample: 'curate.stratified-sample@1',
   balance: 'curate.balance@1',
+  paraphrase: 'curate.paraphrase@1',
   split: 'curate.split@1',
 } as const;
 

@@ -10,6 +10,7 @@ import { nearDedupeKind } from './worker/near-dedupe.ts';
 import { normaliseKind } from './worker/normalise.ts';
 import { normaliseOutputKind } from './worker/normalise-output.ts';
 import { nullFilterKind } from './worker/null-filter.ts';
+import { paraphraseKind } from './worker/paraphrase.ts';
 import { readKind } from './worker/read.ts';
 import { splitKind } from './worker/split.ts';
 import { stratifiedSampleKind } from './worker/stratified-sample.ts';
@@ -33,6 +34,7 @@ export const curationPlugin: PluginV1 = {
       tokenFilterKind,
       stratifiedSampleKind,
       balanceKind,
+      paraphraseKind,
       splitKind,
     ];
     // The registrar takes kinds of any input: each checks its own before it runs.
