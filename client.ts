@@ -1,7 +1,8 @@
 /** Composition root of a client: typed starts, queries and cancellation of runs. */
 import { randomBytes } from 'node:crypto';
-import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
+import { Client, Connection, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { compileSpec } from './activities/compile/compile-spec.ts';
 import { dataPaths } from './activities/shared/data-paths.ts';
@@ -11,7 +12,14 @@ import { EscadaFailure } from './plugins/api/failure.ts';
 import { createProjectHost } from './plugins.ts';
 import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
 import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
-import { QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/common/constants.ts';
+import {
+  QUERY_APPROVALS,
+  QUERY_DECISIONS,
+  QUERY_PROGRESS,
+  UPDATE_APPROVE,
+} from './schemas/common/constants.ts';
+import { ERROR_CODES, type ErrorCode } from './schemas/common/error-codes.ts';
+import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
 
 type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
 
@@ -107,6 +115,20 @@ export class EscadaClient {
     );
   }
 
+  /** What waits for an answer in a run, a climb or a pipeline. */
+  async approvals(workflowId: string): Promise<readonly Approval[]> {
+    return await this.#query(workflowId, (handle) => handle.query<readonly Approval[], []>(QUERY_APPROVALS));
+  }
+
+  /** Answers an approval. Throws what the run refuses: `APPROVAL_UNKNOWN`, `APPROVAL_STALE`, `APPROVAL_INVALID`. */
+  async approve(workflowId: string, answer: ApprovalAnswer): Promise<void> {
+    try {
+      await this.handle(workflowId).executeUpdate(UPDATE_APPROVE, { args: [answer] });
+    } catch (cause) {
+      throw refusedUpdate(cause) ?? notFound(cause, workflowId);
+    }
+  }
+
   /** What the server knows of a run; works without a worker. Throws `RUN_NOT_FOUND`. */
   async describe(workflowId: string): Promise<WorkflowExecutionDescription> {
     try {
@@ -129,6 +151,15 @@ export class EscadaClient {
   async close(): Promise<void> {
     await this.temporal.connection.close();
   }
+}
+
+/** The coded failure behind a refused update. */
+function refusedUpdate(error: unknown): EscadaFailure | null {
+  const { cause } = error as { cause?: unknown };
+  if (!(error instanceof WorkflowUpdateFailedError && cause instanceof ApplicationFailure)) return null;
+  const code = cause.type as ErrorCode;
+  if (!Object.hasOwn(ERROR_CODES, code)) return null;
+  return new EscadaFailure({ code, message: cause.message, cause: error });
 }
 
 function notFound(cause: unknown, workflowId: string): unknown {

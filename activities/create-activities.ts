@@ -33,6 +33,7 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
     },
 
     compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
+    openApproval: async ({ of }) => ({ subject: await store.putJson(of) }),
     judgeRung: async (input) => await judgeRung(input, judging),
     decide: async (input) => await decide(input, judging),
     writeReport: async (input) => await writeReport(input, { store, describeModel: describeWith(services) }),

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `escada` command. One file per verb; this one only lists them and turns failures into messages and exit codes. */
 import { Command } from 'commander';
+import { approveCommand } from './approve.ts';
 import { cancelCommand } from './cancel.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
@@ -19,6 +20,7 @@ const program = new Command('escada')
   .addCommand(startCommand)
   .addCommand(statusCommand)
   .addCommand(decisionsCommand)
+  .addCommand(approveCommand)
   .addCommand(cancelCommand)
   .addCommand(reportCommand)
   .addCommand(doctorCommand)

@@ -4,6 +4,7 @@ import type { IssueList } from './issue-list.ts';
 
 function nextOf(node: FlowchartNode): readonly string[] {
   if (node.form === 'ask') return [node.yes, node.no];
+  if (node.form === 'approve') return [node.next, node.rejected];
   return node.form === 'try' ? [node.next] : [];
 }
 

@@ -1,8 +1,9 @@
 import { INTERPRETER_VERSION } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
-import type { PipelinePlan, PlannedNode, PlannedStep } from '../../schemas/pipeline/plan.ts';
+import type { PipelinePlan, PlannedApproval, PlannedNode, PlannedStep } from '../../schemas/pipeline/plan.ts';
 import {
   pipelineSpecSchema,
+  type ApprovalNode,
   type PipelineNode,
   type PipelineSpecInput,
   type StepNode,
@@ -60,6 +61,7 @@ interface NodeOptions {
 
 function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedNode {
   if (node.form === 'step') return planStep(node, scope, options, issues);
+  if (node.form === 'approval') return planApproval(node, scope, options, issues);
   const bodyIds = node.body.map((step) => step.id);
   reportRepeats(bodyIds, `${options.path}.body`, issues);
   const inner: Scope = { ...scope, nodes: new Set([...scope.nodes, ...bodyIds]), insideMap: true };
@@ -70,6 +72,7 @@ function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues
   const outer = new Set(checkReferences(over, scope, `${options.path}.over`, issues));
   for (const step of body) for (const need of step.needs) if (!bodyIds.includes(need)) outer.add(need);
   for (const need of node.after) outer.add(need);
+  checkAfter(node.after, scope, options.path, issues);
   const local = body.map((step) => ({ ...step, needs: step.needs.filter((need) => bodyIds.includes(need)) }));
   return {
     id: node.id,
@@ -81,15 +84,31 @@ function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues
   };
 }
 
+function planApproval(
+  node: ApprovalNode,
+  scope: Scope,
+  options: NodeOptions,
+  issues: IssueList,
+): PlannedApproval {
+  const { id, form, title, timeoutSeconds = null } = node;
+  const of = node.of as JsonValue;
+  const needs = new Set([...checkReferences(of, scope, `${options.path}.of`, issues), ...node.after]);
+  checkAfter(node.after, scope, options.path, issues);
+  return { id, form, title, of, timeoutSeconds, needs: [...needs] };
+}
+
+function checkAfter(after: readonly string[], scope: Scope, path: string, issues: IssueList): void {
+  for (const need of after)
+    if (!scope.nodes.has(need)) issues.add(`${path}.after`, `there is no node "${need}"`);
+}
+
 function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedStep {
   const kind = issues.attempt(`${options.path}.uses`, () =>
     options.registry.stepKinds.get(node.uses, 'STEP_KIND_UNKNOWN'),
   );
   const values = node.with as JsonObject;
   const needs = new Set([...checkReferences(values, scope, `${options.path}.with`, issues), ...node.after]);
-  for (const need of node.after) {
-    if (!scope.nodes.has(need)) issues.add(`${options.path}.after`, `there is no node "${need}"`);
-  }
+  checkAfter(node.after, scope, options.path, issues);
   if (kind !== null) checkOptions(kind, values, `${options.path}.with`, issues);
   return {
     id: node.id,

@@ -14,6 +14,7 @@ import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
 import { parseAdaptationSpec } from './parse-spec.ts';
 import { testPipeline } from './test-pipeline.ts';
+import { withApprovals } from './with-approvals.ts';
 
 const CURATION_INPUTS = [
   'source',
@@ -41,7 +42,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     issues.attempt(`metrics.${choice.id}`, () => registry.metric({ id: choice.id, with: choice.with }));
   }
   const curation = compileCuration(spec, host, issues);
-  const flowchart = spec.flowchart ?? STANDARD_FLOWCHART;
+  const flowchart = withApprovals(spec.flowchart ?? STANDARD_FLOWCHART, spec, issues);
   checkFlowchart(flowchart, registry.rungs.names(), issues);
   const rungs = compileRungs(spec, host, issues);
   const test = compilePipeline(
@@ -134,7 +135,8 @@ function checkBudget(
   chart: AdaptationPlan['flowchart'],
 ): void {
   const node = chart.nodes[start];
-  const first = node?.form === 'try' ? rungs.find((rung) => rung.id === node.rung) : undefined;
+  const firstTry = node?.form === 'approve' ? chart.nodes[node.next] : node;
+  const first = firstTry?.form === 'try' ? rungs.find((rung) => rung.id === firstTry.rung) : undefined;
   const needSeconds = first?.estimateSeconds ?? 0;
   if (spec.budget.seconds >= needSeconds) return;
   throw new EscadaFailure({

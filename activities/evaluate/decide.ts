@@ -6,6 +6,9 @@ import type { DecideInput, DecideResult } from '../../schemas/adapt/control.ts';
 import { rowStatistics } from './judge-rung.ts';
 import { pairedBootstrap } from './statistics/index.ts';
 
+/** Measuring alone never rejects a release. */
+type MeasuredVerdict = Exclude<FinalVerdict, 'release-rejected'>;
+
 type Finalist = DecideInput['finalists'][number];
 type Paired = { readonly delta: number; readonly low: number; readonly high: number };
 
@@ -63,14 +66,14 @@ async function cheapestSufficient(
   return best;
 }
 
-function verdictFor({ score }: Finalist, input: DecideInput): FinalVerdict {
+function verdictFor({ score }: Finalist, input: DecideInput): MeasuredVerdict {
   if (input.reached !== 'target-met') return input.reached;
   return score.low >= input.target ? 'target-met' : 'target-not-confirmed';
 }
 
 const show = (value: number): string => value.toFixed(3);
 
-function verdictText(verdict: FinalVerdict, target: string): string {
+function verdictText(verdict: MeasuredVerdict, target: string): string {
   switch (verdict) {
     case 'target-met':
       return `meets the target ${target}`;
@@ -86,7 +89,7 @@ function verdictText(verdict: FinalVerdict, target: string): string {
 function reasonFor(
   winner: Finalist,
   best: Finalist,
-  verdict: FinalVerdict,
+  verdict: MeasuredVerdict,
   input: DecideInput,
   comparisons: TestResult['comparisons'],
 ): string {

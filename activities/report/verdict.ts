@@ -27,6 +27,11 @@ export function headline({ rung, verdict }: Decision): Headline {
         meaning:
           'Every eligible rung was climbed. More or better rows, a larger model or a lower target are what is left.',
       };
+    case 'release-rejected':
+      return {
+        advice: `${rung} was not released.`,
+        meaning: 'What was measured stands; a person decided against using it.',
+      };
     case 'budget-exhausted':
       return {
         advice: `${rung} is the best that the budget allowed.`,

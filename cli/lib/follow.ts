@@ -33,6 +33,7 @@ class ProgressView {
   #told = 0;
   #decided = 0;
   #lineAtMs = 0;
+  readonly #asked = new Set<string>();
 
   constructor(status: StatusLine) {
     this.#status = status;
@@ -47,6 +48,7 @@ class ProgressView {
       if (progress.phase === 'climb' || progress.phase === 'test')
         await this.#tellDecisions(client, workflowId);
     }
+    this.#tellApprovals(progress?.approvals ?? [], workflowId);
     const text = pending.map((step) => describeStep(step)).join(' | ');
     if (text === '') return;
     this.#status.update(`  ${text}`);
@@ -63,6 +65,16 @@ class ProgressView {
       );
     }
     this.#told = Math.max(this.#told, progress.finished.length);
+  }
+
+  #tellApprovals(approvals: Progress['approvals'], workflowId: string): void {
+    for (const { id, title, digest } of approvals) {
+      if (this.#asked.has(digest)) continue;
+      this.#asked.add(digest);
+      this.#status.line(
+        `? ${title} Answer with \`escada approve ${workflowId} --id ${id}\` (--reject for no).`,
+      );
+    }
   }
 
   async #tellDecisions(client: EscadaClient, workflowId: string): Promise<void> {

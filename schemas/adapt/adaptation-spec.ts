@@ -67,6 +67,17 @@ export const adaptationSpecSchema = z.strictObject({
   /** Score of the primary metric (0 to 1) at which climbing stops. */
   target: z.number().min(0).max(1),
   budget: z.strictObject({ seconds: z.int().min(1).max(31_536_000) }),
+  /** Where a person must say yes. */
+  approvals: z
+    .strictObject({
+      /** Rungs that are climbed only with approval. */
+      rungs: z.array(z.string().min(1)).max(20).default([]),
+      /** Whether the winner needs approval before it counts as released. */
+      release: z.boolean().default(false),
+      /** Without an answer in this time the answer is no; without this, the run waits. */
+      timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
+    })
+    .prefault({}),
   profile: profileSchema.prefault({}),
   /** Options of single rungs, by rung id; each rung checks its own. */
   rungs: z.record(z.string(), optionsSchema).default({}),

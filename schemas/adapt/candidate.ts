@@ -1,5 +1,6 @@
 /** Scored systems and decision records. Types only: free for workflow code. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { Approval, ApprovalRecord } from '../pipeline/approval.ts';
 import type { Comparison, FactValue, Facts } from './flowchart.ts';
 
 /** How a prompt is built from a row: the same instruction for every arm, plus demonstrations. */
@@ -101,7 +102,7 @@ export interface DecisionRecord {
 export interface PathStep {
   readonly node: string;
   readonly title: string;
-  readonly answer: 'yes' | 'no' | 'tried' | 'end';
+  readonly answer: 'yes' | 'no' | 'tried' | 'approved' | 'rejected' | 'end';
   readonly comparisons: readonly (Comparison & { readonly left: FactValue; readonly right: FactValue })[];
 }
 
@@ -122,7 +123,8 @@ export interface TestResult {
   }[];
 }
 
-export type FinalVerdict = 'target-met' | 'target-not-confirmed' | 'target-not-met' | 'budget-exhausted';
+export type FinalVerdict =
+  'target-met' | 'target-not-confirmed' | 'target-not-met' | 'budget-exhausted' | 'release-rejected';
 
 export interface Decision {
   readonly rung: string;
@@ -141,15 +143,18 @@ export interface AdaptationOutcome {
   readonly facts: Facts;
   readonly report: { readonly html: ArtifactRef; readonly json: ArtifactRef; readonly markdown: ArtifactRef };
   readonly seconds: number;
+  readonly approvals: readonly ApprovalRecord[];
 }
 
 /** Answer of the query `progress`. */
 export interface Progress {
-  readonly phase: 'compile' | 'curate' | 'climb' | 'test' | 'report' | 'done' | 'failed';
+  readonly phase: 'compile' | 'curate' | 'climb' | 'test' | 'approve' | 'report' | 'done' | 'failed';
   readonly rung: string | null;
   /** Nodes running now, as `<rung or phase>/<node id>`. */
   readonly running: readonly string[];
   readonly finished: readonly { readonly node: string; readonly seconds: number; readonly cached: boolean }[];
   readonly secondsElapsed: number;
   readonly budgetSeconds: number;
+  /** What waits for a person's answer now. */
+  readonly approvals: readonly Approval[];
 }

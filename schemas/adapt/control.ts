@@ -1,6 +1,7 @@
 /** Arguments and results of the control activities. Types only: workflow code sees the activities through them. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
 import type { JsonValue } from '../common/json.ts';
+import type { ApprovalRecord } from '../pipeline/approval.ts';
 import type {
   AdaptationOutcome,
   Candidate,
@@ -69,6 +70,7 @@ export interface WriteReportInput {
   readonly path: readonly PathStep[];
   readonly facts: Facts;
   readonly seconds: number;
+  readonly approvals: readonly ApprovalRecord[];
 }
 
 /** Activities that the workflows call by name, beside the step kinds. */
@@ -78,6 +80,8 @@ export interface ControlActivities {
     readonly plan: AdaptationPlan['curation'];
     readonly inputs: { readonly [key: string]: JsonValue };
   }>;
+  /** Stores what is to be approved; its SHA-256 is the digest that answers are bound to. */
+  openApproval(input: { readonly of: JsonValue }): Promise<{ readonly subject: ArtifactRef }>;
   judgeRung(input: JudgeRungInput): Promise<JudgeRungResult>;
   decide(input: DecideInput): Promise<DecideResult>;
   writeReport(input: WriteReportInput): Promise<AdaptationOutcome['report']>;

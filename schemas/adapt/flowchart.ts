@@ -28,6 +28,16 @@ export const tryNodeSchema = z.strictObject({
   next: nodeNameSchema,
 });
 
+/** A person's word before going on. What is approved is everything measured so far and the rung that comes next. */
+export const approveNodeSchema = z.strictObject({
+  form: z.literal('approve'),
+  title: z.string().min(1).max(120),
+  next: nodeNameSchema,
+  rejected: nodeNameSchema,
+  /** Without an answer in this time: rejected. */
+  timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
+});
+
 export const VERDICTS = ['target-met', 'target-not-met', 'budget-exhausted'] as const;
 
 /** The end of the climb. */
@@ -40,6 +50,7 @@ export const endNodeSchema = z.strictObject({
 export const flowchartNodeSchema = z.discriminatedUnion('form', [
   askNodeSchema,
   tryNodeSchema,
+  approveNodeSchema,
   endNodeSchema,
 ]);
 

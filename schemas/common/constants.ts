@@ -19,5 +19,10 @@ export const MAX_MAP_CONCURRENCY = 8;
 export const WORKFLOW_NAMES = ['adaptModel', 'runPipeline'] as const;
 export type WorkflowName = (typeof WORKFLOW_NAMES)[number];
 
+export const UPDATE_APPROVE = 'approve';
+/** Longest comment of an approval. */
+export const MAX_COMMENT_CHARACTERS = 2000;
+
 export const QUERY_PROGRESS = 'progress';
 export const QUERY_DECISIONS = 'decisions';
+export const QUERY_APPROVALS = 'approvals';

@@ -164,6 +164,31 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Use an empty output folder.',
   },
+  APPROVAL_INVALID: {
+    meaning: 'An answer to an approval is not one JSON object of the right shape.',
+    retryable: false,
+    help: 'Send the JSON that the run shows, with your verdict.',
+  },
+  APPROVAL_UNKNOWN: {
+    meaning: 'No approval of that id waits for an answer.',
+    retryable: false,
+    help: 'Use one of the ids in the message; an answer cannot be changed.',
+  },
+  APPROVAL_STALE: {
+    meaning: 'The answer is about other content than what waits for approval.',
+    retryable: false,
+    help: 'Look at what waits now and answer with its digest.',
+  },
+  APPROVAL_REJECTED: {
+    meaning: 'A person rejected what a pipeline asked to approve.',
+    retryable: false,
+    help: 'See the comment in the message; correct the pipeline or its data and start again.',
+  },
+  APPROVAL_TIMED_OUT: {
+    meaning: 'Nobody answered an approval in the time the pipeline allows.',
+    retryable: false,
+    help: 'Start again and answer in time, or raise timeoutSeconds of the node.',
+  },
   SERVER_UNREACHABLE: {
     meaning: 'No Temporal server answers at the address.',
     retryable: true,

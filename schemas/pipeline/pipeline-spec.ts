@@ -31,7 +31,22 @@ export const mapNodeSchema = z.strictObject({
   after: z.array(nodeIdSchema).default([]),
 });
 
-export const pipelineNodeSchema = z.discriminatedUnion('form', [stepNodeSchema, mapNodeSchema]);
+/** Waits for a person's word on `of`; its output is the record of the answer. A rejection fails the pipeline. */
+export const approvalNodeSchema = z.strictObject({
+  id: nodeIdSchema,
+  form: z.literal('approval'),
+  title: z.string().min(1).max(120),
+  of: z.json(),
+  /** Without an answer in this time the pipeline fails; without this, it waits. */
+  timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
+  after: z.array(nodeIdSchema).default([]),
+});
+
+export const pipelineNodeSchema = z.discriminatedUnion('form', [
+  stepNodeSchema,
+  mapNodeSchema,
+  approvalNodeSchema,
+]);
 
 /** A user-written graph of steps. Nodes start when the nodes they refer to (or name in `after`) have finished. */
 export const pipelineSpecSchema = z.strictObject({
@@ -43,6 +58,7 @@ export const pipelineSpecSchema = z.strictObject({
 
 export type StepNode = z.infer<typeof stepNodeSchema>;
 export type MapNode = z.infer<typeof mapNodeSchema>;
+export type ApprovalNode = z.infer<typeof approvalNodeSchema>;
 export type PipelineNode = z.infer<typeof pipelineNodeSchema>;
 export type PipelineSpec = z.infer<typeof pipelineSpecSchema>;
 export type PipelineSpecInput = z.input<typeof pipelineSpecSchema>;

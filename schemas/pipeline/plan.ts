@@ -30,7 +30,16 @@ export interface PlannedMap {
   readonly needs: readonly string[];
 }
 
-export type PlannedNode = PlannedStep | PlannedMap;
+export interface PlannedApproval {
+  readonly id: string;
+  readonly form: 'approval';
+  readonly title: string;
+  readonly of: JsonValue;
+  readonly timeoutSeconds: number | null;
+  readonly needs: readonly string[];
+}
+
+export type PlannedNode = PlannedStep | PlannedMap | PlannedApproval;
 
 /** Nodes in an order in which every node follows those it needs. */
 export interface PipelinePlan {

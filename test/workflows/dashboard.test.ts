@@ -17,6 +17,7 @@ const PROGRESS: Progress = {
   ],
   secondsElapsed: 301.4,
   budgetSeconds: 600,
+  approvals: [],
 };
 
 function record(rung: string, changes: Partial<DecisionRecord> = {}): DecisionRecord {

@@ -1,5 +1,12 @@
 import { setHandler, defineQuery, workflowInfo } from '@temporalio/workflow';
-import type { AdaptationOutcome, DecisionRecord, Progress, Score } from '../../schemas/adapt/candidate.ts';
+import type {
+  AdaptationOutcome,
+  Decision,
+  DecisionRecord,
+  Progress,
+  Score,
+  TestResult,
+} from '../../schemas/adapt/candidate.ts';
 import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
 import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
@@ -20,6 +27,7 @@ export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
     description: 'Phase, rung, running and finished steps',
   });
   setHandler(decisionsQuery, () => state.decisions, { description: 'Decision record of every rung so far' });
+  state.approvals.listen();
   try {
     return await adapt(spec, state);
   } catch (error) {
@@ -41,13 +49,15 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
   if (state.finalists.length === 0) {
     throw fail('BUDGET_EXHAUSTED', `${plan.spec.budget.seconds} s were spent before any rung was measured.`);
   }
-  const { decision, test } = await scoreFinalists(plan, split, reached, state);
+  const { decision: found, test } = await scoreFinalists(plan, split, reached, state);
+  const decision = plan.spec.approvals.release ? await release(found, test, plan, state) : found;
   state.enter('report');
   const seconds = state.secondsElapsed();
   const { workflowId } = workflowInfo();
   const { decisions: rungs, path, facts } = state;
   const candidates = state.finalists.map((finalist) => finalist.candidate);
-  const shared = { workflowId, decision, rungs, test, path, facts, seconds };
+  const approvals = state.approvals.records;
+  const shared = { workflowId, decision, rungs, test, path, facts, seconds, approvals };
   const report = await control.writeReport({ ...shared, plan: artifact, curation, candidates });
   state.enter('done');
   return { ...shared, report };
@@ -69,7 +79,39 @@ async function curate(
     sizes: data.sizes,
     seed,
   } as unknown as JsonObject;
-  return await runPlan({ plan: plan.curation, inputs, prefix: 'curate', observer: state });
+  return await runPlan({
+    plan: plan.curation,
+    inputs,
+    prefix: 'curate',
+    observer: state,
+    approvals: state.approvals,
+  });
+}
+
+/** Asks whether the winner may be released. A no changes the verdict, not what was found. */
+async function release(
+  decision: Decision,
+  test: TestResult,
+  plan: AdaptationPlan,
+  state: ClimbState,
+): Promise<Decision> {
+  state.enter('approve');
+  const { verdict, by, comment } = await state.approvals.ask({
+    id: 'release',
+    title: `Release ${decision.candidateId} (${decision.verdict})`,
+    of: { specDigest: plan.specDigest, decision, test } as unknown as JsonValue,
+    timeoutSeconds: plan.spec.approvals.timeoutSeconds ?? null,
+  });
+  if (verdict === 'approve') return decision;
+  const who =
+    verdict === 'timed-out'
+      ? 'Nobody approved the release in time.'
+      : `Release rejected${by === '' ? '' : ` by ${by}`}.`;
+  return {
+    ...decision,
+    verdict: 'release-rejected',
+    reason: [decision.reason, who, comment].filter((text) => text !== '').join(' '),
+  };
 }
 
 /** Each finalist answers the test rows once; nothing is chosen on test but the winner. */
@@ -87,6 +129,7 @@ async function scoreFinalists(
       inputs: { test: split['test'], train: split['train'], candidate } as unknown as JsonObject,
       prefix: `test/${candidate.rung}`,
       observer: state,
+      approvals: state.approvals,
     });
     finalists.push({ candidate, costRank, score: outputs['score'] as unknown as Score });
   }

@@ -2,7 +2,7 @@ import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/adapt/plan.ts';
 import type { RungOutput } from '../../schemas/adapt/candidate.ts';
 import type { FlowchartNode } from '../../schemas/adapt/flowchart.ts';
-import type { JsonObject } from '../../schemas/common/json.ts';
+import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
 import { control } from './control.ts';
@@ -46,10 +46,43 @@ export async function climb(plan: AdaptationPlan, inputs: JsonObject, state: Cli
       name = holds ? node.yes : node.no;
       continue;
     }
+    if (node.form === 'approve') {
+      const approved = await approve(name, node, plan, state);
+      const answer = approved ? 'approved' : 'rejected';
+      state.path.push({ node: name, title: node.title, answer, comparisons: [] });
+      name = approved ? node.next : node.rejected;
+      continue;
+    }
     state.path.push({ node: name, title: node.title, answer: 'tried', comparisons: [] });
     if (!(await tryRung(node.rung, plan, inputs, state))) return 'budget-exhausted';
     name = node.next;
   }
+}
+
+/** Asks a person. What is approved is what was found so far, and the rung that would be climbed. */
+async function approve(
+  name: string,
+  node: Extract<FlowchartNode, { form: 'approve' }>,
+  plan: AdaptationPlan,
+  state: ClimbState,
+): Promise<boolean> {
+  const following = plan.flowchart.nodes[node.next];
+  const rung = following?.form === 'try' ? following.rung : null;
+  state.enter('approve', rung);
+  const planned = plan.rungs.find((one) => one.id === rung);
+  const { verdict } = await state.approvals.ask({
+    id: name,
+    title: node.title,
+    of: {
+      specDigest: plan.specDigest,
+      rung,
+      estimateSeconds: planned?.estimateSeconds ?? null,
+      secondsLeft: secondsLeft(plan, state),
+      decisions: state.decisions as unknown as JsonValue,
+    },
+    timeoutSeconds: node.timeoutSeconds ?? null,
+  });
+  return verdict === 'approve';
 }
 
 /** Climbs one rung inside what is left of the budget; false when the budget cut it off. */
@@ -83,7 +116,8 @@ async function runWithinBudget(
   const { plan } = rung;
   try {
     const outputs = await scope.run(
-      async () => await runPlan({ plan, inputs, prefix: rung.id, observer: state }),
+      async () =>
+        await runPlan({ plan, inputs, prefix: rung.id, observer: state, approvals: state.approvals }),
     );
     return outputs['result'] as unknown as RungOutput;
   } catch (error) {

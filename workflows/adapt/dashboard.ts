@@ -1,15 +1,12 @@
 /** The rung-level dashboard of a run: Markdown for the Temporal UI, which shows tables and text but no images. */
 import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
 import type { DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
+import type { Approval } from '../../schemas/pipeline/approval.ts';
 import type { Flowchart, FlowchartNode } from '../../schemas/adapt/flowchart.ts';
 import { bar, cell, code, scoreBar, utf8Bytes } from './dashboard-text.ts';
 
-/** Something that waits for a person's word; the digest is that of what is approved. */
-export interface WaitingApproval {
-  readonly id: string;
-  readonly title: string;
-  readonly digest: string;
-}
+/** What answers need of an approval. */
+type WaitingApproval = Pick<Approval, 'id' | 'title' | 'digest'>;
 
 /** What the dashboard shows beside progress and records, where it is known. */
 export interface DashboardExtras {
@@ -96,7 +93,8 @@ function headLines({ phase, rung, running, finished, secondsElapsed, budgetSecon
   return lines.map((line) => `${line}  `);
 }
 
-function approvalLines(approvals: readonly WaitingApproval[], most: number): string[] {
+/** How to answer what waits, with JSON that can be pasted into the UI as it is. */
+export function approvalLines(approvals: readonly WaitingApproval[], most: number): string[] {
   if (approvals.length === 0) return [];
   const each = approvals
     .slice(0, most)

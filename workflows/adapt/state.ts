@@ -3,6 +3,7 @@ import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schema
 import type { FactValue, Flowchart } from '../../schemas/adapt/flowchart.ts';
 import type { StepResult } from '../../schemas/pipeline/plan.ts';
 import type { StepObserver } from '../pipeline/interpreter.ts';
+import { Approvals } from '../shared/approvals.ts';
 import { renderDashboard } from './dashboard.ts';
 
 /** A finalist: the best candidate of a rung. */
@@ -25,11 +26,14 @@ export class ClimbState implements StepObserver {
   readonly decisions: DecisionRecord[] = [];
   readonly finalists: Finalist[] = [];
   readonly path: PathStep[] = [];
+  readonly approvals = new Approvals(() => this.publish());
   readonly #running: string[] = [];
   readonly #finished: { node: string; seconds: number; cached: boolean }[] = [];
 
+  /** Seconds that count against the budget: waiting for a person costs nothing. */
   secondsElapsed(): number {
-    return (Date.now() - this.startedMs) / 1000;
+    const waited = this.approvals.records.reduce((sum, { seconds }) => sum + seconds, 0);
+    return (Date.now() - this.startedMs) / 1000 - waited;
   }
 
   enter(phase: Progress['phase'], rung: string | null = null): void {
@@ -62,11 +66,14 @@ export class ClimbState implements StepObserver {
       finished: [...this.#finished],
       secondsElapsed: this.secondsElapsed(),
       budgetSeconds: this.budgetSeconds,
+      approvals: this.approvals.waiting(),
     };
   }
 
   publish(): void {
     const { path, flowchart } = this;
-    setCurrentDetails(renderDashboard(this.progress(), this.decisions, this.target, { path, flowchart }));
+    const approvals = this.approvals.waiting();
+    const extras = { path, flowchart, approvals };
+    setCurrentDetails(renderDashboard(this.progress(), this.decisions, this.target, extras));
   }
 }

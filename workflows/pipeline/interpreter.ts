@@ -3,12 +3,14 @@ import { MAX_MAP_ITEMS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import type {
   PipelinePlan,
+  PlannedApproval,
   PlannedMap,
   PlannedNode,
   PlannedStep,
   StepResult,
 } from '../../schemas/pipeline/plan.ts';
 import { resolveReferences, type Scope } from '../../schemas/pipeline/references.ts';
+import type { Approvals } from '../shared/approvals.ts';
 import { fail } from '../shared/fail.ts';
 import { Permits } from '../shared/permits.ts';
 import { stepOptions } from './step-options.ts';
@@ -28,11 +30,13 @@ export interface RunPlanInput {
   /** Activity ids are `<prefix>/<node id>`. */
   readonly prefix: string;
   readonly observer: StepObserver;
+  readonly approvals: Approvals;
 }
 
 interface Run {
   readonly inputs: JsonObject;
   readonly observer: StepObserver;
+  readonly approvals: Approvals;
   readonly permits: Permits;
 }
 
@@ -44,6 +48,7 @@ export async function runPlan(input: RunPlanInput): Promise<{ readonly [id: stri
   const run: Run = {
     inputs: input.inputs,
     observer: input.observer,
+    approvals: input.approvals,
     permits: new Permits(MAX_CONCURRENT_STEPS),
   };
   return await runNodes(input.plan.nodes, input.prefix, { inputs: input.inputs, nodes: {} }, run);
@@ -82,9 +87,27 @@ async function settle(work: readonly Promise<void>[]): Promise<void> {
 }
 
 async function runNode(node: PlannedNode, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
-  return node.form === 'step'
-    ? await runStep(node, activityId, scope, run)
-    : await runMap(node, activityId, scope, run);
+  switch (node.form) {
+    case 'step':
+      return await runStep(node, activityId, scope, run);
+    case 'map':
+      return await runMap(node, activityId, scope, run);
+    case 'approval':
+      return await askApproval(node, activityId, scope, run);
+  }
+}
+
+/** A waiting approval holds no permit: other branches go on. */
+async function askApproval(node: PlannedApproval, id: string, scope: Scope, run: Run): Promise<JsonValue> {
+  const { title, timeoutSeconds } = node;
+  const of = replaceReferences(node.of, scope, id);
+  const record = await run.approvals.ask({ id, title, of, timeoutSeconds });
+  if (record.verdict === 'approve') return record as unknown as JsonValue;
+  if (record.verdict === 'timed-out') {
+    throw fail('APPROVAL_TIMED_OUT', `${id}: nobody answered "${title}" within ${timeoutSeconds} s.`);
+  }
+  const by = record.by === '' ? '' : ` by ${record.by}`;
+  throw fail('APPROVAL_REJECTED', `${id}: "${title}" was rejected${by}. ${record.comment}`.trim());
 }
 
 async function runStep(step: PlannedStep, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {

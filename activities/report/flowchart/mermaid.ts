@@ -16,6 +16,8 @@ function shape(node: ChartNode): string {
       return `{{${text}}}`;
     case 'try':
       return `[${text}]`;
+    case 'approve':
+      return `[/${text}/]`;
     case 'end':
       return `([${text}])`;
   }

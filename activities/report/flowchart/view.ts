@@ -5,7 +5,7 @@ import { interval, show } from '../text.ts';
 export interface Edge {
   readonly from: string;
   readonly to: string;
-  readonly label: 'yes' | 'no' | '';
+  readonly label: 'yes' | 'no' | 'approved' | 'rejected' | '';
   readonly taken: boolean;
 }
 
@@ -32,6 +32,11 @@ type Exit = readonly [to: string, label: Edge['label']];
 /** Where a node leads, the ordinary way first. */
 function exitsOf(node: FlowchartNode | undefined): readonly Exit[] {
   if (node?.form === 'try') return [[node.next, '']];
+  if (node?.form === 'approve')
+    return [
+      [node.next, 'approved'],
+      [node.rejected, 'rejected'],
+    ];
   if (node?.form !== 'ask') return [];
   return [
     [node.yes, 'yes'],

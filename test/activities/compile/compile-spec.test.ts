@@ -46,6 +46,20 @@ test('retrieval is for documents or a profile that asks for knowledge; its recip
   assert.deepEqual(recipes?.needs, ['index']);
 });
 
+test('a rung that needs approval gets a gate, and a rung that no node tries is named', () => {
+  const { flowchart } = compileSpec({ ...GOOD_SPEC, approvals: { rungs: ['peft', 'zero-shot'] } }, host);
+  assert.equal(flowchart.start, 'approve-zero-shot');
+  const gate = flowchart.nodes['approve-peft'];
+  assert.deepEqual(
+    [gate?.form, gate?.form === 'approve' && gate.next, gate?.form === 'approve' && gate.rejected],
+    ['approve', 'try-peft', 'peft-enough'],
+  );
+  const before = flowchart.nodes['peft-affordable'];
+  assert.equal(before?.form === 'ask' && before.yes, 'approve-peft');
+  const { message } = failureOf({ ...GOOD_SPEC, approvals: { rungs: ['full'] } });
+  assert.match(message, /approvals\.rungs: the flowchart has no node that tries "full"/);
+});
+
 test('equal specs have equal plans, and a default that is written out changes nothing', () => {
   const written = compileSpec({ ...GOOD_SPEC, seed: 1 }, host);
   assert.deepEqual(compileSpec(GOOD_SPEC, host), written);

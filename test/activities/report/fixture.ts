@@ -176,6 +176,7 @@ async function inputFor(store: FileStore, texts: Texts, flowchart: Flowchart): P
       reason: `peft wins: ${texts.reason}`,
     },
     rungs,
+    approvals: [],
     test: {
       metric: texts.metric,
       candidates: candidates.map(({ id, rung, dev }) => ({
