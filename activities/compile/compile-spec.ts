@@ -65,6 +65,9 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     rungs,
     test,
     testEstimateSeconds: testEstimateSeconds(spec, host),
+    ...(spec.approvals.release
+      ? { releaseGate: { timeoutSeconds: spec.approvals.timeoutSeconds ?? null } }
+      : {}),
     plugins: host.plugins,
   };
 }

@@ -26,6 +26,8 @@ export interface AdaptationPlan {
   readonly test: PipelinePlan;
   /** Wall seconds that scoring one finalist on test is expected to take. */
   readonly testEstimateSeconds: number;
+  /** The winner needs approval; absent when it does not. */
+  readonly releaseGate?: { readonly timeoutSeconds: number | null };
   /** Versions of every plugin that took part. */
   readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
 }

@@ -50,7 +50,7 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
     throw fail('BUDGET_EXHAUSTED', `${plan.spec.budget.seconds} s were spent before any rung was measured.`);
   }
   const { decision: found, test } = await scoreFinalists(plan, split, reached, state);
-  const decision = plan.spec.approvals.release ? await release(found, test, plan, state) : found;
+  const decision = await release(found, test, plan, state);
   state.enter('report');
   const seconds = state.secondsElapsed();
   const { workflowId } = workflowInfo();
@@ -88,19 +88,20 @@ async function curate(
   });
 }
 
-/** Asks whether the winner may be released. A no changes the verdict, not what was found. */
+/** Asks, where the plan has a gate, whether the winner may be released. A no changes the verdict, not what was found. */
 async function release(
   decision: Decision,
   test: TestResult,
   plan: AdaptationPlan,
   state: ClimbState,
 ): Promise<Decision> {
+  if (plan.releaseGate === undefined) return decision;
   state.enter('approve');
   const { verdict, by, comment } = await state.approvals.ask({
     id: 'release',
     title: `Release ${decision.candidateId} (${decision.verdict})`,
     of: { specDigest: plan.specDigest, decision, test } as unknown as JsonValue,
-    timeoutSeconds: plan.spec.approvals.timeoutSeconds ?? null,
+    timeoutSeconds: plan.releaseGate.timeoutSeconds,
   });
   if (verdict === 'approve') return decision;
   const who =
