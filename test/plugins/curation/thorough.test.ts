@@ -3,6 +3,9 @@ import { copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { JsonObject } from '../../../schemas/common/json.ts';
+import { compileSpec } from '../../../activities/compile/compile-spec.ts';
+import { createProjectHost } from '../../../plugins.ts';
+import { GOOD_SPEC } from '../../fixtures/specs.ts';
 import { Harness } from './harness.ts';
 import { runStandard } from './run-standard.ts';
 import type { Outputs } from './run-standard.ts';
@@ -60,6 +63,40 @@ async function run(path: string, columns: JsonObject, sizes: JsonObject): Promis
 }
 
 suite('pipeline thorough', () => {
+  test('a spec chooses it by name, and bad options of its steps are refused when it is compiled', () => {
+    const host = createProjectHost();
+    const withCuration = (curation: unknown) => ({ ...GOOD_SPEC, data: { ...GOOD_SPEC.data, curation } });
+    const { curation } = compileSpec(withCuration('thorough'), host);
+    assert.deepEqual(
+      curation.nodes.map(({ id }) => id),
+      [...STEPS, 'split'],
+    );
+    const bad: Record<string, JsonObject> = {
+      'curate.near-dedupe@1': { threshold: 2 },
+      'curate.normalise-output@1': { punctuation: 'some' },
+      'curate.stratified-sample@1': { rows: 0 },
+      'curate.balance@1': { method: 'up' },
+      'curate.paraphrase@1': { copies: 100 },
+    };
+    for (const [uses, options] of Object.entries(bad)) {
+      const given = { dataset: '${nodes.read.output.dataset}', model: '${inputs.model}', ...options };
+      const { model, ...others } = given;
+      const needs = uses.startsWith('curate.paraphrase') ? { model, ...others } : others;
+      const own = {
+        name: 'own',
+        nodes: [
+          ...host.registry.pipelines.get('thorough').nodes,
+          { id: 'bad', form: 'step', uses, with: needs },
+        ],
+      };
+      const field = Object.keys(options)[0] ?? '';
+      assert.throws(() => compileSpec(withCuration(own), host), {
+        code: 'INVALID_SPEC',
+        message: new RegExp(`data\\.curation\\.nodes\\[8\\]\\.with\\.${field}:`),
+      });
+    }
+  });
+
   test('finds what is planted in a small catalogue', async () => {
     const columns = { input: 'name', output: 'description', group: 'group', category: 'kind' };
     const file = join(ROOT, 'test/fixtures/curation/catalogue-small.csv');
