@@ -1,33 +1,73 @@
-import { copyFile } from 'node:fs/promises';
-import { Command } from 'commander';
+import { writeFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
 import { FileStore } from '../activities/artifacts/file-store.ts';
 import { readSettings } from '../activities/shared/settings.ts';
+import type { EscadaClient } from '../client.ts';
 import { EscadaFailure } from '../plugins/api/failure.ts';
+import type { AdaptationOutcome } from '../schemas/adapt/candidate.ts';
 import { renderOutcome } from './lib/summary.ts';
 import { print } from './lib/terminal.ts';
 import { withClient } from './lib/with-client.ts';
 
+const EXTENSIONS = { html: 'html', markdown: 'md', json: 'json' } as const;
+type Format = keyof typeof EXTENSIONS;
+
+interface Options {
+  readonly format: Format;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** What a finished climb returned. Throws `RUN_NOT_FOUND` for a run that has no report. */
+async function outcomeOf(client: EscadaClient, run: string): Promise<AdaptationOutcome> {
+  const { status, type } = await client.describe(run);
+  const without = (why: string) =>
+    new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `Run ${run} ${why}: it has no report.` });
+  if (type !== 'adaptModel') throw without(`is a ${type}`);
+  if (status.name !== 'COMPLETED') throw without(`is ${status.name}`);
+  return await client.handle(run).result();
+}
+
+async function writeTo(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, bytes);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new EscadaFailure({
+      code: 'OUTPUT_NOT_WRITABLE',
+      message: `The report cannot be written to ${path}: ${why}`,
+      fields: { path },
+      cause,
+    });
+  }
+}
+
+/** A file name of a run: its id may hold slashes. */
+const fileName = (run: string, format: Format): string =>
+  `${run.replaceAll(/[^\w.-]+/g, '-')}.${EXTENSIONS[format]}`;
+
 export const reportCommand = new Command('report')
-  .description('Figures of a finished run; writes its HTML report')
+  .description('Figures of a finished run; writes its report')
   .argument('<run>', 'workflow id')
-  .option('--out <file>', 'where to write the HTML report (default: <run>.html)')
-  .option('--json', 'print the whole outcome as JSON instead')
-  .action(async (run: string, options: { out?: string; json?: boolean }) => {
+  .addOption(
+    new Option('--format <format>', 'of the report').choices(Object.keys(EXTENSIONS)).default('html'),
+  )
+  .option('--out <file>', 'where to write it, - for standard output (default: <run>.html, .md or .json)')
+  .option('--json', 'print the outcome as JSON instead, and write nothing')
+  .action(async (run: string, { format, out, json }: Options) => {
     await withClient(async (client) => {
-      const { status } = await client.describe(run);
-      if (status.name !== 'COMPLETED') {
-        throw new EscadaFailure({
-          code: 'RUN_NOT_FOUND',
-          message: `Run ${run} is ${status.name}: it has no report.`,
-        });
-      }
-      const outcome = await client.handle(run).result();
-      if (options.json === true) {
+      const outcome = await outcomeOf(client, run);
+      if (json === true) {
         print(JSON.stringify(outcome));
         return;
       }
-      const path = options.out ?? `${run}.html`;
-      await copyFile(await new FileStore(readSettings().storeRoot).localPath(outcome.report.html), path);
+      const bytes = await new FileStore(readSettings().storeRoot).readBytes(outcome.report[format]);
+      if (out === '-') {
+        process.stdout.write(bytes);
+        return;
+      }
+      const path = out ?? fileName(run, format);
+      await writeTo(path, bytes);
       print(`${renderOutcome(outcome)}\n\nReport: ${path}`);
     });
   });

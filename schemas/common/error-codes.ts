@@ -199,6 +199,11 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'Start a worker with `escada worker`.',
   },
+  OUTPUT_NOT_WRITABLE: {
+    meaning: 'A file cannot be written where the command was told to.',
+    retryable: false,
+    help: 'Choose another path, or make its folder and allow writing there.',
+  },
   RUN_NOT_FOUND: {
     meaning: 'There is no run of that id.',
     retryable: false,

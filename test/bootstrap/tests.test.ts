@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { parseCargoTests } from '../../tools/bootstrap/lib/cargo-report.mjs';
 import { packagesAreCurrent } from '../../tools/bootstrap/lib/packages.mjs';
-import { listTestFiles, tierOf } from '../../tools/bootstrap/lib/tiers.mjs';
+import { BROWSER_TIER, listTestFiles, tierOf } from '../../tools/bootstrap/lib/tiers.mjs';
 import { isAtLeast, versionIn } from '../../tools/bootstrap/lib/versions.mjs';
 import { ROOT, scratch } from './support.ts';
 
@@ -45,6 +45,7 @@ test('every test file has its tier', async () => {
   assert.equal(tierOf('test/histories/replay.test.ts'), 3);
   assert.equal(tierOf('test/plugins/nf4-lora/client.test.ts'), 4);
   assert.equal(tierOf('test/whole/quickstart.test.ts'), 5);
+  assert.equal(tierOf('test/browser/report.test.ts'), BROWSER_TIER);
   assert.ok((await listTestFiles(ROOT)).includes('test/bootstrap/tests.test.ts'));
 });
 

@@ -174,6 +174,18 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     );
     const report = await place.escada(['report', run.workflowId, '--out', 'report.html']);
     assert.match(report.stdout, /Decision: .*\n.*\n\nReport: report\.html/);
-    for (const { code, stderr } of [status, decisions, report]) assert.equal(code, 0, stderr);
+    const markdown = await place.escada(['report', run.workflowId, '--format', 'markdown', '--out', '-']);
+    assert.match(markdown.stdout, /^# tiny: .*the target was not met/);
+    const json = await place.escada(['report', run.workflowId, '--format', 'json']);
+    assert.match(json.stdout, new RegExp(`Report: ${run.workflowId}\\.json\n$`));
+    for (const { code, stderr } of [status, decisions, report, markdown, json]) assert.equal(code, 0, stderr);
+    const nowhere = await place.escada(['report', run.workflowId, '--out', 'no/such/report.html']);
+    assert.match(
+      nowhere.stderr,
+      /OUTPUT_NOT_WRITABLE: The report cannot be written to no\/such\/report\.html/,
+    );
+    assert.equal(nowhere.code, 2);
+    const other = await place.escada(['report', run.workflowId, '--format', 'pdf']);
+    assert.match(other.stderr, /Allowed choices are html, markdown, json/);
   });
 });

@@ -4,12 +4,13 @@
 //   npm test -- test/x.test.ts …     these files
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ensureBrowser } from './lib/browser.mjs';
 import { BootstrapError, explain } from './lib/errors.mjs';
 import { installPackages } from './lib/packages.mjs';
 import { createProgress } from './lib/progress.mjs';
 import { addSummaries, noTests, runCargoTests, runChecks, runTestFiles } from './lib/run-tests.mjs';
 import { programEnvironment, setUp } from './lib/set-up.mjs';
-import { TIERS, listTestFiles, tierOf } from './lib/tiers.mjs';
+import { BROWSER_TIER, TIERS, listTestFiles, tierOf } from './lib/tiers.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 /** Tiers that need nothing but the npm packages: a quick check must not wait for a server to be built. */
@@ -62,9 +63,12 @@ async function prepare(tiers) {
       await installPackages({ root, progress });
       return process.env;
     }
+    // Before the long builds: a browser that is missing and cannot be installed is told at once.
+    const browser = tiers.has(BROWSER_TIER) ? await ensureBrowser({ progress }) : null;
     const ready = await setUp({ root, progress });
     progress.line('ready', `set-up took ${progress.seconds().toFixed(1)} s`);
-    return programEnvironment(ready, progress.seconds());
+    const env = programEnvironment(ready, progress.seconds());
+    return browser === null ? env : { ...env, CHROMIUM_PATH: browser };
   } finally {
     progress.close();
   }
