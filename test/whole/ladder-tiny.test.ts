@@ -145,7 +145,8 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     const handle = client.handle(run.workflowId);
     const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
     assert.match(currentDetails, /\*\*Phase:\*\* done/);
-    for (const rung of RUNGS) assert.match(currentDetails, new RegExp(`\\| ${rung} \\| 0\\.\\d{3} \\|`));
+    for (const rung of RUNGS)
+      assert.match(currentDetails, new RegExp(`\\| ${rung}\\s+\\| 0\\.\\d{3}\\s+\\|`));
     assert.ok(Buffer.byteLength(currentDetails) <= MAX_DASHBOARD_BYTES);
     assert.equal(await (await handle.describe()).staticSummary(), 'Adapt smollm2-135m-instruct to tiny');
   });
@@ -176,16 +177,12 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     assert.match(report.stdout, /Decision: .*\n.*\n\nReport: report\.html/);
     const markdown = await place.escada(['report', run.workflowId, '--format', 'markdown', '--out', '-']);
     assert.match(markdown.stdout, /^# tiny: .*the target was not met/);
-    const json = await place.escada(['report', run.workflowId, '--format', 'json']);
-    assert.match(json.stdout, new RegExp(`Report: ${run.workflowId}\\.json\n$`));
-    for (const { code, stderr } of [status, decisions, report, markdown, json]) assert.equal(code, 0, stderr);
+    for (const { code, stderr } of [status, decisions, report, markdown]) assert.equal(code, 0, stderr);
     const nowhere = await place.escada(['report', run.workflowId, '--out', 'no/such/report.html']);
     assert.match(
       nowhere.stderr,
       /OUTPUT_NOT_WRITABLE: The report cannot be written to no\/such\/report\.html/,
     );
     assert.equal(nowhere.code, 2);
-    const other = await place.escada(['report', run.workflowId, '--format', 'pdf']);
-    assert.match(other.stderr, /Allowed choices are html, markdown, json/);
   });
 });

@@ -29,17 +29,17 @@ export function bar(share: number, cells: number): string {
   return '█'.repeat(full) + '░'.repeat(cells - full);
 }
 
-/** A score on the line from 0 to 1: `▒` its interval, `█` the score, `│` the target. */
+/** A score on the line from 0 to 1: `━` its interval, `●` the score, `│` the target. */
 export function scoreBar(
   score: Pick<DecisionRecord, 'value' | 'low' | 'high'> | null,
   target: number | null,
   cells: number,
 ): string {
   const at = (value: number) => Math.min(cells - 1, Math.floor(clamp(value) * cells));
-  const line = new Array<string>(cells).fill('░');
-  if (score !== null) line.fill('▒', at(score.low), at(score.high) + 1);
+  const line = new Array<string>(cells).fill('·');
+  if (score !== null) line.fill('━', at(score.low), at(score.high) + 1);
   if (target !== null) line[at(target)] = '│';
-  if (score !== null) line[at(score.value)] = '█';
+  if (score !== null) line[at(score.value)] = '●';
   return line.join('');
 }
 

@@ -38,8 +38,11 @@ const FORMS: readonly Form[] = [
   { pathNodes: 0, reasons: false, ladder: false, approvals: 1 },
 ];
 
-const BAR_CELLS = 24;
+/** The UI gives the dashboard half of its page. */
+const BAR_CELLS = 20;
 const MAX_RUNNING = 6;
+/** A space that Markdown keeps. */
+const GAP = '\u00a0';
 
 /**
  * Phase, time, what waits for approval, ladder, what comes next, path and reasons. A pure function of its arguments,
@@ -117,23 +120,23 @@ export function approvalLines(approvals: readonly WaitingApproval[], most: numbe
   ];
 }
 
+/** A row of a table. The UI sets cells without any space between them, so that one is put into each. */
+const row = (cells: readonly string[]): string => `|${cells.map((one) => ` ${one}${GAP} |`).join('')}`;
+
 function ladderLines(decisions: readonly DecisionRecord[], target: number | null): string[] {
   const [first] = decisions;
   if (first === undefined) return [];
+  const picture = (one: DecisionRecord | null) => `\`${scoreBar(one, target, BAR_CELLS)}\``;
   const rows = decisions.map((one) => {
-    const [value, low, high, bound] = [one.value, one.low, one.high, one.correctedLow].map((n) =>
-      n.toFixed(3),
-    );
-    const picture = scoreBar(one, target, BAR_CELLS);
-    return `| ${cell(one.rung)} | ${value} | ${low} – ${high} | ${bound} | \`${picture}\` |`;
+    const figures = [one.value, one.low, one.high, one.correctedLow].map((value) => value.toFixed(3));
+    const [value = '', low = '', high = '', bound = ''] = figures;
+    return row([cell(one.rung), value, `${low}–${high}`, bound, picture(one)]);
   });
   return [
-    `| rung | ${cell(first.metric)} on dev | interval | corrected bound | 0 to 1 |`,
+    row(['rung', `${cell(first.metric)} on dev`, 'interval', 'bound', '0 to 1']),
     '|---|---|---|---|---|',
     ...rows,
-    ...(target === null
-      ? []
-      : [`| *target* | ${target.toFixed(3)} | | | \`${scoreBar(null, target, BAR_CELLS)}\` |`]),
+    ...(target === null ? [] : [row(['target', target.toFixed(3), '', '', picture(null)])]),
   ];
 }
 

@@ -31,7 +31,7 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); fo
 .fc-line { fill: none; stroke: var(--muted); stroke-width: 1.2; } .fc-arrow { fill: var(--muted); }
 .fc-taken .fc-box { fill: var(--accent-soft); stroke: var(--accent); stroke-width: 2.2; } .fc-taken .fc-title { font-weight: 600; }
 .fc-taken .fc-line { stroke: var(--accent); stroke-width: 2.6; } .fc-taken .fc-arrow { fill: var(--accent); }
-.fc-open { opacity: .62; } .fc-open .fc-box { stroke-dasharray: 4 3; stroke: var(--muted); } .fc-open .fc-line { stroke-dasharray: 4 3; }
+.fc-open { opacity: .74; } .fc-open .fc-box { stroke-dasharray: 4 3; stroke: var(--muted); } .fc-open .fc-line { stroke-dasharray: 4 3; }
 @media (max-width: 44rem) { body { padding: 1rem; } .wide { display: none; } .narrow { display: block; } .facts div { grid-template-columns: 1fr; gap: 0; }
   h1 { font-size: 1.4rem; } }
 @media print { :root { color-scheme: light; --fg: #000; --bg: #fff; --soft: #f3f5f8; --line: #bbb; --muted: #444; --accent: #1f5fc4; --accent-soft: #eef3fc;
