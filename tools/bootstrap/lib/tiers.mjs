@@ -24,7 +24,13 @@ export const TIERS = [
   },
   // The engine uses every core by itself, and a whole run has deadlines that a neighbour could break.
   { number: 4, name: 'native', prefixes: ['test/plugins/nf4-lora/'], timeoutMs: 900_000, parallel: false },
-  { number: 5, name: 'whole runs', prefixes: ['test/whole/'], timeoutMs: 1_800_000, parallel: false },
+  {
+    number: 5,
+    name: 'whole runs',
+    prefixes: ['test/whole/', 'test/chaos/'],
+    timeoutMs: 1_800_000,
+    parallel: false,
+  },
   { number: 6, name: 'browser', prefixes: ['test/browser/'], timeoutMs: 300_000, parallel: false },
 ];
 
