@@ -77,9 +77,9 @@ def nearest(table, values):
     return np.where(below % 2 == 0, below, above).astype(np.uint8)
 
 
-def nest(absmax):
-    """Double quantization of absmax: (codes uint8, second absmax float32, offset float32)."""
-    offset = np.float32(absmax.astype(np.float64).mean())
+def nest(absmax, offset=None):
+    """Double quantization of absmax, minus `offset` or its mean: (codes uint8, second absmax float32, offset float32)."""
+    offset = np.float32(absmax.astype(np.float64).mean()) if offset is None else offset
     count, blocks = _blocks((absmax - offset).astype(np.float32), NESTED_BLOCK)
     second = np.abs(blocks).max(axis=1)
     return nearest(dynamic_map_signed(), _scaled(blocks, second).reshape(-1))[:count], second, offset

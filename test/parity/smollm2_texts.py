@@ -65,3 +65,49 @@ def varied_strings(total=300):
     while len(out) < total:
         out.append("".join(random.choice(pieces, int(random.integers(2, 14)))))
     return out[:total]
+
+
+def parity_strings(total, seed=97):
+    """Strings that no fixture holds: random characters of many scripts, prose, code, digits and control strings."""
+    random = np.random.default_rng(seed)
+    scripts = [(0x20, 0x7E), (0xA0, 0x17F), (0x370, 0x3FF), (0x400, 0x45F), (0x5D0, 0x5EA), (0x620, 0x669), (0x905, 0x96F),
+               (0xE01, 0xE59), (0x2150, 0x218B), (0x2460, 0x2473), (0x3041, 0x30FE), (0x4E00, 0x4FFF), (0xAC00, 0xACFF),
+               (0x1F300, 0x1F5FF)]
+    words = ["price", "Size", "12", "3.5", "2026", "l'été", "don't", "WE'LL", "x=1;", "return", "\n", "\n\n", "  ", "\t", "½",
+             "٣", "<|im_end|>", "<|im_start|>user", "👩‍👩‍👧", "def f(a):", "{}", "http://a.b/c?d=1", "—", "\x04", "\r\n", "naïve"]
+    out = []
+    for at in range(total):
+        if at % 2 == 0:
+            low, high = scripts[int(random.integers(len(scripts)))]
+            count = int(random.integers(1, 24))
+            text = "".join(chr(int(c)) for c in random.integers(low, high + 1, count))
+            digits = "".join(str(int(d)) for d in random.integers(0, 10, 3))
+            out.append(text[: count // 2] + " " * int(random.integers(0, 4)) + digits + text[count // 2 :])
+        else:
+            glue = [" ", "", "  "]
+            parts = random.choice(words, int(random.integers(2, 12)))
+            out.append("".join(str(p) + glue[int(random.integers(3))] for p in parts))
+    return out
+
+
+_SUBJECTS = ["kettle", "wool blanket", "bicycle lamp", "garden chair", "enamel pot", "hiking sock", "desk clock", "tea towel"]
+_PLACES = ["in the kitchen", "on a cold morning", "at the market", "during a long journey", "by the lake"]
+_ENDS = ["and it kept its warmth for hours.", "although nobody had asked for it.", "because the old one was broken.",
+         "which cost 24 euros in 2019."]
+
+
+def logit_texts(count):
+    """Plain sentences of about 20 to 40 tokens."""
+    return [
+        f"The {_SUBJECTS[i % 8]} was used {_PLACES[i % 5]}, {_ENDS[i % 4]} "
+        f"Later the {_SUBJECTS[(3 * i + 1) % 8]} was sold {_PLACES[(2 * i + 1) % 5]} for {7 * i + 3} coins."
+        for i in range(count)
+    ]
+
+
+TRAINING_PAIRS = [
+    (f"Describe a {colour} {thing}.", f"A {colour} {thing}, made to last: {reason}")
+    for thing, reason in zip(_SUBJECTS, ["it boils fast.", "it warms gently.", "it shines far.", "it folds flat.",
+                                         "it never chips.", "it stays dry.", "it never lags.", "it dries quickly."])
+    for colour in ["blue", "red"]
+]

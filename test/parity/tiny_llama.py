@@ -124,3 +124,30 @@ def load_adapted(torch, folder, base=None):
 
     base = load_base(torch, folder) if base is None else base
     return PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
+
+
+#: Random checkpoints of parity runs: head counts, head sizes, RoPE bases and ties that differ from SmolLM2's.
+TINY_SHAPES = {
+    "tiny grouped heads": {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2,
+                           "head_dim": 16, "tie_word_embeddings": True, "rope_theta": 10000.0},
+    "tiny own head": {"hidden_size": 96, "intermediate_size": 200, "num_attention_heads": 6, "num_key_value_heads": 6,
+                      "head_dim": 16, "tie_word_embeddings": False, "rope_theta": 500000.0},
+    "tiny one key head": {"hidden_size": 80, "intermediate_size": 144, "num_attention_heads": 5, "num_key_value_heads": 1,
+                          "head_dim": 32, "tie_word_embeddings": True, "rope_theta": 100000.0},
+}
+
+
+def make_random_checkpoint(torch, folder, shape, layers=3, seed=17):
+    """A checkpoint in bf16 as transformers writes it, with the tokenizer of the fixtures."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder.mkdir(parents=True, exist_ok=True)
+    make_tokenizer(folder)
+    config = LlamaConfig(vocab_size=VOCABULARY, num_hidden_layers=layers, max_position_embeddings=512, rms_norm_eps=1e-5,
+                         bos_token_id=1, eos_token_id=2, pad_token_id=2, **shape)
+    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    random = np.random.default_rng(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(_draw(random, name, tuple(parameter.shape)).astype(np.float32)))
+    model.save_pretrained(folder)

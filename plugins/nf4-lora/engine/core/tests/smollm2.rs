@@ -1,32 +1,25 @@
 //! SmolLM2-135M-Instruct against transformers: greedy replies and scores. Needs the pinned GGUF; without it the test
-//! says so and passes.
+//! says so.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use escada_engine_core::decoder::{Decoder, Feed};
+use escada_engine_core::generate::{GenerateOptions, Prompt, generate};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_core::score::{ScoreRequest, score};
 use escada_engine_cpu::CpuBackend;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 /// Logits of this model are about 30; the reference's own summation orders differ by less than 1e-3.
 const LOGIT_TOLERANCE: f64 = 5e-3;
 /// Two implementations may part where the two best logits are nearer than this.
 const NEAR_TIE: f64 = 2e-2;
-
-fn model_path() -> Option<PathBuf> {
-    let named = std::env::var_os("ESCADA_SMOLLM2_GGUF").map(PathBuf::from);
-    let cache = std::env::var_os("HOME")
-        .map(|home| PathBuf::from(home).join(".cache/escada/models/smollm2-135m-instruct"));
-    let cached = cache.and_then(|folder| {
-        let files = std::fs::read_dir(folder).ok()?;
-        files
-            .filter_map(|f| Some(f.ok()?.path()))
-            .find(|p| p.extension().is_some_and(|e| e == "gguf"))
-    });
-    named.or(cached)
-}
+/// Of ten replies, so many must be equal to the reference's.
+const LEAST_EQUAL: usize = 9;
+/// Length of the reference's replies at most.
+const NEW_TOKENS: usize = 32;
 
 fn ids(value: &Value) -> Vec<u32> {
     value
@@ -38,14 +31,10 @@ fn ids(value: &Value) -> Vec<u32> {
 }
 
 fn check(name: &str, format: WeightFormat) {
-    let Some(path) = model_path() else {
-        eprintln!("skipped: no SmolLM2 GGUF (set ESCADA_SMOLLM2_GGUF)");
+    let Some(path) = common::real_model(name) else {
         return;
     };
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../../test/fixtures/smollm2")
-        .join(name);
-    let golden: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let golden = common::json_fixture(&format!("smollm2/{name}"));
     let backend = CpuBackend::new(2).unwrap();
     let quantization = Quantization {
         format,
@@ -53,10 +42,49 @@ fn check(name: &str, format: WeightFormat) {
         double_quant: true,
     };
     let loaded = Loaded::open(&backend, &path, quantization).unwrap();
-    for case in golden["replies"].as_array().unwrap() {
+    let replies = golden["replies"].as_array().unwrap();
+    for case in replies {
         check_reply(&backend, &loaded, case);
     }
+    check_greedy(name, &backend, &loaded, replies);
     check_scores(&backend, &loaded, golden["scores"].as_array().unwrap());
+}
+
+/// Whole replies, generated freely: nearly all must be equal, token for token.
+fn check_greedy(name: &str, backend: &CpuBackend, loaded: &Loaded<CpuBackend>, cases: &[Value]) {
+    let prompt = |(case, key): (&Value, u64)| Prompt {
+        tokens: ids(&case["promptIds"]),
+        key,
+    };
+    let prompts: Vec<Prompt> = cases.iter().zip(0..).map(prompt).collect();
+    let options = GenerateOptions {
+        max_new_tokens: NEW_TOKENS,
+        batch_rows: prompts.len(),
+        sampling: None,
+        end_ids: loaded.tokenizer.eos_ids(),
+        stops: &|_| Ok(false),
+    };
+    let flag = AtomicBool::new(false);
+    let made = generate(
+        backend,
+        &loaded.model,
+        None,
+        &prompts,
+        &options,
+        &mut |_, _| (),
+        &flag,
+    )
+    .unwrap();
+    let pairs = made.rows.iter().zip(cases);
+    let equal = pairs
+        .filter(|(row, case)| row.tokens == ids(&case["ids"]))
+        .count();
+    eprintln!("{name}: {equal} of {} replies equal", cases.len());
+    assert!(
+        equal >= LEAST_EQUAL,
+        "{name}: only {equal} of {} replies equal",
+        cases.len()
+    );
 }
 
 /// Every step of the reply, given the reference's tokens before it.

@@ -1,4 +1,4 @@
-//! The real model (set `ESCADA_TEST_MODEL` to its GGUF file): weights, 300 strings and 34 conversations against ids
+//! The real model (see `common::real_model`): weights, 300 strings and 34 conversations against ids
 //! made in Python with the patched loader.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,0 +1,88 @@
+/** The measured programs and what they print. */
+import { z } from 'zod';
+import { run } from '../../tools/bootstrap/lib/exec.mjs';
+import { runForJson } from '../../tools/reference/programs.ts';
+
+const phaseSchema = z.object({
+  /** Of each timed call. */
+  seconds: z.array(z.number().positive()),
+  /** Highest resident memory of the process during the phase. */
+  peakRssBytes: z.number().positive(),
+});
+
+/** Output of both programs. */
+export const outputSchema = z.object({
+  load: phaseSchema,
+  forward: phaseSchema,
+  generate: phaseSchema,
+  train: phaseSchema,
+  lossesNats: z.array(z.number()),
+  gemmGflops: z.number().positive(),
+  importSeconds: z.number().optional(),
+  isaClass: z.string().optional(),
+  versions: z.record(z.string(), z.string()).optional(),
+});
+export type Output = z.infer<typeof outputSchema>;
+
+/** One column of the table. */
+export interface Arm {
+  readonly id: string;
+  readonly side: 'escada' | 'pytorch';
+  /** Weights and arithmetic. */
+  readonly precision: string;
+  readonly run: () => Promise<Output>;
+}
+
+/** Programs and task files. */
+export interface Place {
+  readonly engine: string;
+  readonly python: string;
+  /** Task files by weight format. */
+  readonly tasks: Readonly<Record<'f32' | 'nf4', string>>;
+  readonly threads: number;
+  readonly bf16Env: NodeJS.ProcessEnv;
+}
+
+/** All arms; the engine has no bf16 arithmetic, so that column has one side. */
+export function arms({ engine, python, tasks, threads, bf16Env }: Place): readonly Arm[] {
+  const ours = async (format: 'f32' | 'nf4') => outputSchema.parse(await runForJson(engine, [tasks[format]]));
+  const env = { ...process.env, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: '1' };
+  const theirs = async (precision: string, extra: NodeJS.ProcessEnv = {}) => {
+    const args = ['bench/reference/bench_torch.py', tasks.f32, precision];
+    return outputSchema.parse(await runForJson(python, args, { env: { ...env, ...extra } }));
+  };
+  return [
+    { id: 'escada-f32', side: 'escada', precision: 'fp32', run: () => ours('f32') },
+    { id: 'pytorch-fp32', side: 'pytorch', precision: 'fp32', run: () => theirs('fp32') },
+    { id: 'escada-nf4', side: 'escada', precision: 'nf4 weights, fp32 arithmetic', run: () => ours('nf4') },
+    {
+      id: 'pytorch-nf4',
+      side: 'pytorch',
+      precision: 'nf4 weights, fp32 arithmetic',
+      run: () => theirs('nf4'),
+    },
+    { id: 'pytorch-bf16', side: 'pytorch', precision: 'bf16', run: () => theirs('bf16', bf16Env) },
+  ];
+}
+
+const BF16_PRODUCT = 'import torch;x=torch.ones(64,64,dtype=torch.bfloat16);torch.nn.functional.linear(x,x)';
+
+/**
+ * Variables under which PyTorch's bf16 products run here: none, or a bound on its instruction sets where the processor
+ * lists AMX but the machine does not let programs use it (they would die of an illegal instruction).
+ */
+export async function bf16Environment(python: string): Promise<NodeJS.ProcessEnv> {
+  const candidates: NodeJS.ProcessEnv[] = [
+    {},
+    { ONEDNN_MAX_CPU_ISA: 'AVX512_CORE_BF16' },
+    { ONEDNN_MAX_CPU_ISA: 'AVX2' },
+  ];
+  for (const extra of candidates) {
+    const works = await run(python, ['-c', BF16_PRODUCT], { env: { ...process.env, ...extra } }).then(
+      ({ code }) => code === 0,
+      () => false,
+    );
+    if (works) return extra;
+  }
+  throw new Error('PyTorch cannot multiply in bf16 on this machine; leave it out with --arms');
+}

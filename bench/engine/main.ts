@@ -1,0 +1,140 @@
+/**
+ * `npm run bench:engine [-- --json] [--pairs 5] [--steps 20] [--warm-up 3] [--threads 2] [--arms a,b] [--out FILE]`:
+ * our engine against PyTorch + PEFT on SmolLM2, in turns, each turn a fresh process. Development only: it needs the
+ * reference environment (`tools/reference/venv.ts`). Prints a table; with `--json` the whole result instead.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { print, say, table } from '../../cli/lib/terminal.ts';
+import { DEFAULT_MODEL, ensureModel } from '../../tools/bootstrap/lib/model.mjs';
+import { createProgress } from '../../tools/bootstrap/lib/progress.mjs';
+import { buildExample } from '../../tools/reference/programs.ts';
+import { referencePython } from '../../tools/reference/venv.ts';
+import { arms, bf16Environment, type Arm, type Output } from './arms.ts';
+import { goals, summarize, tableRows } from './summary.ts';
+import { NEW_TOKENS, PROMPT_TOKENS, ROWS, ROW_TOKENS, writeTask } from './task.ts';
+
+const SEED = 1;
+
+interface Options {
+  readonly json: boolean;
+  readonly pairs: number;
+  readonly steps: number;
+  readonly warmUp: number;
+  readonly threads: number;
+  readonly arms: readonly string[] | undefined;
+  readonly out: string | undefined;
+}
+
+function readOptions(): Options {
+  const text = (value: string) => ({ type: 'string', default: value }) as const;
+  const { values } = parseArgs({
+    options: {
+      json: { type: 'boolean', default: false },
+      pairs: text('5'),
+      steps: text('20'),
+      'warm-up': text('3'),
+      threads: text('2'),
+      arms: { type: 'string' },
+      out: { type: 'string' },
+    },
+  });
+  const count = (name: 'pairs' | 'steps' | 'warm-up' | 'threads', least: number) => {
+    const value = Number(values[name]);
+    if (!Number.isInteger(value) || value < least)
+      throw new Error(`--${name}: whole number from ${least} on`);
+    return value;
+  };
+  return {
+    json: values.json,
+    pairs: count('pairs', 1),
+    steps: count('steps', 1),
+    warmUp: count('warm-up', 0),
+    threads: count('threads', 1),
+    arms: values.arms?.split(','),
+    out: values.out,
+  };
+}
+
+/** Every arm once per pair, in turns; every second pair in reverse, so that a drift of the machine hits both sides. */
+async function measure(chosen: readonly Arm[], pairs: number): Promise<Map<string, Output[]>> {
+  const outputs = new Map(chosen.map((arm) => [arm.id, [] as Output[]]));
+  for (let pair = 0; pair < pairs; pair += 1) {
+    for (const arm of pair % 2 === 0 ? chosen : [...chosen].reverse()) {
+      const startMs = Date.now();
+      const before = loadavg()[0] ?? 0;
+      outputs.get(arm.id)?.push(await arm.run());
+      const seconds = ((Date.now() - startMs) / 1000).toFixed(0);
+      say(`pair ${pair + 1} of ${pairs}: ${arm.id} ${seconds} s (load before it ${before.toFixed(1)})`);
+    }
+  }
+  return outputs;
+}
+
+async function prepare(options: Options, room: string): Promise<Arm[]> {
+  const progress = createProgress();
+  const { path: model } = await ensureModel({ id: DEFAULT_MODEL, progress });
+  progress.close();
+  const python = await referencePython(say);
+  const engine = await buildExample('escada-engine-core', 'bench_engine');
+  const tasks = { f32: join(room, 'f32.json'), nf4: join(room, 'nf4.json') };
+  const { threads, warmUp, steps } = options;
+  const calls = Math.ceil(steps / 4);
+  for (const format of ['f32', 'nf4'] as const) {
+    await writeTask(tasks[format], format, { model, threads, warmUp, steps, calls, seed: SEED });
+  }
+  const bf16Env = await bf16Environment(python);
+  const all = arms({ engine, python, tasks, threads, bf16Env });
+  const chosen = all.filter(({ id }) => options.arms?.includes(id) ?? true);
+  if (chosen.length !== (options.arms?.length ?? all.length)) {
+    throw new Error(`--arms: known are ${all.map(({ id }) => id).join(', ')}`);
+  }
+  if (Object.keys(bf16Env).length > 0) say(`bf16 of PyTorch runs under ${JSON.stringify(bf16Env)}`);
+  return chosen;
+}
+
+function machine(): object {
+  const [first] = cpus();
+  return {
+    cpu: first?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform} ${process.arch}`,
+    loadAverages: loadavg().map((load) => Number(load.toFixed(2))),
+  };
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  const room = await mkdtemp(join(tmpdir(), 'escada-bench-engine-'));
+  try {
+    const chosen = await prepare(options, room);
+    const before = machine();
+    const outputs = await measure(chosen, options.pairs);
+    const summaries = chosen.map((arm) => summarize(arm, outputs.get(arm.id) ?? []));
+    const { pairs, steps, warmUp, threads } = options;
+    const task = { rows: ROWS, rowTokens: ROW_TOKENS, promptTokens: PROMPT_TOKENS, newTokens: NEW_TOKENS };
+    const versions = [...outputs.values()].flat().find((output) => output.versions)?.versions;
+    const result = {
+      measuredAt: new Date().toISOString(),
+      model: DEFAULT_MODEL,
+      machine: { before, after: machine() },
+      versions,
+      settings: { pairs, steps, warmUp, threads, ...task },
+      goals: goals(summaries),
+      summaries,
+      raw: Object.fromEntries(outputs),
+    };
+    if (options.out !== undefined) await writeFile(options.out, `${JSON.stringify(result)}\n`);
+    if (options.json) return print(JSON.stringify(result));
+    print(table(tableRows(summaries)));
+    for (const { goal, measured, met } of result.goals)
+      print(`${met ? 'met' : 'MISSED'}: ${goal}: ${measured.toFixed(2)}`);
+  } finally {
+    await rm(room, { recursive: true, force: true });
+  }
+}
+
+await main();

@@ -1,0 +1,118 @@
+"""LoRA gradients against PEFT, and fifty steps of AdamW with warm-up and decay against PyTorch."""
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from tiny_llama import LINEARS
+
+GRADIENT_LIMIT, LOSS_LIMIT = 1e-3, 0.01
+STEPS, WARM_UP, BATCH, RATE, DECAY = 50, 5, 4, 1e-3, 0.01
+LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "bias": "none", "task_type": "CAUSAL_LM"}
+CONFIG = {
+    "r": 8, "loraAlpha": 16, "loraDropout": 0, "targetModules": "all-linear", "rsLora": False, "learningRate": RATE,
+    "lrSchedulerType": "linear", "warmupSteps": WARM_UP, "weightDecay": DECAY, "adamBeta1": 0.9, "adamBeta2": 0.999,
+    "adamEpsilon": 1e-8, "maxGradNorm": 1.0, "perDeviceTrainBatchSize": BATCH, "gradientAccumulationSteps": 1,
+    "numTrainEpochs": 1, "maxSteps": STEPS, "maxSeqLengthTokens": 512, "seed": 0, "saveSteps": 1000,
+}
+
+
+def adapt(torch, base, folder, b_scale, seed=61):
+    """PEFT model with a seeded adapter, also written to `folder`; B differs from zero when `b_scale` does."""
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(base, LoraConfig(target_modules=LINEARS, **LORA))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if "lora_A" in name:
+                bound = parameter.shape[1] ** -0.5
+                parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
+            elif "lora_B" in name:
+                parameter.copy_(b_scale * torch.randn(parameter.shape, generator=generator))
+    model.save_pretrained(folder)
+    return model
+
+
+def random_rows(vocabulary, count, seed, longest):
+    """Rows of random ids with a prompt and a labelled tail."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        length = int(random.integers(12, longest))
+        rows.append({"ids": [int(t) for t in random.integers(3, vocabulary, length)],
+                     "labelledFrom": int(random.integers(2, length - 4))})
+    return rows
+
+
+def text_rows(tokenizer, pairs):
+    """Chat rows as training makes them: prompt by the template, answer and end of turn labelled."""
+    rows = []
+    for question, answer in pairs:
+        text = tokenizer.apply_chat_template([{"role": "user", "content": question}], tokenize=False,
+                                             add_generation_prompt=True)
+        prompt = tokenizer.encode(text, add_special_tokens=False)
+        answer = tokenizer.encode(answer, add_special_tokens=False) + [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+        rows.append({"ids": prompt + answer, "labelledFrom": len(prompt)})
+    return rows
+
+
+def batch_loss(torch, model, rows):
+    """Sum over labelled tokens over their number; row by row, so that padding plays no part."""
+    total, count = 0.0, 0
+    for row in rows:
+        ids, start = torch.tensor([row["ids"]]), row["labelledFrom"]
+        logits = model(ids).logits[0, start - 1 : -1]
+        total = total + torch.nn.functional.cross_entropy(logits, ids[0, start:], reduction="sum")
+        count += len(row["ids"]) - start
+    return total / count
+
+
+def learning(model):
+    return sorted((n.replace(".default", ""), p) for n, p in model.named_parameters() if p.requires_grad)
+
+
+def check_gradients(torch, probe, report, name, base, rows, room):
+    """The probe holds the same weights as `base`. Returns the base without the adapter."""
+    folder = room / f"adapter-{name}"
+    model = adapt(torch, base, folder, b_scale=0.05)
+    loss = batch_loss(torch, model, rows)
+    loss.backward()
+    out = room / "gradients.safetensors"
+    ours_loss = probe.ask("gradients", adapter=str(folder), rows=rows, out=str(out))["loss"]
+    ours, worst = load_file(out), 0.0
+    for key, parameter in learning(model):
+        theirs = parameter.grad.numpy()
+        worst = max(worst, float(np.linalg.norm(ours[key] - theirs) / np.linalg.norm(theirs)))
+    if len(ours) != len(learning(model)):
+        raise SystemExit(f"{name}: {len(ours)} gradients, PEFT has {len(learning(model))}")
+    report.at_most(f"LoRA gradients: {name}", worst, GRADIENT_LIMIT, f"worst tensor of {len(ours)}, relative to its norm")
+    report.at_most(f"loss before training: {name}", abs(ours_loss - loss.item()) / loss.item(), 1e-4, "relative")
+    return model.unload()
+
+
+def check_curve(torch, probe, report, name, base, rows, room):
+    """Fifty steps in the same order from the same adapter."""
+    from transformers import get_scheduler
+
+    folder = room / f"start-{name}"
+    model = adapt(torch, base, folder, b_scale=0.0)
+    parameters = [p for _, p in learning(model)]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY, foreach=False)
+    schedule = get_scheduler("linear", optimizer, num_warmup_steps=WARM_UP, num_training_steps=STEPS)
+    random = np.random.default_rng(71)
+    batches = [[int(i) for i in random.choice(len(rows), BATCH, replace=False)] for _ in range(STEPS)]
+    theirs = []
+    for batch in batches:
+        optimizer.zero_grad()
+        loss = batch_loss(torch, model, [rows[i] for i in batch])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, CONFIG["maxGradNorm"])
+        optimizer.step()
+        schedule.step()
+        theirs.append(loss.item())
+    answer = probe.ask("train", adapter=str(folder), rows=rows, batches=batches, config=CONFIG,
+                       out=str(room / "trained.safetensors"))
+    worst = max(abs(a - b) / b for a, b in zip(answer["losses"], theirs, strict=True))
+    note = f"worst of {STEPS} steps, relative; {theirs[0]:.3f} to {theirs[-1]:.3f} nats"
+    report.at_most(f"loss curve: {name}", worst, LOSS_LIMIT, note)
+    return model.unload()

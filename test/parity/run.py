@@ -1,0 +1,93 @@
+"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,nf4,tokenizer,training,replies].
+
+Prints one JSON object a line and check; the last line is the list of all. `npm run parity` starts it.
+"""
+
+import argparse
+import json
+import pathlib
+import tempfile
+
+from common import calm_torch
+
+torch = calm_torch()
+
+import check_logits  # noqa: E402
+import check_nf4  # noqa: E402
+import check_replies  # noqa: E402
+import check_tokenizer  # noqa: E402
+import check_training  # noqa: E402
+from make_smollm2_goldens import load_tokenizer, to_nf4_double  # noqa: E402
+from probe import Probe  # noqa: E402
+from report import Report  # noqa: E402
+from smollm2_texts import TRAINING_PAIRS  # noqa: E402
+from tiny_llama import TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
+
+GROUPS = ["logits", "nf4", "tokenizer", "training", "replies"]
+
+
+def load_smollm2(path):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        str(path.parent), gguf_file=path.name, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def tiny_checks(groups, probe, report, room):
+    if "nf4" in groups:
+        check_nf4.check(torch, probe, report, room)
+    if "logits" in groups:
+        check_logits.check_tiny(torch, probe, report, room)
+    if "training" in groups:
+        folder = room / "trained-tiny"
+        make_random_checkpoint(torch, folder, TINY_SHAPES["tiny grouped heads"])
+        probe.open(folder)
+        rows = check_training.random_rows(384, 24, 81, 60)
+        base = load_base(torch, folder)
+        base = check_training.check_gradients(torch, probe, report, "tiny", base, rows[:4], room)
+        check_training.check_curve(torch, probe, report, "tiny", base, rows, room)
+
+
+def smollm2_checks(groups, probe, report, gguf, room):
+    tokenizer = load_tokenizer(gguf)
+    probe.open(gguf)
+    if "tokenizer" in groups:
+        check_tokenizer.check(probe, report, tokenizer)
+    if not {"logits", "training", "replies"} & set(groups):
+        return
+    model = load_smollm2(gguf)
+    if "logits" in groups:
+        check_logits.check_smollm2(torch, probe, report, model, tokenizer, room)
+    if "replies" in groups:
+        check_replies.check(torch, probe, report, model, tokenizer, "fp32")
+    if "training" in groups:
+        rows = check_training.text_rows(tokenizer, TRAINING_PAIRS)
+        model = check_training.check_gradients(torch, probe, report, "SmolLM2", model, rows[:3], room)
+        model = check_training.check_curve(torch, probe, report, "SmolLM2", model, rows, room)
+    if "replies" in groups:
+        to_nf4_double(torch, model)
+        probe.open(gguf, "nf4")
+        check_replies.check(torch, probe, report, model, tokenizer, "NF4, double quantization")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("probe")
+    parser.add_argument("gguf", type=pathlib.Path)
+    parser.add_argument("--only", default=",".join(GROUPS))
+    options = parser.parse_args()
+    groups = options.only.split(",")
+    if set(groups) - set(GROUPS):
+        raise SystemExit(f"--only: known are {', '.join(GROUPS)}")
+    torch.manual_seed(0)
+    report, probe = Report(), Probe(options.probe)
+    with tempfile.TemporaryDirectory(prefix="escada-parity-") as room:
+        tiny_checks(groups, probe, report, pathlib.Path(room))
+        if set(groups) - {"nf4"}:
+            smollm2_checks(groups, probe, report, options.gguf, pathlib.Path(room))
+    probe.close()
+    print(json.dumps(report.results))
+
+
+if __name__ == "__main__":
+    main()
