@@ -4,12 +4,13 @@ import { after, before, suite, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { reasonToSkip } from '../whole/support/needs.ts';
 import { Place } from '../whole/support/place.ts';
+import { until } from '../whole/support/processes.ts';
 import { finished, writeRows, type FinishedRun } from '../whole/support/runs.ts';
 import { TestServer } from '../whole/support/server.ts';
 import { tinySpec } from '../whole/support/specs.ts';
 import { openBrowser, openPage, picture, reasonToSkipBrowser } from './support/browser.ts';
 import { faintTexts, widths } from './support/look.ts';
-import { dashboard, openRun, openStartForm, startRun, uiUrl } from './support/temporal-ui.ts';
+import { dashboard, openRun, openStartForm, sendUpdate, startRun, uiUrl } from './support/temporal-ui.ts';
 
 const skip = (await reasonToSkip({ engine: true })) || (await reasonToSkipBrowser());
 
@@ -98,5 +99,25 @@ suite('a climb by hand in the Temporal UI', { skip }, () => {
     assert.deepEqual((await faintTexts(phone)).faint, []);
     await picture(phone, 'report-of-run', true);
     await phone.close();
+  });
+
+  test('an approval is given with the JSON that the dashboard shows, and the run goes on', async () => {
+    const client = await place.client();
+    const { workflowId } = await client.start(tinySpec({ name: 'asks', approvals: { rungs: ['peft'] } }));
+    await until('the question', async () => (await client.approvals(workflowId))[0]);
+    await openRun(page, uiUrl(server), workflowId, 'User Metadata');
+    const board = dashboard(page);
+    await board.getByText('Waiting for your approval').waitFor();
+    await board.getByText('May peft be climbed?').waitFor();
+    await picture(page, 'ui-approval-waits');
+    const shown = await board.locator('pre').first().innerText();
+    await sendUpdate(page, 'approve', JSON.parse(shown) as unknown);
+    await picture(page, 'ui-approval-sent');
+    const { outcome } = await finished(place, workflowId);
+    assert.deepEqual(
+      outcome.approvals.map(({ id, verdict }) => [id, verdict]),
+      [['approve-peft', 'approve']],
+    );
+    assert.ok(outcome.rungs.some(({ rung }) => rung === 'peft'));
   });
 });
