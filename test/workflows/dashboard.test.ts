@@ -78,8 +78,12 @@ test('every phase can be shown with the least that is known', () => {
 test('an approval that waits has the update’s name and JSON that can be pasted as it is', () => {
   const text = renderDashboard(PROGRESS, [], null, { approvals: [APPROVAL] });
   assert.match(text, /Send an Update → `approve`/);
-  const [, pasted = ''] = /```json\n(.*)\n```/.exec(text) ?? [];
-  assert.equal(pasted, '{"id":"promote","digest":"sha256:ab12","verdict":"approve"}');
+  const [, pasted = ''] = /```json\n(.*?)\n```/s.exec(text) ?? [];
+  assert.deepEqual(JSON.parse(pasted), { id: 'promote', digest: 'sha256:ab12', verdict: 'approve' });
+  assert.ok(
+    pasted.split('\n').every((line) => line.length < 80),
+    'no line is cut off',
+  );
   const many = renderDashboard(PROGRESS, [], null, { approvals: Array.from({ length: 5 }, () => APPROVAL) });
   assert.equal(many.match(/```json/g)?.length, 3);
   assert.match(many, /2 more: see the query `progress`/);
@@ -99,7 +103,7 @@ test('never grows beyond what the UI shows, and approvals are what stays', () =>
         approvals: [APPROVAL],
       });
       assert.ok(Buffer.byteLength(text) <= MAX_DASHBOARD_BYTES, `${decisions} records, ${nodes} nodes`);
-      assert.match(text, /"verdict":"approve"/);
+      assert.match(text, /"verdict": "approve"/);
     }
   }
 });

@@ -99,16 +99,15 @@ function headLines({ phase, rung, running, finished, secondsElapsed, budgetSecon
 /** How to answer what waits, with JSON that can be pasted into the UI as it is. */
 export function approvalLines(approvals: readonly WaitingApproval[], most: number): string[] {
   if (approvals.length === 0) return [];
-  const each = approvals
-    .slice(0, most)
-    .flatMap(({ id, title, digest }) => [
-      '',
-      `${cell(title)}:`,
-      '',
-      '```json',
-      JSON.stringify({ id, digest, verdict: 'approve' }),
-      '```',
-    ]);
+  const each = approvals.slice(0, most).flatMap(({ id, title, digest }) => [
+    '',
+    cell(title),
+    '',
+    '```json',
+    // On lines of its own each: one long line would be cut off at the edge.
+    JSON.stringify({ id, digest, verdict: 'approve' }, null, 2),
+    '```',
+  ]);
   const more =
     approvals.length > most ? ['', `${approvals.length - most} more: see the query \`progress\`.`] : [];
   return [
