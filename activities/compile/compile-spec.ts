@@ -84,6 +84,10 @@ function compileCuration(spec: AdaptationSpec, host: PluginHost, issues: IssueLi
   if (plan.nodes.length > 0 && !plan.nodes.some((node) => node.id === 'split')) {
     issues.add('data.curation', 'must have a node "split" that outputs train, dev and test');
   }
+  const train = plan.nodes.findIndex((node) => node.id === 'train');
+  if (train >= 0 && train < plan.nodes.findIndex((node) => node.id === 'split')) {
+    issues.add('data.curation', 'a node "train" replaces the training rows: it must come after the split');
+  }
   return plan;
 }
 

@@ -11,6 +11,7 @@ export const CURATION_KINDS = {
   balance: 'curate.balance@1',
   paraphrase: 'curate.paraphrase@1',
   split: 'curate.split@1',
+  decontaminate: 'curate.decontaminate@1',
 } as const;
 
 export type CurationKind = (typeof CURATION_KINDS)[keyof typeof CURATION_KINDS];

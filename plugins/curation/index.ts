@@ -5,6 +5,7 @@ import { STANDARD_PIPELINE, THOROUGH_PIPELINE } from './contract.ts';
 import { curationOptionsSchema } from './options.ts';
 import { standardPipeline, thoroughPipeline } from './named-pipelines.ts';
 import { balanceKind } from './worker/balance.ts';
+import { decontaminateKind } from './worker/decontaminate.ts';
 import { exactDedupeKind } from './worker/exact-dedupe.ts';
 import { nearDedupeKind } from './worker/near-dedupe.ts';
 import { normaliseKind } from './worker/normalise.ts';
@@ -36,6 +37,7 @@ export const curationPlugin: PluginV1 = {
       balanceKind,
       paraphraseKind,
       splitKind,
+      decontaminateKind,
     ];
     // The registrar takes kinds of any input: each checks its own before it runs.
     for (const make of makers) registrar.addStepKind(make(options) as unknown as StepKindV1<never>);

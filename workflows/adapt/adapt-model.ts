@@ -43,7 +43,7 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
   state.target = plan.spec.target;
   state.flowchart = plan.flowchart;
   const curation = await curate(plan, state);
-  const split = curation['split'] as JsonObject;
+  const split = splitOf(curation);
   establishFacts(plan, state);
   const reached = await climb(plan, { train: split['train'] ?? null, dev: split['dev'] ?? null }, state);
   if (state.finalists.length === 0) {
@@ -86,6 +86,13 @@ async function curate(
     observer: state,
     approvals: state.approvals,
   });
+}
+
+/** Train, dev and test. A node `train` after the split (balanced or paraphrased rows) replaces its training rows. */
+function splitOf(curation: Awaited<ReturnType<typeof curate>>): JsonObject {
+  const split = curation['split'] as JsonObject;
+  const train = (curation['train'] as JsonObject | undefined)?.['dataset'];
+  return train === undefined ? split : { ...split, train };
 }
 
 /** Asks, where the plan has a gate, whether the winner may be released. A no changes the verdict, not what was found. */

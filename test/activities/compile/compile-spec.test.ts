@@ -60,6 +60,33 @@ test('a rung that needs approval gets a gate, and a rung that no node tries is n
   assert.match(message, /approvals\.rungs: the flowchart has no node that tries "full"/);
 });
 
+test('a node "train" of the curation must come after the split', () => {
+  const step = (id: string, uses: string, options: object) => ({ id, form: 'step', uses, with: options });
+  const read = step('read', 'curate.read@1', { source: '${inputs.source}', columns: '${inputs.columns}' });
+  const split = (dataset: string) =>
+    step('split', 'curate.split@1', { dataset, sizes: '${inputs.sizes}', seed: '${inputs.seed}' });
+  const balance = (dataset: string) => step('train', 'curate.balance@1', { dataset });
+  const withNodes = (...nodes: object[]) => ({
+    ...GOOD_SPEC,
+    data: { ...GOOD_SPEC.data, curation: { name: 'own', nodes } },
+  });
+  const after = withNodes(
+    read,
+    split('${nodes.read.output.dataset}'),
+    balance('${nodes.split.output.train}'),
+  );
+  assert.equal(compileSpec(after, host).curation.nodes.at(-1)?.id, 'train');
+  const before = withNodes(
+    read,
+    balance('${nodes.read.output.dataset}'),
+    split('${nodes.train.output.dataset}'),
+  );
+  assert.match(
+    failureOf(before).message,
+    /a node "train" replaces the training rows: it must come after the split/,
+  );
+});
+
 test('equal specs have equal plans, and a default that is written out changes nothing', () => {
   const written = compileSpec({ ...GOOD_SPEC, seed: 1 }, host);
   assert.deepEqual(compileSpec(GOOD_SPEC, host), written);

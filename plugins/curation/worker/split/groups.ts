@@ -2,10 +2,14 @@ import type { OpenDataset } from '../dataset.ts';
 import type { Duck } from '../duck.ts';
 
 /** Answers of fewer words are labels or short facts: rows may share them without being about the same thing. */
-const MIN_ANSWER_WORDS = 5;
+export const MIN_ANSWER_WORDS = 5;
 /** An answer given this often is a stock phrase, not a leak. */
 const STOCK_SHARE = 0.05;
 const STOCK_ROWS = 50;
+
+/** Macro `words_key`: the words of a text in alphabetical order, each once; the text itself when it has none. */
+export const WORDS_KEY = String.raw`CREATE MACRO words_key(x) AS coalesce(nullif(array_to_string(list_sort(list_distinct(
+      regexp_extract_all(text_key(x), '[\p{L}\p{M}\p{N}]+'))), ' '), ''), text_key(x))`;
 
 /**
  * Makes `keys(n, row, id, ki, kw, ko, kg, kp)`: `n` counts rows from 0; the others are digests of what makes rows belong
@@ -14,10 +18,7 @@ const STOCK_ROWS = 50;
  */
 export async function makeKeys(duck: Duck, source: OpenDataset): Promise<void> {
   duck.phase = 'comparing rows';
-  await duck.run(
-    String.raw`CREATE MACRO words_key(x) AS coalesce(nullif(array_to_string(list_sort(list_distinct(
-      regexp_extract_all(text_key(x), '[\p{L}\p{M}\p{N}]+'))), ' '), ''), text_key(x))`,
-  );
+  await duck.run(WORDS_KEY);
   const group = source.optional.includes('grp')
     ? `CASE WHEN NOT is_blank(grp) THEN md5(trim(grp)) END`
     : 'NULL::VARCHAR';
