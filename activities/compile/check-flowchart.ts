@@ -11,7 +11,9 @@ function nextOf(node: FlowchartNode): readonly string[] {
 /** Names of the facts that a flowchart may ask for. */
 export function knownFacts(rungIds: readonly string[]): string[] {
   const perRung = rungIds.flatMap((id) =>
-    ['eligible', 'estimateSeconds', 'tried', 'value', 'low'].map((name) => `rungs.${id}.${name}`),
+    ['eligible', 'estimateSeconds', 'estimateTokens', 'tried', 'value', 'low'].map(
+      (name) => `rungs.${id}.${name}`,
+    ),
   );
   const profile = [
     'externalKnowledge',
@@ -26,6 +28,8 @@ export function knownFacts(rungIds: readonly string[]): string[] {
     'best.low',
     'budget.seconds',
     'budget.secondsLeft',
+    'budget.tokens',
+    'budget.tokensLeft',
     ...profile.map((name) => `profile.${name}`),
     ...perRung,
   ];

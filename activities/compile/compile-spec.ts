@@ -4,7 +4,7 @@ import type { AdaptationPlan, PlannedRung } from '../../schemas/adapt/plan.ts';
 import { INTERPRETER_VERSION } from '../../schemas/common/constants.ts';
 import type { PipelinePlan } from '../../schemas/pipeline/plan.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { RungContext, RungV1 } from '../../plugins/api/rung.ts';
+import type { RungContext, RungV1, TokenWork } from '../../plugins/api/rung.ts';
 import type { PluginHost } from '../../plugins/host/host.ts';
 import { sha256OfBytes } from '../artifacts/publish.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
@@ -14,6 +14,7 @@ import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
 import { parseAdaptationSpec } from './parse-spec.ts';
 import { testPipeline } from './test-pipeline.ts';
+import { withTokenBudget } from './with-token-budget.ts';
 import { withApprovals } from './with-approvals.ts';
 
 const CURATION_INPUTS = [
@@ -42,7 +43,8 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     issues.attempt(`metrics.${choice.id}`, () => registry.metric({ id: choice.id, with: choice.with }));
   }
   const curation = compileCuration(spec, host, issues);
-  const flowchart = withApprovals(spec.flowchart ?? STANDARD_FLOWCHART, spec, issues);
+  const chart = spec.flowchart ?? withTokenBudget(STANDARD_FLOWCHART, spec);
+  const flowchart = withApprovals(chart, spec, issues);
   checkFlowchart(flowchart, registry.rungs.names(), issues);
   const rungs = compileRungs(spec, host, issues);
   const test = compilePipeline(
@@ -55,6 +57,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     issues,
   );
   issues.throwIfAny();
+  const speed = registry.providers.get(spec.model.provider).assumedTokensPerSecond;
   checkBudget(spec, rungs, flowchart.start, flowchart);
   return {
     interpreterVersion: INTERPRETER_VERSION,
@@ -64,7 +67,8 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     curation,
     rungs,
     test,
-    testEstimateSeconds: testEstimateSeconds(spec, host),
+    testEstimateSeconds: Math.ceil(secondsOf(testWork(spec), speed)),
+    testEstimateTokens: tokensOf(testWork(spec)),
     ...(spec.approvals.release
       ? { releaseGate: { timeoutSeconds: spec.approvals.timeoutSeconds ?? null } }
       : {}),
@@ -95,11 +99,10 @@ function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList)
   for (const id of Object.keys(spec.rungs)) issues.attempt(`rungs.${id}`, () => host.registry.rungs.get(id));
   const provider = issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
   if (provider === null) return [];
-  const tokensPerSecond = provider.assumedTokensPerSecond;
+  const speed = provider.assumedTokensPerSecond;
   return host.registry.rungs.values().flatMap((rung) => {
     const options = rung.optionsSchema.safeParse(spec.rungs[rung.id] ?? {});
-    if (options.success)
-      return [compileRung(rung, { spec, options: options.data, tokensPerSecond }, host, issues)];
+    if (options.success) return [compileRung(rung, { spec, options: options.data }, speed, host, issues)];
     for (const issue of options.error.issues) {
       issues.add(['rungs', rung.id, formatPath(issue.path)].filter(Boolean).join('.'), issue.message);
     }
@@ -107,7 +110,14 @@ function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList)
   });
 }
 
-function compileRung(rung: RungV1, context: RungContext, host: PluginHost, issues: IssueList): PlannedRung {
+function compileRung(
+  rung: RungV1,
+  context: RungContext,
+  speed: TokenWork,
+  host: PluginHost,
+  issues: IssueList,
+): PlannedRung {
+  const work = rung.estimate(context);
   const { eligible, reason } = rung.eligibility(context.spec.profile, context);
   const plan = compilePipeline(
     rung.toPlan(context),
@@ -118,21 +128,25 @@ function compileRung(rung: RungV1, context: RungContext, host: PluginHost, issue
     id: rung.id,
     eligible,
     eligibilityReason: reason,
-    estimateSeconds: Math.ceil(rung.estimateSeconds(context)),
+    estimateSeconds: Math.ceil(secondsOf(work, speed)),
+    estimateTokens: tokensOf(work),
     costRank: rung.costRank,
     plan,
   };
 }
 
-/** One finalist's answers to the test rows, at the provider's assumed speeds; prompts may hold a few demonstrations. */
-function testEstimateSeconds(spec: AdaptationSpec, host: PluginHost): number {
-  const speed = host.registry.providers.get(spec.model.provider).assumedTokensPerSecond;
-  const rowTokens = spec.task.maxPromptTokens + spec.task.maxAnswerTokens;
-  const promptTokens = spec.data.sizes.test * rowTokens * TEST_PROMPT_ROWS;
-  return Math.ceil(
-    promptTokens / speed.prompt + (spec.data.sizes.test * spec.task.maxAnswerTokens) / speed.generate,
-  );
+/** One finalist's answers to the test rows; prompts may hold a few demonstrations. */
+function testWork({ task, data }: AdaptationSpec): TokenWork {
+  const rowTokens = task.maxPromptTokens + task.maxAnswerTokens;
+  const { test } = data.sizes;
+  return { prompt: test * rowTokens * TEST_PROMPT_ROWS, generate: test * task.maxAnswerTokens, train: 0 };
 }
+
+/** Seconds at the provider's assumed speeds (tokens a second). */
+const secondsOf = (work: TokenWork, speed: TokenWork): number =>
+  work.prompt / speed.prompt + work.generate / speed.generate + work.train / speed.train;
+
+const tokensOf = ({ prompt, generate, train }: TokenWork): number => prompt + generate + train;
 
 /** A budget below the first rung's estimate could only end in "exhausted": refuse it before anything is spent. */
 function checkBudget(
@@ -144,11 +158,19 @@ function checkBudget(
   const node = chart.nodes[start];
   const firstTry = node?.form === 'approve' ? chart.nodes[node.next] : node;
   const first = firstTry?.form === 'try' ? rungs.find((rung) => rung.id === firstTry.rung) : undefined;
-  const needSeconds = first?.estimateSeconds ?? 0;
-  if (spec.budget.seconds >= needSeconds) return;
-  throw new EscadaFailure({
-    code: 'BUDGET_TOO_SMALL',
-    message: `budget.seconds: ${spec.budget.seconds} s do not cover the first rung (${first?.id}), which is estimated at ${needSeconds} s. Raise budget.seconds to at least ${needSeconds}, or lower data.sizes.dev.`,
-    fields: { budgetSeconds: spec.budget.seconds, neededSeconds: needSeconds },
-  });
+  const { seconds, tokens = Number.POSITIVE_INFINITY } = spec.budget;
+  const { estimateSeconds = 0, estimateTokens = 0 } = first ?? {};
+  if (seconds < estimateSeconds) throw budgetTooSmall('seconds', seconds, estimateSeconds, first?.id ?? '');
+  if (tokens < estimateTokens) throw budgetTooSmall('tokens', tokens, estimateTokens, first?.id ?? '');
+}
+
+function budgetTooSmall(
+  unit: 'seconds' | 'tokens',
+  given: number,
+  needed: number,
+  rung: string,
+): EscadaFailure {
+  const of = unit === 'seconds' ? 's' : 'tokens';
+  const message = `budget.${unit}: ${given} ${of} do not cover the first rung (${rung}), which is estimated at ${needed} ${of}. Raise budget.${unit} to at least ${needed}, or lower data.sizes.dev.`;
+  return new EscadaFailure({ code: 'BUDGET_TOO_SMALL', message, fields: { unit, given, needed } });
 }

@@ -27,6 +27,8 @@ const outputSchema = z.strictObject({
   training: artifactRefSchema,
   rows: z.int(),
   steps: z.int(),
+  /** Labelled tokens trained on, over all steps. */
+  tokens: z.int(),
   lossFirstNats: z.number(),
   lossLastNats: z.number(),
   seconds: z.number(),
@@ -66,6 +68,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
     training: await store.putJson(training),
     rows: rows.length,
     steps: result.steps,
+    tokens: result.labelledTokens,
     lossFirstNats: result.lossFirstNats,
     lossLastNats: result.lossLastNats,
     seconds: result.seconds,

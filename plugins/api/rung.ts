@@ -7,8 +7,13 @@ export interface RungContext {
   readonly spec: AdaptationSpec;
   /** The rung's checked options. */
   readonly options: unknown;
-  /** Assumed speeds of the chosen provider. */
-  readonly tokensPerSecond: { readonly prompt: number; readonly generate: number; readonly train: number };
+}
+
+/** Tokens by what is done with them: read as a prompt, generated, trained on. */
+export interface TokenWork {
+  readonly prompt: number;
+  readonly generate: number;
+  readonly train: number;
 }
 
 export interface Eligibility {
@@ -25,8 +30,8 @@ export interface RungV1 {
   readonly costRank: number;
   readonly optionsSchema: z.ZodType;
   eligibility(profile: RequirementProfile, context: RungContext): Eligibility;
-  /** Wall seconds, dev scoring included. */
-  estimateSeconds(context: RungContext): number;
+  /** Tokens that the rung will pass through the model, dev scoring included. */
+  estimate(context: RungContext): TokenWork;
   /**
    * The rung's sub-plan. It reads `${inputs.train}` and `${inputs.dev}` (Parquet artifacts with columns `id`, `input`,
    * `output`), and its node `result` outputs a `RungOutput`.

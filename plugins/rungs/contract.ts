@@ -1,3 +1,4 @@
+import type { TokenWork } from '../api/rung.ts';
 import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
 import type { PromptRecipe } from '../../schemas/adapt/candidate.ts';
 import type { StepNode } from '../../schemas/pipeline/pipeline-spec.ts';
@@ -80,10 +81,19 @@ export function resultNode(options: {
   };
 }
 
-/** Seconds to answer `rows` prompts of `promptTokens`, at the assumed speeds. */
-export function answerSeconds(
-  work: { readonly rows: number; readonly promptTokens: number; readonly newTokens: number },
-  speed: { readonly prompt: number; readonly generate: number },
-): number {
-  return (work.rows * work.promptTokens) / speed.prompt + (work.rows * work.newTokens) / speed.generate;
+/** Tokens of answering `rows` prompts of `promptTokens`. */
+export function answerWork(work: {
+  readonly rows: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+}): TokenWork {
+  return { prompt: work.rows * work.promptTokens, generate: work.rows * work.newTokens, train: 0 };
+}
+
+export function addWork(all: readonly TokenWork[]): TokenWork {
+  return {
+    prompt: all.reduce((sum, { prompt }) => sum + prompt, 0),
+    generate: all.reduce((sum, { generate }) => sum + generate, 0),
+    train: all.reduce((sum, { train }) => sum + train, 0),
+  };
 }

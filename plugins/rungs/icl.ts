@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RungV1 } from '../api/rung.ts';
-import { answerAndScore, answerSeconds, recipeOf, resultNode } from './contract.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
 
 const optionsSchema = z.strictObject({
   /** At most three recipes, tried on dev: how many demonstrations, and how they are chosen. */
@@ -28,15 +28,16 @@ export const iclRung: RungV1 = {
     eligible: true,
     reason: `${spec.data.sizes.train} labelled rows can serve as demonstrations.`,
   }),
-  estimateSeconds: ({ spec, options, tokensPerSecond }) => {
+  estimate: ({ spec, options }) => {
     const { maxPromptTokens, maxAnswerTokens } = spec.task;
-    return (options as Options).recipes
-      .map(({ shots }) => ({
+    const works = (options as Options).recipes.map(({ shots }) =>
+      answerWork({
         rows: spec.data.sizes.dev,
         promptTokens: maxPromptTokens + shots * (maxPromptTokens + maxAnswerTokens),
         newTokens: maxAnswerTokens,
-      }))
-      .reduce((sum, work) => sum + answerSeconds(work, tokensPerSecond), 0);
+      }),
+    );
+    return addWork(works);
   },
   toPlan: ({ spec, options }) => {
     const recipes = (options as Options).recipes.map(({ shots, choose }) => recipeOf(spec, shots, choose));

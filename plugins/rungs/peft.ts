@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
-import { answerAndScore, answerSeconds, recipeOf, resultNode } from './contract.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
 
 const optionsSchema = z.strictObject({
   trainer: z.string().min(1).default('nf4-lora'),
@@ -113,16 +113,22 @@ export const peftRung: RungV1 = {
       : 'rows are labelled';
     return { eligible: true, reason: `${train} training rows, and ${why}.` };
   },
-  estimateSeconds: ({ spec, options, tokensPerSecond }) => {
+  estimate: ({ spec, options }) => {
     const { learningRates, config } = options as Options;
     const { sizes } = spec.data;
     const { maxPromptTokens, maxAnswerTokens } = spec.task;
     const rowTokens = maxPromptTokens + maxAnswerTokens;
-    const trials = learningRates.length < 2 ? 0 : learningRates.length / TRIAL_SHARE;
-    const training = (sizes.train * rowTokens * config.numTrainEpochs * (1 + trials)) / tokensPerSecond.train;
-    const losses = (learningRates.length * sizes.dev * rowTokens) / tokensPerSecond.prompt;
-    const work = { rows: sizes.dev, promptTokens: maxPromptTokens, newTokens: maxAnswerTokens };
-    return training + losses + answerSeconds(work, tokensPerSecond);
+    const trials = learningRates.length < 2 ? 0 : learningRates.length;
+    const epochs = config.numTrainEpochs * (1 + trials / TRIAL_SHARE);
+    const answers = { rows: sizes.dev, promptTokens: maxPromptTokens, newTokens: maxAnswerTokens };
+    return addWork([
+      {
+        prompt: trials * sizes.dev * rowTokens,
+        generate: 0,
+        train: Math.ceil(sizes.train * rowTokens * epochs),
+      },
+      answerWork(answers),
+    ]);
   },
   toPlan,
 };

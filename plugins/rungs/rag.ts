@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Eligibility, RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
-import { answerAndScore, answerSeconds, recipeOf, resultNode } from './contract.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
 
 const optionsSchema = z.strictObject({
   retriever: z.string().min(1).default('lexical'),
@@ -115,16 +115,17 @@ export const ragRung: RungV1 = {
   costRank: 3,
   optionsSchema,
   eligibility,
-  estimateSeconds: ({ spec, options, tokensPerSecond }) => {
+  estimate: ({ spec, options }) => {
     const { topK, chunk } = options as Options;
     const { maxPromptTokens, maxAnswerTokens } = spec.task;
-    return topK
-      .map((k) => ({
+    const works = topK.map((k) =>
+      answerWork({
         rows: spec.data.sizes.dev,
-        promptTokens: maxPromptTokens + k * chunk.maxWords * TOKENS_PER_WORD,
+        promptTokens: maxPromptTokens + Math.ceil(k * chunk.maxWords * TOKENS_PER_WORD),
         newTokens: maxAnswerTokens,
-      }))
-      .reduce((sum, work) => sum + answerSeconds(work, tokensPerSecond), 0);
+      }),
+    );
+    return addWork(works);
   },
   toPlan,
 };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RungV1 } from '../api/rung.ts';
-import { answerAndScore, answerSeconds, recipeOf, resultNode } from './contract.ts';
+import { answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
 
 /** Instructions only: the baseline that every other rung must beat. */
 export const zeroShotRung: RungV1 = {
@@ -13,15 +13,12 @@ export const zeroShotRung: RungV1 = {
     eligible: true,
     reason: 'The baseline costs nothing and every later gain is measured against it.',
   }),
-  estimateSeconds: ({ spec, tokensPerSecond }) =>
-    answerSeconds(
-      {
-        rows: spec.data.sizes.dev,
-        promptTokens: spec.task.maxPromptTokens,
-        newTokens: spec.task.maxAnswerTokens,
-      },
-      tokensPerSecond,
-    ),
+  estimate: ({ spec }) =>
+    answerWork({
+      rows: spec.data.sizes.dev,
+      promptTokens: spec.task.maxPromptTokens,
+      newTokens: spec.task.maxAnswerTokens,
+    }),
   toPlan: ({ spec }) => ({
     name: 'zero-shot',
     nodes: [

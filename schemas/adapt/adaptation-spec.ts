@@ -66,7 +66,11 @@ export const adaptationSpecSchema = z.strictObject({
     .prefault({}),
   /** Score of the primary metric (0 to 1) at which climbing stops. */
   target: z.number().min(0).max(1),
-  budget: z.strictObject({ seconds: z.int().min(1).max(31_536_000) }),
+  budget: z.strictObject({
+    seconds: z.int().min(1).max(31_536_000),
+    /** Tokens read, generated and trained on, in all; cached results cost nothing. */
+    tokens: z.int().min(1).max(1_000_000_000_000).optional(),
+  }),
   /** Where a person must say yes. */
   approvals: z
     .strictObject({

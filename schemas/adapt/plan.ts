@@ -10,6 +10,8 @@ export interface PlannedRung {
   readonly eligibilityReason: string;
   /** Wall seconds this rung is expected to take, dev scoring included. */
   readonly estimateSeconds: number;
+  /** Tokens it will pass through the model. */
+  readonly estimateTokens: number;
   /** Relative inference cost: lower is cheaper to run. */
   readonly costRank: number;
   readonly plan: PipelinePlan | null;
@@ -26,6 +28,7 @@ export interface AdaptationPlan {
   readonly test: PipelinePlan;
   /** Wall seconds that scoring one finalist on test is expected to take. */
   readonly testEstimateSeconds: number;
+  readonly testEstimateTokens: number;
   /** The winner needs approval; absent when it does not. */
   readonly releaseGate?: { readonly timeoutSeconds: number | null };
   /** Versions of every plugin that took part. */

@@ -15,10 +15,12 @@ export type Reached = 'target-met' | 'target-not-met' | 'budget-exhausted';
 export function establishFacts(plan: AdaptationPlan, state: ClimbState): void {
   const { spec } = plan;
   Object.assign(state.facts, { target: spec.target, 'budget.seconds': spec.budget.seconds });
+  if (spec.budget.tokens !== undefined) state.facts['budget.tokens'] = spec.budget.tokens;
   for (const [name, value] of Object.entries(spec.profile)) state.facts[`profile.${name}`] = value;
   for (const rung of plan.rungs) {
     state.facts[`rungs.${rung.id}.eligible`] = rung.eligible;
     state.facts[`rungs.${rung.id}.estimateSeconds`] = rung.estimateSeconds;
+    state.facts[`rungs.${rung.id}.estimateTokens`] = rung.estimateTokens;
     state.facts[`rungs.${rung.id}.tried`] = false;
   }
 }
@@ -29,6 +31,12 @@ function secondsLeft(plan: AdaptationPlan, state: ClimbState): number {
   return plan.spec.budget.seconds - state.secondsElapsed() - reserve;
 }
 
+/** The same in tokens; null when the spec does not limit them. */
+function tokensLeft({ spec, testEstimateTokens }: AdaptationPlan, state: ClimbState): number | null {
+  if (spec.budget.tokens === undefined) return null;
+  return spec.budget.tokens - state.tokensSpent - testEstimateTokens * (state.finalists.length + 1);
+}
+
 /** Walks the flowchart to an end. Rungs get the inputs `train` and `dev`. */
 export async function climb(plan: AdaptationPlan, inputs: JsonObject, state: ClimbState): Promise<Reached> {
   let name = plan.flowchart.start;
@@ -36,6 +44,8 @@ export async function climb(plan: AdaptationPlan, inputs: JsonObject, state: Cli
     const node: FlowchartNode | undefined = plan.flowchart.nodes[name];
     if (node === undefined) throw fail('INVALID_SPEC', `The flowchart has no node "${name}".`);
     state.facts['budget.secondsLeft'] = secondsLeft(plan, state);
+    const tokens = tokensLeft(plan, state);
+    if (tokens !== null) state.facts['budget.tokensLeft'] = tokens;
     if (node.form === 'end') {
       state.path.push({ node: name, title: node.title, answer: 'end', comparisons: [] });
       return node.verdict;
@@ -96,7 +106,8 @@ async function tryRung(
   if (rung?.plan == null) throw fail('INVALID_SPEC', `There is no rung "${id}" in the plan.`);
   state.enter('climb', id);
   const startedMs = Date.now();
-  const output = await runWithinBudget(rung, secondsLeft(plan, state), inputs, state);
+  const left = { seconds: secondsLeft(plan, state), tokens: tokensLeft(plan, state) };
+  const output = await runWithinBudget(rung, left, inputs, state);
   if (output === null) return false;
   await recordRung(rung, output, (Date.now() - startedMs) / 1000, plan, state);
   return true;
@@ -104,16 +115,20 @@ async function tryRung(
 
 async function runWithinBudget(
   rung: PlannedRung,
-  leftSeconds: number,
+  left: { readonly seconds: number; readonly tokens: number | null },
   inputs: JsonObject,
   state: ClimbState,
 ): Promise<RungOutput | null> {
   if (rung.plan === null) return null;
   const scope = new CancellationScope({
     cancellable: true,
-    timeout: Math.max(1, Math.round(leftSeconds * 1000)),
+    timeout: Math.max(1, Math.round(left.seconds * 1000)),
   });
   const { plan } = rung;
+  const limit = left.tokens === null ? null : state.tokensSpent + left.tokens;
+  state.onSpent = () => {
+    if (limit !== null && state.tokensSpent > limit) scope.cancel();
+  };
   try {
     const outputs = await scope.run(
       async () =>
@@ -125,6 +140,8 @@ async function runWithinBudget(
     if (!isCancellation(error) || CancellationScope.current().consideredCancelled) throw error;
     state.clearRunning();
     return null;
+  } finally {
+    state.onSpent = () => undefined;
   }
 }
 

@@ -12,6 +12,16 @@ export interface Finalist {
   readonly costRank: number;
 }
 
+/** Tokens that a step says it has used: prompts and answers, or what it trained on or scored. */
+function tokensOf(output: StepResult['output']): number {
+  const { usage, tokens } = output as {
+    readonly usage?: { readonly promptTokens?: number; readonly newTokens?: number };
+    readonly tokens?: unknown;
+  };
+  const trained = typeof tokens === 'number' ? tokens : 0;
+  return trained + (usage?.promptTokens ?? 0) + (usage?.newTokens ?? 0);
+}
+
 /** Everything a climb knows so far; queries and the dashboard read it. */
 export class ClimbState implements StepObserver {
   readonly startedMs = Date.now();
@@ -22,6 +32,10 @@ export class ClimbState implements StepObserver {
   flowchart: Flowchart | null = null;
   best: Candidate | null = null;
   tried = 0;
+  /** Tokens that steps passed through the model; cached results cost nothing. */
+  tokensSpent = 0;
+  /** Called after every step. */
+  onSpent: () => void = () => undefined;
   readonly facts: Record<string, FactValue> = {};
   readonly decisions: DecisionRecord[] = [];
   readonly finalists: Finalist[] = [];
@@ -50,7 +64,9 @@ export class ClimbState implements StepObserver {
   finished(activityId: string, result: StepResult): void {
     this.#running.splice(this.#running.indexOf(activityId), 1);
     this.#finished.push({ node: activityId, seconds: result.seconds, cached: result.cached });
+    if (!result.cached) this.tokensSpent += tokensOf(result.output);
     this.publish();
+    this.onSpent();
   }
 
   /** Steps that were cut off leave nothing running. */

@@ -87,6 +87,24 @@ test('a node "train" of the curation must come after the split', () => {
   );
 });
 
+test('a token budget is asked for where the seconds are, and must cover the first rung', () => {
+  const asks = (spec: object) => {
+    const node = compileSpec({ ...GOOD_SPEC, ...spec }, host).flowchart.nodes['peft-affordable'];
+    return node?.form === 'ask' ? node.all.map(({ fact }) => fact) : [];
+  };
+  assert.deepEqual(asks({}), ['budget.secondsLeft']);
+  assert.deepEqual(asks({ budget: { seconds: 3600, tokens: 1e7 } }), [
+    'budget.secondsLeft',
+    'budget.tokensLeft',
+  ]);
+  const { code, message } = failureOf({ ...GOOD_SPEC, budget: { seconds: 3600, tokens: 10 } });
+  assert.equal(code, 'BUDGET_TOO_SMALL');
+  assert.match(
+    message,
+    /budget\.tokens: 10 tokens do not cover the first rung \(zero-shot\), which is estimated at \d+ tokens/,
+  );
+});
+
 test('equal specs have equal plans, and a default that is written out changes nothing', () => {
   const written = compileSpec({ ...GOOD_SPEC, seed: 1 }, host);
   assert.deepEqual(compileSpec(GOOD_SPEC, host), written);

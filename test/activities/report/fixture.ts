@@ -69,7 +69,15 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
     budget: { seconds: 3600 },
   });
   const rung = (id: string, eligible: boolean, reason: string) =>
-    ({ id, eligible, eligibilityReason: reason, estimateSeconds: 60, costRank: 0, plan: null }) as const;
+    ({
+      id,
+      eligible,
+      eligibilityReason: reason,
+      estimateSeconds: 60,
+      estimateTokens: 6000,
+      costRank: 0,
+      plan: null,
+    }) as const;
   const nodes = [
     step('read', 'read the data', []),
     step('null-filter', `drop rows without ${texts.title}`, ['read']),
@@ -91,6 +99,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
     ],
     test: { interpreterVersion: 1, name: 'test', nodes: [] },
     testEstimateSeconds: 10,
+    testEstimateTokens: 1000,
     plugins: [{ name: 'rungs', apiVersion: 1 }],
   };
 }
