@@ -1,14 +1,15 @@
 /** Composition root of a client: typed starts, queries and cancellation of runs. */
 import { randomBytes } from 'node:crypto';
-import { Client, Connection, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
-import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { Client, WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { compileSpec } from './activities/compile/compile-spec.ts';
 import { dataPaths } from './activities/shared/data-paths.ts';
 import { resolveDataPath } from './activities/shared/services.ts';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
-import { EscadaFailure } from './plugins/api/failure.ts';
+import { connectTemporal } from './client/connect.ts';
+import { notFound, refusedUpdate } from './client/failures.ts';
+import { queryRun } from './client/query-run.ts';
+import { requirePollers } from './client/require-pollers.ts';
+import type { ListedPlugin } from './plugins/host/host.ts';
 import { createProjectHost } from './plugins.ts';
 import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
 import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
@@ -18,39 +19,31 @@ import {
   QUERY_PROGRESS,
   UPDATE_APPROVE,
 } from './schemas/common/constants.ts';
-import { ERROR_CODES, type ErrorCode } from './schemas/common/error-codes.ts';
 import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
 
 type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
 
-/** Queries need a worker; without one they would wait for ever. */
-const QUERY_DEADLINE_MS = 10_000;
+/** What differs from the environment's settings, and the plugins that specs may name beside the built-in ones. */
+export interface EscadaClientOptions extends Partial<Settings> {
+  readonly plugins?: readonly ListedPlugin[];
+}
 
 /** A typed client of one Temporal namespace. Every method throws `EscadaFailure`s. */
 export class EscadaClient {
   readonly temporal: Client;
   readonly #settings: Settings;
+  readonly #plugins: readonly ListedPlugin[];
 
-  private constructor(temporal: Client, settings: Settings) {
+  /** Over a connected client of the caller's; `close` then closes that one's connection. */
+  constructor(temporal: Client, { plugins = [], ...settings }: EscadaClientOptions = {}) {
     this.temporal = temporal;
-    this.#settings = settings;
+    this.#settings = { ...readSettings(), ...settings };
+    this.#plugins = plugins;
   }
 
   /** Connects with Temporal's own environment variables. Throws `SERVER_UNREACHABLE`. */
-  static async connect(settings: Settings = readSettings()): Promise<EscadaClient> {
-    const { connectionOptions, namespace } = loadClientConnectConfig();
-    const address = connectionOptions.address ?? 'localhost:7233';
-    try {
-      const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5s' });
-      return new EscadaClient(new Client({ connection, namespace: namespace ?? 'default' }), settings);
-    } catch (cause) {
-      throw new EscadaFailure({
-        code: 'SERVER_UNREACHABLE',
-        message: `No Temporal server answers at ${address}. Start one with \`escada server\`, or set TEMPORAL_ADDRESS.`,
-        fields: { address },
-        cause,
-      });
-    }
+  static async connect(options: EscadaClientOptions = {}): Promise<EscadaClient> {
+    return new EscadaClient(await connectTemporal(), options);
   }
 
   /**
@@ -61,7 +54,7 @@ export class EscadaClient {
     spec: AdaptationSpecInput,
     options: { readonly workflowId?: string; readonly attach?: boolean } = {},
   ): Promise<AdaptHandle> {
-    const host = createProjectHost();
+    const host = createProjectHost(this.#plugins);
     const plan = compileSpec(spec, host);
     await host.close();
     for (const path of dataPaths(plan.spec)) await resolveDataPath(path, this.#settings.dataRoots);
@@ -79,26 +72,7 @@ export class EscadaClient {
 
   /** Throws `NO_WORKER` when nobody polls one of the task queues. */
   async requireWorker(): Promise<void> {
-    const { taskQueue } = this.#settings;
-    const missing: string[] = [];
-    for (const [name, type] of [
-      [taskQueue, 1],
-      [`${taskQueue}-cpu`, 2],
-      [`${taskQueue}-gpu`, 2],
-    ] as const) {
-      const { pollers } = await this.temporal.workflowService.describeTaskQueue({
-        namespace: this.temporal.options.namespace,
-        taskQueue: { name },
-        taskQueueType: type,
-      });
-      if ((pollers ?? []).length === 0) missing.push(name);
-    }
-    if (missing.length === 0) return;
-    throw new EscadaFailure({
-      code: 'NO_WORKER',
-      message: `Nobody polls the task queue ${missing.join(', ')}. Start a worker with \`escada worker\`, then try again.`,
-      fields: { missing },
-    });
+    await requirePollers(this.temporal, this.#settings.taskQueue);
   }
 
   handle(workflowId: string): AdaptHandle {
@@ -106,18 +80,16 @@ export class EscadaClient {
   }
 
   async progress(workflowId: string): Promise<Progress> {
-    return await this.#query(workflowId, (handle) => handle.query<Progress, []>(QUERY_PROGRESS));
+    return await queryRun(this.temporal, workflowId, QUERY_PROGRESS);
   }
 
   async decisions(workflowId: string): Promise<readonly DecisionRecord[]> {
-    return await this.#query(workflowId, (handle) =>
-      handle.query<readonly DecisionRecord[], []>(QUERY_DECISIONS),
-    );
+    return await queryRun(this.temporal, workflowId, QUERY_DECISIONS);
   }
 
   /** What waits for an answer in a run, a climb or a pipeline. */
   async approvals(workflowId: string): Promise<readonly Approval[]> {
-    return await this.#query(workflowId, (handle) => handle.query<readonly Approval[], []>(QUERY_APPROVALS));
+    return await queryRun(this.temporal, workflowId, QUERY_APPROVALS);
   }
 
   /** Answers an approval. Throws what the run refuses: `APPROVAL_UNKNOWN`, `APPROVAL_STALE`, `APPROVAL_INVALID`. */
@@ -138,31 +110,7 @@ export class EscadaClient {
     }
   }
 
-  async #query<T>(workflowId: string, ask: (handle: AdaptHandle) => Promise<T>): Promise<T> {
-    try {
-      return await this.temporal.withDeadline(Date.now() + QUERY_DEADLINE_MS, () =>
-        ask(this.handle(workflowId)),
-      );
-    } catch (cause) {
-      throw notFound(cause, workflowId);
-    }
-  }
-
   async close(): Promise<void> {
     await this.temporal.connection.close();
   }
-}
-
-/** The coded failure behind a refused update. */
-function refusedUpdate(error: unknown): EscadaFailure | null {
-  const { cause } = error as { cause?: unknown };
-  if (!(error instanceof WorkflowUpdateFailedError && cause instanceof ApplicationFailure)) return null;
-  const code = cause.type as ErrorCode;
-  if (!Object.hasOwn(ERROR_CODES, code)) return null;
-  return new EscadaFailure({ code, message: cause.message, cause: error });
-}
-
-function notFound(cause: unknown, workflowId: string): unknown {
-  if (!(cause instanceof WorkflowNotFoundError)) return cause;
-  return new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `There is no run "${workflowId}".`, cause });
 }

@@ -1,21 +1,11 @@
 /** Composition root of a worker process: `node worker.ts [control|cpu|gpu|all]`. */
 import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { FileStore } from './activities/artifacts/file-store.ts';
-import {
-  createControlActivities,
-  createStepActivities,
-  type ActivityDeps,
-} from './activities/create-activities.ts';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { createProjectHost } from './plugins.ts';
+import { activityDeps, ROLES, roleOptions, type Role } from './worker/roles.ts';
 
-const ROLES = ['control', 'cpu', 'gpu'] as const;
-type Role = (typeof ROLES)[number];
-
-/** Time for a checkpoint before a shutdown turns into a kill. */
-const SHUTDOWN_GRACE = '20s';
 const RECONNECT_MS = 1000;
 const CONNECT_TRIES = 60;
 
@@ -35,34 +25,17 @@ async function connect(): Promise<{ readonly connection: NativeConnection; reado
   }
 }
 
-function roleOptions(role: Role, settings: Settings, deps: ActivityDeps): WorkerOptions {
-  const shared = {
-    taskQueue: role === 'control' ? settings.taskQueue : `${settings.taskQueue}-${role}`,
-    shutdownGraceTime: SHUTDOWN_GRACE,
-    // Also the latency of a cancellation: progress older than this is of no use to anyone.
-    maxHeartbeatThrottleInterval: '3s',
-  };
-  if (role === 'control') {
-    return {
-      ...shared,
-      workflowsPath: fileURLToPath(new URL('./workflows/index.ts', import.meta.url)),
-      activities: createControlActivities(deps),
-    };
-  }
-  // One device, one step on it; everything else is small.
-  const maxConcurrentActivityTaskExecutions = role === 'gpu' ? 1 : 4;
-  return { ...shared, activities: createStepActivities(deps), maxConcurrentActivityTaskExecutions };
-}
-
 /** Runs the roles in this process until it is told to stop (SIGINT, SIGTERM). */
 export async function runWorker(roles: readonly Role[], settings: Settings = readSettings()): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN') });
   const { connection, namespace } = await connect();
   const host = createProjectHost();
   try {
-    const deps = { host, store: new FileStore(settings.storeRoot), dataRoots: settings.dataRoots };
+    const deps = activityDeps(host, settings);
     const workers = await Promise.all(
-      roles.map((role) => Worker.create({ connection, namespace, ...roleOptions(role, settings, deps) })),
+      roles.map((role) =>
+        Worker.create({ connection, namespace, ...roleOptions(role, settings.taskQueue, deps) }),
+      ),
     );
     await Promise.all(workers.map((worker) => worker.run()));
   } finally {

@@ -1,15 +1,13 @@
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { listMissing } from '../tools/bootstrap/lib/prerequisites.mjs';
 import { findModel, DEFAULT_MODEL } from '../tools/bootstrap/lib/model.mjs';
 import { findServer } from '../tools/bootstrap/lib/server.mjs';
+import { PACKAGE_ROOT } from '../activities/shared/own-files.ts';
 import { readSettings } from '../activities/shared/settings.ts';
 import { EscadaClient } from '../client.ts';
 import { createProjectHost } from '../plugins.ts';
 import { explainError } from './lib/explain.ts';
 import { print } from './lib/terminal.ts';
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 interface Check {
   readonly name: string;
@@ -22,7 +20,7 @@ function checks(): Check[] {
     {
       name: 'prerequisites',
       run: async () => {
-        const missing = await listMissing({ root: ROOT });
+        const missing = await listMissing({ root: PACKAGE_ROOT });
         if (missing.length === 0) return 'complete';
         throw new Error(missing.map(({ what, found, fix }) => `${what}: ${found}. ${fix}`).join('\n    '));
       },
@@ -30,7 +28,7 @@ function checks(): Check[] {
     {
       name: 'temporal',
       run: async () => {
-        const found = await findServer({ root: ROOT });
+        const found = await findServer({ root: PACKAGE_ROOT });
         if (found.kind === 'address') return `configured: ${found.address ?? found.from}`;
         return found.kind === 'cli'
           ? `CLI ${found.version} at ${found.path}`

@@ -5,6 +5,7 @@ import { approveCommand } from './approve.ts';
 import { cancelCommand } from './cancel.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
+import { engineCommand } from './engine.ts';
 import { exitCodeFor, explainError } from './lib/explain.ts';
 import { modelCommand } from './model.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -26,7 +27,8 @@ const program = new Command('escada')
   .addCommand(doctorCommand)
   .addCommand(serverCommand)
   .addCommand(workerCommand)
-  .addCommand(modelCommand);
+  .addCommand(modelCommand)
+  .addCommand(engineCommand);
 
 try {
   await program.parseAsync();

@@ -1,13 +1,11 @@
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { PACKAGE_ROOT } from '../activities/shared/own-files.ts';
 import { readSettings } from '../activities/shared/settings.ts';
 import { createProgress } from '../tools/bootstrap/lib/progress.mjs';
 import { ensureServer } from '../tools/bootstrap/lib/server.mjs';
 import { startDevServer } from './lib/dev-server.ts';
 import { say } from './lib/terminal.ts';
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 export const serverCommand = new Command('server')
   .description('Run a Temporal server with its Web UI over a SQLite file, until it is told to stop')
@@ -15,7 +13,7 @@ export const serverCommand = new Command('server')
   .option('--port <number>', 'port of the server; the Web UI takes the port 1000 above', Number)
   .action(async (options: { db?: string; port?: number }) => {
     const progress = createProgress();
-    const found = await ensureServer({ root: ROOT, progress });
+    const found = await ensureServer({ root: PACKAGE_ROOT, progress });
     progress.close();
     if (found.kind === 'address') {
       say(`A server is configured already: ${found.address ?? found.from}. Unset it to run one here.`);

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { moduleUrl } from '../shared/own-files.ts';
 import type { ReaderAnswer } from './row-reader-thread.ts';
 
 /** A row of a dataset as training, prompting and scoring use it. */
@@ -20,7 +21,7 @@ export const MAX_ROWS_IN_MEMORY = 1_000_000;
  */
 export async function* streamRows(path: string): AsyncGenerator<DataRow> {
   await checkReadable(path);
-  const thread = new Worker(new URL('./row-reader-thread.ts', import.meta.url), { workerData: { path } });
+  const thread = new Worker(moduleUrl('./row-reader-thread.ts', import.meta.url), { workerData: { path } });
   const death = deathOf(thread);
   try {
     for (;;) {

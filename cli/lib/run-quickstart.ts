@@ -1,10 +1,10 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EscadaClient } from '../../client.ts';
 import { FileStore } from '../../activities/artifacts/file-store.ts';
+import { PACKAGE_ROOT } from '../../activities/shared/own-files.ts';
 import { readSettings, type Settings } from '../../activities/shared/settings.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
@@ -30,7 +30,7 @@ export interface QuickstartOptions {
   readonly json?: boolean;
 }
 
-const EXAMPLE = fileURLToPath(new URL('../../examples/product-descriptions/spec.json', import.meta.url));
+const EXAMPLE = join(PACKAGE_ROOT, 'examples/product-descriptions/spec.json');
 const WORKER_TIMEOUT_MS = 60_000;
 
 /** The spec that the options ask for, its data in the store. */

@@ -3,9 +3,10 @@ import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { moduleUrl } from '../../activities/shared/own-files.ts';
 import { stopProcess } from './dev-server.ts';
 
-const WORKER = fileURLToPath(new URL('../../worker.ts', import.meta.url));
+const WORKER = fileURLToPath(moduleUrl('../../worker.ts', import.meta.url));
 const RESTART_MS = 1000;
 /** Longer than the worker's own grace. */
 const STOP_TIMEOUT_MS = 30_000;

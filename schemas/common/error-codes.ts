@@ -99,6 +99,16 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Correct the named fields.',
   },
+  ACTIVITY_NAME_TAKEN: {
+    meaning: "A host's worker has an activity of the name that Escada needs.",
+    retryable: false,
+    help: 'Rename the activity, or give Escada a Worker on a task queue of its own.',
+  },
+  WORKER_PLUGIN_REUSED: {
+    meaning: 'One EscadaPlugin was given to two Workers, or twice to one.',
+    retryable: false,
+    help: 'Make a new EscadaPlugin for each Worker, and name it there or at the connection, not at both.',
+  },
   MODEL_NOT_FOUND: {
     meaning: 'The model is not on this machine.',
     retryable: false,
@@ -115,9 +125,9 @@ export const ERROR_CODES = {
     help: 'Use a supported model; the message names what is missing.',
   },
   ENGINE_NOT_BUILT: {
-    meaning: 'The native engine is not built.',
+    meaning: 'The native engine is not built, or was built for another machine.',
     retryable: false,
-    help: 'Run `npm start` or `npm test` once; both build it.',
+    help: 'Run `escada engine build` (needs Rust and a C linker); in a clone, `npm start` and `npm test` do it too.',
   },
   ENGINE_REQUEST_INVALID: {
     meaning: 'A request to the engine is malformed.',

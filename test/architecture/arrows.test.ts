@@ -7,6 +7,12 @@ import { objectionTo } from '../../tools/architecture/arrows.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
+const SOURCES = ['*.ts', '{client,worker,schemas,workflows,activities,plugins}/**/*.ts'];
+
+/** Files that only put parts together, and how long one may be. */
+const COMPOSITION_ROOTS = ['client', 'index', 'plugin', 'plugin-api', 'plugins', 'worker', 'workflow'];
+const MAX_ROOT_LINES = 120;
+
 interface Import {
   readonly specifier: string;
   readonly typeOnly: boolean;
@@ -26,7 +32,7 @@ function importsOf(source: string): Import[] {
 test('every import of the tree follows the arrows', async () => {
   const objections: string[] = [];
   let read = 0;
-  for await (const file of glob('{schemas,workflows,activities,plugins}/**/*.ts', { cwd: root })) {
+  for await (const file of glob(SOURCES, { cwd: root })) {
     for (const { specifier, typeOnly } of importsOf(await readFile(join(root, file), 'utf8'))) {
       read += 1;
       const why = objectionTo(file, specifier, typeOnly);
@@ -37,12 +43,28 @@ test('every import of the tree follows the arrows', async () => {
   assert.deepEqual(objections, []);
 });
 
+test('composition roots hold no logic to speak of, and there are no others', async () => {
+  const roots: string[] = [];
+  for await (const file of glob('*.ts', { cwd: root })) {
+    roots.push(file.replace(/\.ts$/, ''));
+    const lines = (await readFile(join(root, file), 'utf8')).split('\n').length - 1;
+    assert.ok(lines <= MAX_ROOT_LINES, `${file} has ${lines} lines; at most ${MAX_ROOT_LINES}`);
+  }
+  assert.deepEqual(roots.sort(), COMPOSITION_ROOTS);
+});
+
 test('what the arrows forbid is objected to', () => {
   const forbidden: [string, string, boolean][] = [
     ['workflows/adapt/x.ts', 'node:fs', false],
     ['workflows/adapt/x.ts', 'zod', false],
     ['workflows/adapt/x.ts', '../../activities/llm/x.ts', false],
     ['workflows/adapt/x.ts', '../../schemas/adapt/profile.ts', false],
+    ['workflow.ts', './activities/create-activities.ts', false],
+    ['index.ts', './plugins.ts', false],
+    ['index.ts', '@temporalio/client', false],
+    ['client.ts', '@temporalio/worker', false],
+    ['client/x.ts', '../plugins.ts', false],
+    ['plugin.ts', './plugins/nf4-lora/index.ts', false],
     ['plugins/rungs/x.ts', '../curation/index.ts', false],
     ['plugins/rungs/x.ts', '../curation/index.ts', true],
     ['plugins/api/x.ts', '../host/registry.ts', true],

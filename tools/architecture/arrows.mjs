@@ -17,6 +17,42 @@ const PURE_SCHEMAS = /^schemas\/(.*\/)?(constants|error-codes|flowcharts|referen
  * @type {Zone[]}
  */
 export const ZONES = [
+  // The entries of the npm package. What a host bundles, and what it only reads types from, must load next to nothing.
+  { files: /^workflow\.ts$/, values: [/^workflows\/index\.ts$/], types: [], packages: [], node: false },
+  { files: /^plugin-api\.ts$/, values: [/^plugins\/api\//], types: [], packages: [], node: false },
+  {
+    files: /^index\.ts$/,
+    values: [/^schemas\//, /^plugins\/api\//, /^activities\/shared\/settings\.ts$/],
+    types: [],
+    packages: [],
+    node: false,
+  },
+  {
+    files: /^client\//,
+    values: [/^client\//, /^schemas\//, /^plugins\/api\//],
+    types: [],
+    packages: ['@temporalio/client', '@temporalio/common', '@temporalio/envconfig'],
+    node: false,
+  },
+  {
+    files: /^client\.ts$/,
+    values: [/^client\//, /^activities\//, /^schemas\//, /^plugins\.ts$/],
+    types: [/^plugins\/(api|host)\//],
+    packages: ['@temporalio/client'],
+    node: true,
+  },
+  {
+    files: /^worker\//,
+    values: [/^worker\//, /^activities\//, /^schemas\//, /^plugins\/(api|host)\//],
+    types: [],
+    node: true,
+  },
+  {
+    files: /^(worker|plugin)\.ts$/,
+    values: [/^worker\//, /^activities\//, /^schemas\//, /^plugins\.ts$/, /^plugins\/(api|host)\//],
+    types: [],
+    node: true,
+  },
   {
     files: PURE_SCHEMAS,
     values: [PURE_SCHEMAS],

@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { ENGINE_ADDON } from '../../../activities/shared/own-files.ts';
 import { onEachLine } from './lines.ts';
 
 interface NativeEngine {
@@ -14,8 +14,6 @@ interface NativeEngine {
 interface NativeAddon {
   readonly Engine: new (onMessage: (line: string) => void) => NativeEngine;
 }
-
-const DEFAULT_ADDON = fileURLToPath(new URL('../engine/node/escada-engine.node', import.meta.url));
 
 const requests = new Socket({ fd: 3, readable: true, writable: false });
 const replies = new Socket({ fd: 4, readable: false, writable: true });
@@ -46,14 +44,16 @@ const send = (line: string): void => {
 };
 
 try {
-  const addonPath = process.env['ESCADA_ENGINE_ADDON'] ?? DEFAULT_ADDON;
+  const addonPath = process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
   // Not `require`: a path that names a script must fail, not run.
   const addon = { exports: {} as NativeAddon };
   process.dlopen(addon, addonPath);
   const engine = new addon.exports.Engine(send);
   onEachLine(requests, (line) => engine.handle(line));
 } catch (error) {
-  const message = `the native engine cannot be loaded: ${error instanceof Error ? error.message : String(error)}`;
+  const why = error instanceof Error ? error.message : String(error);
+  const machine = `${process.platform}-${process.arch}`;
+  const message = `the native engine cannot be loaded on ${machine}: ${why}. Build it for this machine: \`escada engine build\`.`;
   send(JSON.stringify({ v: 1, id: null, error: { code: 'ENGINE_NOT_BUILT', message } }));
   replies.end(die);
 }

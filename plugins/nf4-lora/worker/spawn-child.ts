@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { ENGINE_ADDON, moduleUrl } from '../../../activities/shared/own-files.ts';
 import { EscadaFailure } from '../../api/failure.ts';
 
 /** The engine's process and its three streams. */
@@ -14,13 +15,11 @@ export interface SpawnedChild {
   readonly log: Readable;
 }
 
-const HERE = import.meta.url;
-const CHILD = fileURLToPath(new URL(HERE.endsWith('.ts') ? './child.ts' : './child.js', HERE));
+const CHILD = fileURLToPath(moduleUrl('./child.ts', import.meta.url));
 
 /** Path of the native engine: option, then environment, then the place where the build puts it. */
 export function addonPath(given?: string): string {
-  const built = new URL('../engine/node/escada-engine.node', HERE);
-  return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? fileURLToPath(built);
+  return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
 }
 
 /** Starts the child. Throws `ENGINE_NOT_BUILT` when the addon is not there, `ENGINE_CRASHED` when there is no process. */
@@ -29,7 +28,7 @@ export function spawnChild(options: { addonPath?: string }): SpawnedChild {
   if (!existsSync(addon)) {
     throw new EscadaFailure({
       code: 'ENGINE_NOT_BUILT',
-      message: `The native engine is not at ${addon}. Run \`npm start\` or \`npm test\` once; both build it.`,
+      message: `The native engine is not at ${addon}. Build it: \`escada engine build\` (in a clone \`npm start\` and \`npm test\` do it too).`,
       fields: { addonPath: addon },
     });
   }

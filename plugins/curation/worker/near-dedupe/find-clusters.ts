@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { moduleUrl } from '../../../../activities/shared/own-files.ts';
 import type { StepContext } from '../../../api/step-kind.ts';
 import type { CurationOptions } from '../../options.ts';
 import type { Duck } from '../duck.ts';
@@ -68,7 +69,7 @@ export async function withClusters<T>(
   }
 }
 
-const moduleOf = (name: string): URL => new URL(name, import.meta.url);
+const moduleOf = (name: `${string}.ts`): URL => moduleUrl(name, import.meta.url);
 
 async function writeKeys(
   { duck, input, context }: Place,

@@ -1,0 +1,21 @@
+/**
+ * Where the product's own files lie. Two trees exist: the sources, whose types Node strips, and the npm package, where
+ * the same tree stands compiled under `dist/` and everything that is not TypeScript stays where it was.
+ */
+import { fileURLToPath } from 'node:url';
+
+const COMPILED = import.meta.url.endsWith('.js');
+
+/** Folder of package.json, examples, JSON Schemas and the engine's sources, with a slash at its end. */
+export const PACKAGE_ROOT = fileURLToPath(new URL(COMPILED ? '../../../' : '../../', import.meta.url));
+
+/** Place of the native engine after a build. */
+export const ENGINE_ADDON = `${PACKAGE_ROOT}plugins/nf4-lora/engine/node/escada-engine.node`;
+
+/**
+ * URL of another module of the product that is started by its path and not imported: a thread, a process, the
+ * workflows. `path` is relative to `base` (the caller's `import.meta.url`) and named as among the sources.
+ */
+export function moduleUrl(path: `${string}.ts`, base: string): URL {
+  return new URL(COMPILED ? `${path.slice(0, -'.ts'.length)}.js` : path, base);
+}

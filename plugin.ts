@@ -1,0 +1,90 @@
+/** Composition root inside a host's worker: `Worker.create({ …, plugins: [new EscadaPlugin()] })`. */
+import { SimplePlugin } from '@temporalio/plugin';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { createControlActivities, type ActivityDeps } from './activities/create-activities.ts';
+import { readSettings, type Settings } from './activities/shared/settings.ts';
+import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
+import { createProjectHost } from './plugins.ts';
+import { pluginReused, requireFreeNames, requireRoles, runTogether } from './worker/host-worker.ts';
+import { activityDeps, ROLES, roleOptions, WORKFLOWS_PATH, type Role } from './worker/roles.ts';
+
+export interface EscadaPluginOptions {
+  /**
+   * What this process takes on. `control` rides on the host's own Worker; for `cpu` and `gpu` the plugin runs Workers
+   * beside it, on `<task queue>-cpu` and `<task queue>-gpu`. Default: all three.
+   */
+  readonly roles?: readonly Role[];
+  /** What differs from the environment's settings. `taskQueue` counts only without `control`. */
+  readonly settings?: Partial<Settings>;
+  /** Plugins beside the built-in ones. The client needs the same. */
+  readonly plugins?: readonly ListedPlugin[];
+}
+
+/** One instance serves one Worker. Construction throws `PLUGIN_*`. */
+export class EscadaPlugin extends SimplePlugin {
+  readonly #roles: readonly Role[];
+  readonly #settings: Settings;
+  readonly #host: PluginHost;
+  readonly #deps: ActivityDeps;
+  readonly #stepQueues = new Set<string>();
+  #given: WorkerOptions | null = null;
+
+  constructor({ roles = ROLES, settings, plugins }: EscadaPluginOptions = {}) {
+    requireRoles(roles, ROLES);
+    const all = { ...readSettings(), ...settings };
+    const host = createProjectHost(plugins);
+    const deps = activityDeps(host, all);
+    super({
+      name: 'escada',
+      ...(roles.includes('control') && {
+        activities: createControlActivities(deps),
+        // A host with workflows of its own re-exports Escada's among them.
+        workflowsPath: (own: string | undefined) => own ?? WORKFLOWS_PATH,
+      }),
+    });
+    this.#roles = roles;
+    this.#settings = all;
+    this.#host = host;
+    this.#deps = deps;
+  }
+
+  /** Throws `WORKER_PLUGIN_REUSED`, `ACTIVITY_NAME_TAKEN`. */
+  override configureWorker(options: WorkerOptions): WorkerOptions {
+    // A plugin that stands at the connection meets the step Workers, too.
+    if (this.#stepQueues.has(options.taskQueue)) return options;
+    if (this.#given !== null) throw pluginReused(options.taskQueue);
+    this.#given = options;
+    requireFreeNames(options.activities ?? {}, this.options.activities ?? {});
+    const configured = super.configureWorker(options);
+    // A prebuilt bundle holds the workflows already.
+    if (options.workflowBundle === undefined) return configured;
+    return { ...configured, workflowsPath: options.workflowsPath };
+  }
+
+  /** The run context: the step Workers and the plugins live as long as the host's Worker runs. */
+  override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
+    if (this.#stepQueues.has(worker.options.taskQueue)) return await next(worker);
+    try {
+      const workers = [worker, ...(await this.#createStepWorkers(worker.options))];
+      await runTogether(workers, (one) => (one === worker ? super.runWorker(one, next) : one.run()));
+    } finally {
+      await this.#host.close();
+    }
+  }
+
+  async #createStepWorkers(host: Worker['options']): Promise<readonly Worker[]> {
+    const taskQueue = this.#roles.includes('control') ? host.taskQueue : this.#settings.taskQueue;
+    const { namespace, dataConverter, identity, interceptors } = host;
+    const common = { namespace, dataConverter, identity, interceptors: { activity: interceptors.activity } };
+    const workers: Worker[] = [];
+    for (const role of ['cpu', 'gpu'] as const) {
+      if (!this.#roles.includes(role)) continue;
+      const options = roleOptions(role, taskQueue, this.#deps);
+      this.#stepQueues.add(options.taskQueue);
+      // Without a connection given, each Worker makes one of its own, as the host's did.
+      const connection = this.#given?.connection;
+      workers.push(await Worker.create({ ...common, connection, ...options }));
+    }
+    return workers;
+  }
+}
