@@ -1,5 +1,6 @@
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { linkOrCopy } from '../artifacts/publish.ts';
 
 /**
@@ -19,14 +20,48 @@ export async function adoptCheckpoints(earlierDirs: readonly string[], outDir: s
   return 0;
 }
 
-/** The manifest is written last, so it is linked last too. */
-async function adopt(from: string, to: string): Promise<boolean> {
-  const complete = await access(join(from, 'manifest.json')).then(
+/** The manifest is written last: a checkpoint with one is complete. */
+async function isComplete(checkpoint: string): Promise<boolean> {
+  return await access(join(checkpoint, 'manifest.json')).then(
     () => true,
     () => false,
   );
-  if (!complete) return false;
+}
+
+/** The manifest is written last, so it is linked last too. */
+async function adopt(from: string, to: string): Promise<boolean> {
+  if (!(await isComplete(from))) return false;
   const names = (await readdir(from)).filter((name) => name !== 'manifest.json').sort();
   for (const name of [...names, 'manifest.json']) await linkOrCopy(join(from, name), join(to, name));
   return true;
+}
+
+/** Attempts in a row that may end without a new checkpoint before a training is given up. */
+export const MAX_ATTEMPTS_WITHOUT_PROGRESS = 8;
+
+/** Step of the newest complete checkpoint of an attempt; 0 when it has none. */
+async function newestStep(attemptDir: string): Promise<number> {
+  const folder = join(attemptDir, 'out');
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const steps = names.flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? []).map(Number);
+  for (const step of steps.sort((a, b) => b - a)) {
+    if (await isComplete(join(folder, `checkpoint-${step}`))) return step;
+  }
+  return 0;
+}
+
+/** How many of the newest attempts ended no further than the one before them. `earlierDirs`: newest first. */
+export async function attemptsWithoutProgress(earlierDirs: readonly string[]): Promise<number> {
+  const steps: number[] = [];
+  for (const dir of earlierDirs) steps.push(await newestStep(dir));
+  const progressed = steps.findIndex((step, at) => step > (steps[at + 1] ?? 0));
+  return progressed < 0 ? steps.length : progressed;
+}
+
+/** Throws `TRAINING_NO_PROGRESS` when too many attempts in a row got no further. */
+export async function requireProgress(earlierDirs: readonly string[]): Promise<void> {
+  const attempts = await attemptsWithoutProgress(earlierDirs);
+  if (attempts < MAX_ATTEMPTS_WITHOUT_PROGRESS) return;
+  const message = `${attempts} attempts in a row ended before a new checkpoint was complete; ${earlierDirs.length} attempts in all. The failures before this one say why.`;
+  throw new EscadaFailure({ code: 'TRAINING_NO_PROGRESS', message, fields: { attempts } });
 }

@@ -8,7 +8,7 @@ import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
 import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from '../llm/generate-answers.ts';
-import { adoptCheckpoints } from './checkpoints.ts';
+import { adoptCheckpoints, requireProgress } from './checkpoints.ts';
 
 const withSchema = z.strictObject({
   trainer: z.string().min(1),
@@ -45,6 +45,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
   );
   const outDir = join(context.scratchDir, 'out');
   await mkdir(outDir);
+  await requireProgress(context.earlierScratchDirs);
   await adoptCheckpoints(context.earlierScratchDirs, outDir);
   const { system, instruction } = input.recipe;
   const { provider, ...model } = input.model;
@@ -81,7 +82,7 @@ export const trainAdapter: StepKindV1<With, Output> = {
   kind: 'train.adapter@1',
   title: 'Train an adapter',
   resource: 'gpu',
-  retry: 'idempotentWrite',
+  retry: 'resumable',
   cacheable: true,
   startToCloseTimeoutMs: 7 * 86_400_000,
   heartbeatTimeoutMs: 10_000,

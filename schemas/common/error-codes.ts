@@ -169,6 +169,11 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Lower the learning rate.',
   },
+  TRAINING_NO_PROGRESS: {
+    meaning: 'Several attempts of a training in a row ended before a new checkpoint was complete.',
+    retryable: false,
+    help: 'See the last failure in the message; lower saveSteps when attempts are short, or free memory on the worker.',
+  },
   CHECKPOINT_MISMATCH: {
     meaning: 'A checkpoint belongs to another run.',
     retryable: false,

@@ -2,7 +2,7 @@
 import type { JsonValue } from '../common/json.ts';
 
 export type ResourceClass = 'cpu' | 'gpu' | 'io';
-export type RetryClass = 'readOnly' | 'idempotentWrite' | 'billable' | 'onceOnly';
+export type RetryClass = 'readOnly' | 'idempotentWrite' | 'resumable' | 'billable' | 'onceOnly';
 
 /** A step with everything resolved that the workflow needs to schedule it. */
 export interface PlannedStep {

@@ -42,6 +42,14 @@ suite('replay of recorded histories', () => {
     });
   }
 
+  test('checkpoints are no events: a training with 200 of them is one activity', async () => {
+    const text = await readFile(`${FOLDER}/adapt-many-checkpoints.json`, 'utf8');
+    const { events } = JSON.parse(text) as { events: Record<string, { activityId?: string } | undefined>[] };
+    const scheduled = events.flatMap((one) => one['activityTaskScheduledEventAttributes']?.activityId ?? []);
+    assert.equal(scheduled.filter((id) => id === 'peft/train').length, 1);
+    assert.ok(events.length < 250, `${events.length} events`);
+  });
+
   test('a history that the workflows cannot have written is refused', async () => {
     const text = await readFile(`${FOLDER}/adapt-ladder.json`, 'utf8');
     const changed = text.replaceAll('"zero-shot/answers"', '"zero-shot/other"');

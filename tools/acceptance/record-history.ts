@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { WorkflowHandle } from '@temporalio/client';
+import type { Approval } from '../../schemas/pipeline/approval.ts';
 import { reasonToSkip, ROOT } from '../../test/whole/support/needs.ts';
 import { Place } from '../../test/whole/support/place.ts';
 import { until } from '../../test/whole/support/processes.ts';
@@ -76,6 +77,26 @@ const RECORDINGS: Readonly<Record<string, Recording>> = {
         ],
       },
     ],
+  },
+  'adapt-many-checkpoints': {
+    type: 'adaptModel',
+    args: [
+      tinySpec({ rungs: { peft: { learningRates: [1e-3], config: { r: 4, maxSteps: 200, saveSteps: 1 } } } }),
+    ],
+  },
+  'adapt-rejected': {
+    type: 'adaptModel',
+    args: [tinySpec({ approvals: { rungs: ['peft'], release: true } })],
+    during: async (handle) => {
+      for (const id of ['approve-peft', 'release']) {
+        const approval = await until('the question', async () => {
+          const waiting = await handle.query<readonly Approval[], []>('approvals').catch(() => []);
+          return waiting.find((one) => one.id === id);
+        });
+        const verdict = id === 'release' ? 'reject' : 'approve';
+        await handle.executeUpdate('approve', { args: [{ id, digest: approval.digest, verdict }] });
+      }
+    },
   },
   'unknown-type': { type: 'adaptModle', args: [{}] },
 };

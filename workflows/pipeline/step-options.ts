@@ -3,12 +3,14 @@ import type { PlannedStep, RetryClass } from '../../schemas/pipeline/plan.ts';
 
 /**
  * How often a step may be tried. Steps that only read, or whose result is published under its digest, can be repeated
- * safely, and every worker shutdown costs an attempt; what costs money is tried a few times; what must not happen twice
+ * safely, and every worker shutdown costs an attempt; a step that resumes counts by itself how often it got no further; what costs money is tried a few times; what must not happen twice
  * is tried once.
  */
 const MAXIMUM_ATTEMPTS: Readonly<Record<RetryClass, number>> = {
   readOnly: 12,
   idempotentWrite: 12,
+  // The server's word for "no limit".
+  resumable: 0,
   billable: 3,
   onceOnly: 1,
 };
@@ -28,7 +30,7 @@ export function stepOptions(step: PlannedStep, activityId: string): ActivityOpti
       initialInterval: '1s',
       backoffCoefficient: 2,
       maximumInterval: '30s',
-      maximumAttempts: MAXIMUM_ATTEMPTS[step.retry],
+      ...(MAXIMUM_ATTEMPTS[step.retry] === 0 ? {} : { maximumAttempts: MAXIMUM_ATTEMPTS[step.retry] }),
       nonRetryableErrorTypes: ['PayloadsTooLarge', 'NotFoundError'],
     },
   };

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import {
+  attemptsWithoutProgress,
+  MAX_ATTEMPTS_WITHOUT_PROGRESS,
+  requireProgress,
+} from '../../../activities/train/checkpoints.ts';
+
+/** Folders of attempts, oldest first, each with these complete checkpoints; a negative step is one without manifest. */
+async function attempts(...all: number[][]): Promise<string[]> {
+  const root = await mkdtemp(join(tmpdir(), 'escada-attempts-'));
+  const dirs: string[] = [];
+  for (const [index, steps] of all.entries()) {
+    const dir = join(root, `attempt-${index + 1}`);
+    for (const step of steps) {
+      const checkpoint = join(dir, 'out', `checkpoint-${Math.abs(step)}`);
+      await mkdir(checkpoint, { recursive: true });
+      if (step > 0) await writeFile(join(checkpoint, 'manifest.json'), '{}');
+    }
+    dirs.unshift(dir);
+  }
+  return dirs;
+}
+
+suite('attempts without progress', () => {
+  test('counts the newest attempts that got no further than the one before', async () => {
+    assert.equal(await attemptsWithoutProgress([]), 0);
+    assert.equal(await attemptsWithoutProgress(await attempts([], [])), 2);
+    assert.equal(await attemptsWithoutProgress(await attempts([10])), 0);
+    assert.equal(await attemptsWithoutProgress(await attempts([10], [10], [10, 20])), 0);
+    assert.equal(await attemptsWithoutProgress(await attempts([10], [10, 20], [20], [20])), 2);
+    assert.equal(
+      await attemptsWithoutProgress(await attempts([9], [9, 100], [9, 100])),
+      1,
+      'steps are numbers',
+    );
+  });
+
+  test('a checkpoint without a manifest is none', async () => {
+    assert.equal(await attemptsWithoutProgress(await attempts([10], [10, -20])), 1);
+  });
+
+  test('a training that goes on, however slowly, is never given up; one that does not, is', async () => {
+    const slow = Array.from({ length: 40 }, (_, at) => [at + 1]);
+    await requireProgress(await attempts(...slow));
+    const stuck = Array.from({ length: MAX_ATTEMPTS_WITHOUT_PROGRESS }, () => [5]);
+    await requireProgress(await attempts(...stuck));
+    await assert.rejects(requireProgress(await attempts(...stuck, [5])), {
+      code: 'TRAINING_NO_PROGRESS',
+      message: /^8 attempts in a row .*; 9 attempts in all/,
+    });
+  });
+});
