@@ -7,14 +7,12 @@ import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
+import { readEntries, type FolderEntry } from './folder-entries.ts';
 import { linkOrCopy, publishFile, sha256OfBytes, sha256OfFile } from './publish.ts';
 
 const FOLDER_TYPE = 'application/vnd.escada.folder+json';
-
-interface FolderEntry {
-  readonly path: string;
-  readonly ref: ArtifactRef;
-}
+/** Longest JSON that is parsed: a string of more characters could not hold it. */
+const MAX_JSON_BYTES = 256 * 1024 * 1024;
 
 function toRef(sha256: string, sizeBytes: number, mediaType: string): ArtifactRef {
   return { uri: `artifact:sha256:${sha256}`, sha256, sizeBytes, mediaType };
@@ -80,18 +78,18 @@ export class FileStore implements ArtifactStoreV1 {
   }
 
   async localFolder(ref: ArtifactRef): Promise<string> {
-    const { entries } = (await this.readJson(ref)) as { entries: readonly FolderEntry[] };
+    const entries = readEntries(await this.readJson(ref));
+    if (typeof entries === 'string') throw damaged(ref, entries);
     const target = join(this.root, 'folders', ref.sha256);
     for (const entry of entries) {
-      if (entry.path.split('/').includes('..') || entry.path.startsWith('/')) {
-        throw damaged(ref, `it names the path ${entry.path}`);
-      }
       await linkOrCopy(await this.localPath(entry.ref), join(target, entry.path));
     }
     return target;
   }
 
   async localPath(ref: ArtifactRef): Promise<string> {
+    // Parts of paths come from it.
+    if (!/^[0-9a-f]{64}$/.test(ref.sha256)) throw damaged(ref, 'its digest is not 64 hexadecimal digits');
     const path = this.#objectPath(ref.sha256);
     const found = await stat(path).catch(() => null);
     if (found === null) {
@@ -114,7 +112,13 @@ export class FileStore implements ArtifactStoreV1 {
   }
 
   async readJson(ref: ArtifactRef): Promise<unknown> {
-    return JSON.parse((await this.readBytes(ref)).toString('utf8'));
+    if (ref.sizeBytes > MAX_JSON_BYTES) throw damaged(ref, `it has more than ${MAX_JSON_BYTES} bytes`);
+    const bytes = await this.readBytes(ref);
+    try {
+      return JSON.parse(bytes.toString('utf8'));
+    } catch (cause) {
+      throw damaged(ref, `it is not JSON (${String(cause).slice(0, 200)})`);
+    }
   }
 
   async #has(sha256: string, sizeBytes: number): Promise<boolean> {

@@ -5,6 +5,7 @@ import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
 import { formatPath } from '../shared/issues.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
+import { refuseDeep } from './refuse-deep.ts';
 
 /** Compiles a user's own pipeline. Throws `INVALID_SPEC` with every issue. */
 export function compilePipelineSpec(
@@ -12,6 +13,7 @@ export function compilePipelineSpec(
   host: PluginHost,
 ): { readonly plan: PipelinePlan; readonly inputs: JsonObject } {
   const issues = new IssueList();
+  if (refuseDeep(raw, issues)) issues.throwIfAny();
   const parsed = pipelineSpecSchema.safeParse(raw);
   if (!parsed.success) {
     for (const issue of parsed.error.issues) issues.add(formatPath(issue.path) || 'spec', issue.message);

@@ -7,12 +7,15 @@ export interface Issue {
   readonly message: string;
 }
 
+/** A file of nothing but mistakes must not become a message of megabytes. */
+const [MOST_SHOWN, MOST_CHARS] = [50, 500];
+
 /** Collects issues so that a user hears of all of them at once. */
 export class IssueList {
   readonly issues: Issue[] = [];
 
   add(path: string, message: string): void {
-    this.issues.push({ path, message });
+    this.issues.push({ path: shortened(path), message: shortened(message) });
   }
 
   /** Runs a check; its coded failure becomes an issue at the path and null is returned. */
@@ -29,11 +32,17 @@ export class IssueList {
   /** Throws `INVALID_SPEC` when anything was added. Issues stand in the message, since UIs fold the details away. */
   throwIfAny(): void {
     if (this.issues.length === 0) return;
-    const lines = this.issues.map(({ path, message }) => `${path}: ${message}`);
+    const shown = this.issues.slice(0, MOST_SHOWN);
+    const lines = shown.map(({ path, message }) => `${path}: ${message}`);
+    if (this.issues.length > MOST_SHOWN) lines.push(`and ${this.issues.length - MOST_SHOWN} more`);
     throw new EscadaFailure({
       code: 'INVALID_SPEC',
       message: `The spec is not valid:\n- ${lines.join('\n- ')}`,
-      fields: { issues: this.issues.map(({ path, message }) => ({ path, message })) },
+      fields: { issues: shown.map(({ path, message }) => ({ path, message })) },
     });
   }
+}
+
+function shortened(text: string): string {
+  return text.length > MOST_CHARS ? `${text.slice(0, MOST_CHARS)}…` : text;
 }

@@ -3,6 +3,7 @@ import { nearest } from '../../schemas/common/nearest.ts';
 import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
 import { formatPath } from '../shared/issues.ts';
 import { IssueList } from './issue-list.ts';
+import { refuseDeep } from './refuse-deep.ts';
 
 /** Every property name of a JSON Schema, for "did you mean". */
 function propertyNames(schema: unknown): string[] {
@@ -32,6 +33,7 @@ export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
     );
     issues.throwIfAny();
   }
+  if (refuseDeep(raw, issues)) issues.throwIfAny();
   const parsed = adaptationSpecSchema.safeParse(raw);
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) addIssue(issues, issue);

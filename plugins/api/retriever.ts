@@ -18,7 +18,7 @@ export interface RetrieverIndexV1 {
 /** An index read back from its file; it holds the documents' texts too. */
 export interface StoredIndexV1 extends RetrieverIndexV1 {
   readonly documents: number;
-  /** The text of a document that a search found. Throws `INTERNAL` for an id that is not in the index. */
+  /** The text of a document that a search found. Throws `DATA_UNREADABLE` when the index holds none. */
   doText(id: string): string;
 }
 

@@ -14,11 +14,12 @@ function editDistance(a: string, b: string): number {
 
 /** The known name a user most likely meant; null when none is close (more than a third of it would have to change). */
 export function nearest(name: string, known: readonly string[]): string | null {
+  const most = Math.max(1, Math.floor(name.length / 3));
+  // As many edits as the lengths differ are needed at least: most names need no comparing, which costs length times length.
   const ranked = known
+    .filter((candidate) => Math.abs(candidate.length - name.length) <= most)
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1));
   const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3))
-    ? best.candidate
-    : null;
+  return best !== undefined && best.distance <= most ? best.candidate : null;
 }

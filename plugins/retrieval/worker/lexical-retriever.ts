@@ -24,7 +24,7 @@ export const lexicalRetriever: RetrieverV1 = {
   doIndex: (documents) => {
     const database = new (loadSqlite().DatabaseSync)(':memory:');
     fillTables(database, documents, { keepTexts: false });
-    return new LexicalIndex(database);
+    return new LexicalIndex(database, 'in memory');
   },
 
   doWrite: (documents, path) => {
@@ -45,12 +45,10 @@ export const lexicalRetriever: RetrieverV1 = {
       database = new (loadSqlite().DatabaseSync)(path, { readOnly: true });
       const reason = foreignReason(database);
       if (reason !== null) throw new Error(reason);
-      return new LexicalIndex(database);
+      return new LexicalIndex(database, path);
     } catch (cause) {
       database?.close();
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const message = `Cannot open the retrieval index ${path}: ${why}.`;
-      throw new EscadaFailure({ code: 'DATA_UNREADABLE', message, fields: { path }, cause });
+      throw unreadable(path, cause);
     }
   },
 };
@@ -58,12 +56,14 @@ export const lexicalRetriever: RetrieverV1 = {
 class LexicalIndex implements StoredIndexV1 {
   readonly documents: number;
   readonly #database: DatabaseSync;
+  readonly #path: string;
   readonly #find: StatementSync;
   readonly #frequency: StatementSync;
   readonly #text: StatementSync;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, path: string) {
     this.#database = database;
+    this.#path = path;
     this.documents = Number(database.prepare('SELECT count(*) AS n FROM documents').get()?.['n'] ?? 0);
     this.#find = database.prepare(
       `SELECT documents.id AS id, -bm25(texts) AS score FROM texts JOIN documents ON place = texts.rowid
@@ -74,22 +74,32 @@ class LexicalIndex implements StoredIndexV1 {
   }
 
   doSearch(query: string, limit: number): readonly RetrieverHit[] {
-    const words = this.#tellingWords(wordsOf(query));
-    if (words.length === 0 || limit < 1) return [];
-    return this.#find
-      .all(anyOf(words), Math.floor(limit))
-      .map((row) => ({ id: String(row['id']), score: Number(row['score']) }));
+    return this.#reading(() => {
+      const words = this.#tellingWords(wordsOf(query));
+      if (words.length === 0 || limit < 1) return [];
+      return this.#find
+        .all(anyOf(words), Math.floor(limit))
+        .map((row) => ({ id: String(row['id']), score: Number(row['score']) }));
+    });
   }
 
   doText(id: string): string {
-    const text = this.#text.get(id)?.['text'];
+    const text = this.#reading(() => this.#text.get(id)?.['text']);
     if (typeof text === 'string') return text;
-    const message = `The retrieval index holds no text of ${JSON.stringify(id)}.`;
-    throw new EscadaFailure({ code: 'INTERNAL', message, fields: { id } });
+    throw unreadable(this.#path, new Error(`it holds no text of ${JSON.stringify(id)}`));
   }
 
   close(): void {
     this.#database.close();
+  }
+
+  /** A damaged page shows only when it is needed. */
+  #reading<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (cause) {
+      throw unreadable(this.#path, cause);
+    }
   }
 
   /** Drops very common words, unless there are no others. */
@@ -101,6 +111,12 @@ class LexicalIndex implements StoredIndexV1 {
         : words.filter((word) => Number(this.#frequency.get(folded(word))?.['documents'] ?? 0) <= most);
     return (rare.length > 0 ? rare : words).slice(0, MAX_QUERY_WORDS);
   }
+}
+
+function unreadable(path: string, cause: unknown): EscadaFailure {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `Cannot read the retrieval index ${path}: ${why}.`;
+  return new EscadaFailure({ code: 'DATA_UNREADABLE', message, fields: { path }, cause });
 }
 
 /** Roughly the index's own form of a word: without accents. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { EscadaFailure } from '../../api/failure.ts';
 import type { RetrieverDocument } from '../../api/retriever.ts';
+import { loadSqlite } from './sqlite.ts';
 
 /** Marks our files among all SQLite files: "ESCX". */
 export const APPLICATION_ID = 0x45534358;
@@ -41,7 +42,20 @@ export function foreignReason(database: DatabaseSync): string | null {
   const version = number('user_version');
   if (version !== LAYOUT_VERSION)
     return `its layout is version ${version}, this program reads ${LAYOUT_VERSION}`;
-  return null;
+  return sameTables(database) ? null : 'its tables are not those of a retrieval index';
+}
+
+/** A view or a trigger in a table's place would run what its author wrote: the definitions must be ours to the letter. */
+function sameTables(database: DatabaseSync): boolean {
+  const own = new (loadSqlite().DatabaseSync)(':memory:');
+  try {
+    fillTables(own, [], { keepTexts: true });
+    const read = (one: DatabaseSync) =>
+      JSON.stringify(one.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name').all());
+    return read(database) === read(own);
+  } finally {
+    own.close();
+  }
 }
 
 function refuseRepeats(documents: readonly RetrieverDocument[]): void {

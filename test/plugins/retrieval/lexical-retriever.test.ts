@@ -122,7 +122,7 @@ suite('retriever lexical', () => {
     assert.equal(index.documents, 4);
     assert.deepEqual(index.doSearch('a red wool thing', 3), search(texts, 'a red wool thing', 3));
     assert.equal(index.doText('d1'), 'blue wool hat');
-    assert.throws(() => index.doText('d9'), { code: 'INTERNAL' });
+    assert.throws(() => index.doText('d9'), { code: 'DATA_UNREADABLE' });
     index.close();
   });
 

@@ -23,7 +23,13 @@ export const TIERS = [
     parallel: true,
   },
   // The engine uses every core by itself, and a whole run has deadlines that a neighbour could break.
-  { number: 4, name: 'native', prefixes: ['test/plugins/nf4-lora/'], timeoutMs: 900_000, parallel: false },
+  {
+    number: 4,
+    name: 'native',
+    prefixes: ['test/plugins/nf4-lora/', 'test/fuzz/'],
+    timeoutMs: 900_000,
+    parallel: false,
+  },
   {
     number: 5,
     name: 'whole runs',

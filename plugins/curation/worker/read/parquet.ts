@@ -40,7 +40,10 @@ async function columnTypes(duck: Duck, file: DataFile, table: string): Promise<M
 
 function explain(file: DataFile, cause: unknown): Error {
   const text = cause instanceof Error ? cause.message : String(cause);
-  if (/^(Out of Memory|IO) Error/i.test(text)) return cause instanceof Error ? cause : new Error(text);
+  // The disk's and the memory's own troubles are passed on as they are. A file that ends too early is its own.
+  if (/^(Out of Memory|IO) Error/i.test(text) && !/^IO Error: could not read/i.test(text)) {
+    return cause instanceof Error ? cause : new Error(text);
+  }
   const why = (text.split('\n')[0] ?? '').replaceAll(file.path, file.name).slice(0, 300);
   return unreadable(file, 0, `it is not a readable Parquet file (${why})`, cause);
 }

@@ -29,6 +29,8 @@ export function mappedColumns(map: ColumnMap): MappedColumn[] {
 }
 
 const MOST_SHOWN = 50;
+/** A damaged file can have a whole book for a column name. */
+const MOST_CHARS = 80;
 
 /** Throws `DATA_COLUMN_MISSING`, with the columns there are, when a mapped column is not among `known`. */
 export function checkColumns(file: DataFile, map: ColumnMap, known: readonly string[]): void {
@@ -40,10 +42,15 @@ export function checkColumns(file: DataFile, map: ColumnMap, known: readonly str
 function missing(file: DataFile, role: string, wanted: string, known: readonly string[]): EscadaFailure {
   const guess = nearest(wanted.trim(), known);
   const hint = guess === null ? '' : ` Did you mean "${guess}"?`;
-  const list = known.slice(0, MOST_SHOWN).join(', ') + (known.length > MOST_SHOWN ? ', …' : '');
+  const columns = known.slice(0, MOST_SHOWN).map(shortened);
+  const list = columns.join(', ') + (known.length > MOST_SHOWN ? ', …' : '');
   return new EscadaFailure({
     code: 'DATA_COLUMN_MISSING',
     message: `${file.name} has no column "${wanted}" (mapped as ${role}).${hint} Its columns: ${list}.`,
-    fields: { file: file.name, role, wanted, columns: known.slice(0, MOST_SHOWN) },
+    fields: { file: file.name, role, wanted, columns },
   });
+}
+
+function shortened(name: string): string {
+  return name.length > MOST_CHARS ? `${name.slice(0, MOST_CHARS)}…` : name;
 }

@@ -6,6 +6,7 @@ use escada_engine_formats::atomic::{sha256_file, sync_folder, write_file};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::safetensors_file::SafetensorsFile;
 use escada_engine_formats::safetensors_writer::{OutTensor, write_safetensors};
+use escada_engine_formats::untrusted::{MAX_TEXT_BYTES, read_bounded, read_text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ const MANIFEST: &str = "manifest.json";
 /// Checkpoints kept: the newest, and one to fall back to if it is damaged.
 const KEPT: usize = 2;
 const FORMAT_VERSION: u32 = 1;
+/// Ten million steps of log.
+const MAX_LOG_BYTES: u64 = 2 << 30;
 
 /// What must be equal for a run to continue bit for bit from a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +142,8 @@ fn entry(path: &Path, sha256: String) -> Result<FileEntry> {
 
 fn read(path: &Path, step: usize, layout: &LoraLayout, identity: &RunIdentity) -> Result<TrainState> {
     let misfit = |what: String| EngineError::new(Code::CheckpointMismatch, what);
-    let text = std::fs::read(path.join(MANIFEST)).map_err(|e| misfit(format!("no manifest ({e})")))?;
+    let text = read_bounded(&path.join(MANIFEST), MAX_TEXT_BYTES);
+    let text = text.map_err(|e| misfit(format!("no manifest ({})", e.message)))?;
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|e| misfit(format!("damaged manifest ({e})")))?;
     if manifest.format_version != FORMAT_VERSION || manifest.step != step {
@@ -153,7 +157,9 @@ fn read(path: &Path, step: usize, layout: &LoraLayout, identity: &RunIdentity) -
             .files
             .get(name)
             .ok_or_else(|| misfit(format!("manifest lacks {name}")))?;
-        if sha256_file(&path.join(name))? != wanted.sha256 {
+        let file = path.join(name);
+        let found = std::fs::metadata(&file).map_err(|e| misfit(format!("{name} is missing ({e})")))?;
+        if !found.is_file() || found.len() != wanted.size_bytes || sha256_file(&file)? != wanted.sha256 {
             return Err(misfit(format!("{name} is damaged")));
         }
     }
@@ -193,13 +199,17 @@ fn read_part(file: &SafetensorsFile, layout: &LoraLayout, part: &str) -> Result<
             let message = format!("{part}.{} has another shape", t.name);
             return Err(EngineError::new(Code::CheckpointMismatch, message));
         }
+        if !tensor.values.iter().all(|value| value.is_finite()) {
+            let message = format!("{part}.{} holds NaN or infinity", t.name);
+            return Err(EngineError::new(Code::CheckpointMismatch, message));
+        }
         values[t.offset..t.offset + t.rows * t.cols].copy_from_slice(&tensor.values);
     }
     Ok(values)
 }
 
 fn read_log(path: &Path) -> Result<Vec<LogRow>> {
-    let text = std::fs::read_to_string(path).map_err(|e| EngineError::io("read", path, &e))?;
+    let text = read_text(path, MAX_LOG_BYTES)?;
     let parse = |line: &str| {
         serde_json::from_str(line).map_err(|e| EngineError::new(Code::CheckpointMismatch, e.to_string()))
     };

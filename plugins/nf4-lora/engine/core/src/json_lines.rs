@@ -8,7 +8,9 @@ use std::path::Path;
 
 /// Reads all rows. Errors: `Io`; `RequestInvalid` names file, line and what is wrong.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = std::fs::read_to_string(path).map_err(|e| EngineError::io("read", path, &e))?;
+    let bytes = std::fs::read(path).map_err(|e| EngineError::io("read", path, &e))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| EngineError::new(Code::RequestInvalid, format!("{}: not UTF-8", path.display())))?;
     // Only \n ends a line: U+2028 may stand unescaped inside a JSON string.
     let lines = text
         .split('\n')

@@ -79,8 +79,12 @@ impl<'a, F: Fn(&str) -> Option<RawTensor<'a>>> Companions<'_, F> {
         let Some(nested_blocksize) = state.nested_blocksize else {
             return self.floats(&format!("{name}.absmax"), blocks).map(AbsMax::Plain);
         };
-        let codes = self.companion(&format!("{name}.absmax"))?.bytes.to_vec();
-        self.check_length(name, codes.len(), blocks)?;
+        let codes = self.companion(&format!("{name}.absmax"))?;
+        if codes.dtype != Dtype::U8 {
+            return Err(self.invalid(name, format!("its absmax has type {} instead of U8", codes.dtype)));
+        }
+        self.check_length(name, codes.bytes.len(), blocks)?;
+        let codes = codes.bytes.to_vec();
         let table = self.floats(&format!("{name}.nested_quant_map"), 256)?;
         let table =
             Box::try_from(table).map_err(|_| self.invalid(name, "its nested_quant_map is too short"))?;
@@ -93,13 +97,18 @@ impl<'a, F: Fn(&str) -> Option<RawTensor<'a>>> Companions<'_, F> {
         if !offset.is_finite() {
             return Err(self.invalid(name, "its nested_offset is missing or not finite"));
         }
-        Ok(AbsMax::Nested {
+        let scales = AbsMax::Nested {
             codes,
             table,
             absmax,
             offset,
             nested_blocksize,
-        })
+        };
+        // Finite parts can have an infinite product.
+        if !(0..blocks).all(|block| scales.value(block).is_finite()) {
+            return Err(self.invalid(name, "a scale is not finite"));
+        }
+        Ok(scales)
     }
 
     fn check_state(&self, name: &str, state: &QuantState) -> Result<(usize, usize)> {

@@ -2,12 +2,14 @@
 
 use crate::error::{Code, EngineError, Result};
 use crate::tokenizer::Tokenizer;
+use crate::untrusted::caught;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,18 +30,32 @@ pub struct AnsweredPrompt {
 
 /// A model's chat template (Jinja).
 pub struct ChatTemplate {
+    /// For messages.
+    path: PathBuf,
     environment: Environment<'static>,
     bos: String,
     eos: String,
 }
 
 const NAME: &str = "chat";
+const LIBRARY: &str = "the template library";
+/// Longest template that is parsed; real ones have a few kilobytes.
+const MAX_SOURCE_BYTES: usize = 1 << 20;
+/// Steps one rendering may take: a second or so, and far more than any real template needs for a context of text.
+const MAX_STEPS: u64 = 2_000_000;
+/// Longest text a template may write.
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
 
 impl ChatTemplate {
     /// Parses `source`; `path` is for messages, `bos` and `eos` are offered to the template as `bos_token` and
     /// `eos_token`. Errors: `ModelFileInvalid`.
     pub fn new(path: &Path, source: &str, bos: Option<&str>, eos: Option<&str>) -> Result<Self> {
+        let invalid = |cause: String| EngineError::invalid_file(path, format!("chat template: {cause}"));
+        if source.len() > MAX_SOURCE_BYTES {
+            return Err(invalid(format!("it is longer than {MAX_SOURCE_BYTES} bytes")));
+        }
         let mut environment = Environment::new();
+        environment.set_fuel(Some(MAX_STEPS));
         // The reference implementation renders with these settings.
         let syntax = SyntaxConfig::builder()
             .trim_blocks(true)
@@ -48,11 +64,14 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(|cause| EngineError::new(Code::Internal, cause.to_string()))?);
         environment.set_unknown_method_callback(unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(|cause| EngineError::invalid_file(path, format!("chat template: {cause}")))?;
+        caught(LIBRARY, || {
+            environment.add_template_owned(NAME, source.to_owned())
+        })
+        .map_err(invalid)?
+        .map_err(|cause| invalid(cause.to_string()))?;
         let text = |token: Option<&str>| token.unwrap_or_default().to_owned();
         Ok(Self {
+            path: path.to_owned(),
             environment,
             bos: text(bos),
             eos: text(eos),
@@ -62,7 +81,8 @@ impl ChatTemplate {
     /// Token ids of `messages`. Contents (and roles) are plain text: control strings inside them stay text. For contents without
     /// control strings the ids are those of the rendered whole.
     ///
-    /// Errors: `RequestInvalid` if the template refuses the messages.
+    /// Errors: `RequestInvalid` if the template refuses the messages; `ModelFileInvalid` if it does not end, or writes
+    /// without end.
     pub fn encode(
         &self,
         tokenizer: &Tokenizer,
@@ -116,6 +136,10 @@ impl ChatTemplate {
 
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let refuse = |cause: minijinja::Error| {
+            if let ErrorKind::OutOfFuel | ErrorKind::WriteFailure = cause.kind() {
+                let detail = "the chat template does not end, or writes too much";
+                return EngineError::invalid_file(&self.path, detail);
+            }
             let detail = cause.detail().map_or_else(|| cause.to_string(), str::to_owned);
             EngineError::new(
                 Code::RequestInvalid,
@@ -126,9 +150,14 @@ impl ChatTemplate {
         let turn = |message: &Message| context! { role => &message.role, content => &message.content };
         let messages: Vec<Value> = messages.iter().map(turn).collect();
         let (bos_token, eos_token) = (&self.bos, &self.eos);
-        template
-            .render(context! { messages, add_generation_prompt, bos_token, eos_token })
-            .map_err(refuse)
+        let context = context! { messages, add_generation_prompt, bos_token, eos_token };
+        let mut out = Bounded(Vec::new());
+        caught(LIBRARY, || {
+            template.render_captured_to(context, &mut out).map(drop)
+        })
+        .map_err(|cause| EngineError::invalid_file(&self.path, cause))?
+        .map_err(refuse)?;
+        String::from_utf8(out.0).map_err(|cause| EngineError::new(Code::Internal, cause.to_string()))
     }
 }
 
@@ -142,4 +171,21 @@ fn guarded(tokenizer: &Tokenizer, message: &Message) -> Result<Message> {
 
 fn raise_exception(message: String) -> std::result::Result<Value, minijinja::Error> {
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// Takes no more than `MAX_OUTPUT_BYTES`.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_OUTPUT_BYTES {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -95,7 +95,10 @@ impl ModelSource {
             .tensor_names()
             .into_iter()
             .filter_map(|name| self.config.tensor_shape(&name));
-        sizes.map(|shape| shape.iter().product::<usize>() as u64).sum()
+        // Tensors of types that are not decoded may claim any shape.
+        sizes
+            .map(|shape| shape.iter().product::<usize>() as u64)
+            .fold(0, u64::saturating_add)
     }
 
     /// The model's tokenizer; every id it makes is a row of the embedding. Errors: `ModelFileInvalid`,

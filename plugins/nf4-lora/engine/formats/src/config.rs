@@ -32,6 +32,8 @@ pub struct ModelConfig {
 const MAX_DIMENSION: usize = 1 << 28;
 /// Every layer has names and checks of its own: a lying count must not become gigabytes of them.
 const MAX_LAYERS: usize = 1 << 12;
+/// No file can vouch for the context, and tables are made for it: `[context, HS/2]` twice, at most 512 MiB together.
+const MAX_ROTATIONS: usize = 1 << 27;
 
 /// Modules of one layer in the order of computation.
 const LAYER_MODULES: [&str; 9] = [
@@ -99,6 +101,12 @@ impl ModelConfig {
         }
         if self.layers > MAX_LAYERS {
             return invalid(format!("{} layers are more than {MAX_LAYERS}", self.layers));
+        }
+        if self.context.saturating_mul(self.head_dim) > MAX_ROTATIONS {
+            let (context, size) = (self.context, self.head_dim);
+            return invalid(format!(
+                "a context of {context} tokens is too long for heads of {size}: their product may be {MAX_ROTATIONS}"
+            ));
         }
         if !self.head_dim.is_multiple_of(2) {
             return invalid(format!("the head size {} is odd", self.head_dim));

@@ -24,12 +24,9 @@ impl ModelConfig {
             head_dim: fields.size_or("head_dim", hidden / heads)?,
             vocab: fields.size("vocab_size")?,
             context: fields.size("max_position_embeddings")?,
-            rope_theta: fields.rope_theta(),
-            rms_eps: json.get("rms_norm_eps").and_then(Json::as_f64).unwrap_or(1e-6) as f32,
-            tie_embeddings: json
-                .get("tie_word_embeddings")
-                .and_then(Json::as_bool)
-                .unwrap_or(false),
+            rope_theta: fields.rope_theta()?,
+            rms_eps: fields.float_or("rms_norm_eps", 1e-6)? as f32,
+            tie_embeddings: fields.flag("tie_word_embeddings")?,
         }
         .checked(path)
     }
@@ -48,8 +45,9 @@ fn refuse_unsupported_hf(path: &Path, json: &Json) -> Result<()> {
             return refuse(format!("rope scaling {}", kind.unwrap_or(&Json::Null)));
         }
     }
+    let fields = HfFields { path, json };
     for key in ["attention_bias", "mlp_bias"] {
-        if json.get(key).and_then(Json::as_bool) == Some(true) {
+        if fields.flag(key)? {
             return refuse(format!("{key}: true"));
         }
     }
@@ -64,10 +62,7 @@ fn refuse_unsupported_hf(path: &Path, json: &Json) -> Result<()> {
             ));
         }
     }
-    let rotary = json
-        .get("partial_rotary_factor")
-        .and_then(Json::as_f64)
-        .unwrap_or(1.0);
+    let rotary = fields.float_or("partial_rotary_factor", 1.0)?;
     if rotary != 1.0 {
         return refuse(format!("partial_rotary_factor {rotary}"));
     }
@@ -95,15 +90,30 @@ impl HfFields<'_> {
     }
 
     /// Newer files keep it inside `rope_parameters`.
-    fn rope_theta(&self) -> f64 {
-        let nested = self
-            .json
-            .get("rope_parameters")
-            .and_then(|rope| rope.get("rope_theta"));
-        self.json
-            .get("rope_theta")
-            .or(nested)
-            .and_then(Json::as_f64)
-            .unwrap_or(10_000.0)
+    fn rope_theta(&self) -> Result<f64> {
+        let nested = HfFields {
+            path: self.path,
+            json: self.json.get("rope_parameters").unwrap_or(&Json::Null),
+        };
+        self.float_or("rope_theta", nested.float_or("rope_theta", 10_000.0)?)
+    }
+
+    /// Of another type than the one expected, a value must not silently count as absent.
+    fn float_or(&self, key: &str, default: f64) -> Result<f64> {
+        match self.json.get(key) {
+            None | Some(Json::Null) => Ok(default),
+            Some(value) => value.as_f64().ok_or_else(|| self.misfit(key, "a number")),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool> {
+        match self.json.get(key) {
+            None | Some(Json::Null) => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| self.misfit(key, "true or false")),
+        }
+    }
+
+    fn misfit(&self, key: &str, wanted: &str) -> EngineError {
+        EngineError::invalid_file(self.path, format!("\"{key}\" is not {wanted}"))
     }
 }

@@ -5,9 +5,9 @@ pub use crate::gguf_blocks::BlockType;
 use crate::gguf_blocks::type_name;
 pub use crate::gguf_reader::Value;
 use crate::gguf_reader::{Parsed, Reader};
+use crate::untrusted::open_regular;
 use memmap2::Mmap;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Where a tensor lies and what it is.
@@ -43,7 +43,7 @@ impl GgufFile {
     /// another version or byte order.
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |cause: std::io::Error| EngineError::io("open", path, &cause);
-        let file = File::open(path).map_err(fail)?;
+        let file = open_regular(path)?;
         // SAFETY: model files are opened read-only and are immutable by contract; a writer that truncates one while
         // it is mapped stops this process, which is why the engine runs in a child process.
         let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
@@ -108,9 +108,10 @@ impl GgufFile {
         EngineError::invalid_file(&self.path, detail)
     }
 
-    /// Every tensor of a known type must lie inside the file and end on a whole block.
+    /// Every tensor of a known type must lie inside the file, end on a whole block and have its bytes for itself.
     fn check_extents(&self) -> Result<()> {
         let data_bytes = self.map.len().saturating_sub(self.data_start) as u64;
+        let mut extents = Vec::with_capacity(self.tensors.len());
         for (name, entry) in &self.tensors {
             let Some(block) = BlockType::from_id(entry.type_id) else {
                 continue;
@@ -128,8 +129,14 @@ impl GgufFile {
                     "tensor \"{name}\" needs {size} bytes at offset {at}, but the file has {data_bytes} bytes of data"
                 )));
             }
+            extents.push((entry.offset_bytes, size as u64, name));
         }
-        Ok(())
+        extents.sort_unstable();
+        let overlap = extents.windows(2).find(|pair| pair[1].0 - pair[0].0 < pair[0].1);
+        overlap.map_or(Ok(()), |pair| {
+            let (first, second) = (pair[0].2, pair[1].2);
+            Err(self.invalid(format!("the tensors \"{first}\" and \"{second}\" overlap")))
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::chat::ChatTemplate;
 use crate::error::{EngineError, Result};
 use crate::gguf::{GgufFile, Value};
 use crate::tokenizer::Tokenizer;
+use crate::untrusted::caught;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
@@ -34,7 +35,8 @@ pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
         .collect::<Option<Vec<_>>>();
     let merges = merges.ok_or_else(|| invalid(&"a merge does not consist of two tokens"))?;
     let bpe = BPE::builder().vocab_and_merges(vocabulary.into_iter().collect::<Vocabulary>(), merges);
-    let mut inner = HfTokenizer::new(bpe.build().map_err(|cause| invalid(&cause))?);
+    let bpe = caught("the tokenizer library", || bpe.build()).map_err(|cause| invalid(&cause))?;
+    let mut inner = HfTokenizer::new(bpe.map_err(|cause| invalid(&cause))?);
     inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
     inner.with_decoder(Some(ByteLevel::new(false, false, false)));
     add_tokens(file, &mut inner, tokens)?;
@@ -91,17 +93,14 @@ fn add_tokens(file: &GgufFile, inner: &mut HfTokenizer, tokens: &[String]) -> Re
             tokens.len()
         )));
     }
-    for (token, kind) in tokens.iter().zip(types) {
-        let added = AddedToken::from(token.clone(), *kind == CONTROL).normalized(false);
-        match *kind {
-            CONTROL => inner
-                .add_special_tokens([added])
-                .map_err(|cause| invalid(&cause))?,
-            USER_DEFINED => inner.add_tokens([added]).map_err(|cause| invalid(&cause))?,
-            _ => 0,
-        };
-    }
-    Ok(())
+    // All at once: every call builds the search tables of all added tokens anew.
+    let added = tokens
+        .iter()
+        .zip(types)
+        .filter(|(_, kind)| [CONTROL, USER_DEFINED].contains(kind));
+    let added =
+        added.map(|(token, kind)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false));
+    inner.add_tokens(added).map_err(|cause| invalid(&cause)).map(drop)
 }
 
 /// Merges are written as two tokens with one blank between; blanks inside tokens are spelled `Ġ`.

@@ -9,6 +9,8 @@ use crate::nf4::Nf4Tensor;
 use crate::safetensors_file::{RawTensor, SafetensorsFile};
 use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
+use crate::untrusted::{MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, UniqueMap, optional, read_bounded, read_text};
+use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -49,7 +51,7 @@ impl HfFolder {
         let names: Vec<&String> = weight_map.values().collect::<BTreeSet<_>>().into_iter().collect();
         let files = names
             .iter()
-            .map(|name| SafetensorsFile::open(&path.join(name)))
+            .map(|name| open_shard(&sharded, &path.join(name)))
             .collect::<Result<Vec<_>>>()?;
         let mut index = BTreeMap::new();
         for (tensor, file_name) in &weight_map {
@@ -70,7 +72,7 @@ impl HfFolder {
 
     pub(crate) fn config(&self) -> Result<ModelConfig> {
         let path = self.path.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+        let text = read_text(&path, MAX_TEXT_BYTES)?;
         ModelConfig::from_hf_json(&path, &text)
     }
 
@@ -112,7 +114,7 @@ impl HfFolder {
 
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let path = self.path.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+        let bytes = read_bounded(&path, MAX_TOKENIZER_BYTES)?;
         let (mut eos, mut bos) = (BTreeSet::new(), None);
         for name in ["generation_config.json", "config.json"] {
             let json = self.json(name)?;
@@ -132,11 +134,8 @@ impl HfFolder {
     pub(crate) fn chat_template(&self) -> Result<Option<ChatTemplate>> {
         let names = self.json("tokenizer_config.json")?;
         let path = self.path.join("chat_template.jinja");
-        let source = match std::fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => embedded_template(&names),
-            Err(cause) => return Err(EngineError::io("read", &path, &cause)),
-        };
+        let own = optional(&path, |path| read_text(path, MAX_TEXT_BYTES))?;
+        let source = own.or_else(|| embedded_template(&names));
         let (bos, eos) = (
             special_text(&names, "bos_token"),
             special_text(&names, "eos_token"),
@@ -175,30 +174,44 @@ impl HfFolder {
     /// An optional JSON file; `null` if there is none.
     fn json(&self, name: &str) -> Result<Json> {
         let path = self.path.join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => {
+        match optional(&path, |path| read_bounded(path, MAX_TEXT_BYTES))? {
+            Some(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(&path, cause))
             }
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Json::Null),
-            Err(cause) => Err(EngineError::io("read", &path, &cause)),
+            None => Ok(Json::Null),
         }
     }
 }
 
+/// One of the files that an index names.
+fn open_shard(index: &Path, path: &Path) -> Result<SafetensorsFile> {
+    if path.is_file() {
+        return SafetensorsFile::open(path);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let detail = format!("it names the file \"{name}\", which is not there");
+    Err(EngineError::invalid_file(index, detail))
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: Option<UniqueMap<Json>>,
+}
+
 /// `weight_map` of the index. File names must be plain: an index must not reach outside its folder.
 fn read_weight_map(path: &Path) -> Result<BTreeMap<String, String>> {
-    let bytes = std::fs::read(path).map_err(|cause| EngineError::io("read", path, &cause))?;
-    let json: Json =
+    let bytes = read_bounded(path, MAX_TOKENIZER_BYTES)?;
+    let index: Index =
         serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(path, cause))?;
-    let entries = json.get("weight_map").and_then(Json::as_object);
+    let entries = index.weight_map;
     let entries = entries.ok_or_else(|| EngineError::invalid_file(path, "\"weight_map\" is missing"))?;
     let mut map = BTreeMap::new();
-    for (tensor, file) in entries {
-        let plain = file
-            .as_str()
-            .filter(|name| Path::new(name).file_name().is_some_and(|last| last == *name));
+    for (tensor, file) in entries.0 {
+        let plain = file.as_str().filter(|name| {
+            Path::new(name).file_name().is_some_and(|last| last == *name) && !name.contains('\0')
+        });
         let plain = plain.ok_or_else(|| EngineError::invalid_file(path, format!("bad file name {file}")))?;
-        map.insert(tensor.clone(), plain.to_owned());
+        map.insert(tensor, plain.to_owned());
     }
     Ok(map)
 }

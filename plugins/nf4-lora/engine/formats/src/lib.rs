@@ -21,6 +21,7 @@ pub mod safetensors_file;
 pub mod safetensors_writer;
 pub mod tensor;
 pub mod tokenizer;
+pub mod untrusted;
 
 pub use chat::{ChatTemplate, Message};
 pub use checkpoint_source::ModelSource;

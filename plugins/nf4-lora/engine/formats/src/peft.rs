@@ -4,6 +4,7 @@ use crate::atomic::write_file;
 use crate::error::{EngineError, Result};
 use crate::safetensors_file::SafetensorsFile;
 use crate::safetensors_writer::{OutTensor, write_safetensors};
+use crate::untrusted::{MAX_TEXT_BYTES, read_bounded};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -94,7 +95,7 @@ impl AdapterFile {
     /// result (DoRA, ranks per module, trained biases …).
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
-        let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+        let bytes = read_bounded(&path, MAX_TEXT_BYTES)?;
         let json: Json =
             serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(&path, cause))?;
         let mut adapter = Self::from_config(&path, &json)?;
@@ -142,7 +143,7 @@ impl AdapterFile {
         let alpha = json
             .get("lora_alpha")
             .and_then(Json::as_f64)
-            .filter(|alpha| alpha.is_finite());
+            .filter(|alpha| (*alpha as f32).is_finite());
         Ok(Self {
             r: r.ok_or_else(|| invalid("r"))? as usize,
             alpha: alpha.ok_or_else(|| invalid("lora_alpha"))?,
@@ -177,6 +178,10 @@ impl AdapterFile {
                     format!("\"{module}\" has no matrices"),
                 ));
             };
+            if input == 0 || output == 0 {
+                let detail = format!("\"{module}\" maps {input} to {output} values");
+                return Err(EngineError::invalid_file(file.path(), detail));
+            }
             if rank_a != self.r || rank_b != self.r {
                 let detail = format!(
                     "\"{module}\" has rank {rank_a}/{rank_b}, the configuration says {}",

@@ -2,11 +2,12 @@
 
 use crate::error::{EngineError, Result};
 use crate::tensor::{Tensor, decode_bf16, decode_f16, decode_f32};
+use crate::untrusted::{UniqueMap, open_regular};
 use memmap2::Mmap;
 pub use safetensors::tensor::Dtype;
 use safetensors::tensor::{Metadata, SafeTensors};
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// One tensor of a file, not decoded.
@@ -32,11 +33,14 @@ impl SafetensorsFile {
     /// Opens and checks `path`. Errors: `Io`; `ModelFileInvalid` for a header that contradicts itself or the size.
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |cause: std::io::Error| EngineError::io("open", path, &cause);
-        let file = File::open(path).map_err(fail)?;
+        let file = open_regular(path)?;
         // SAFETY: as for every model file: opened read-only, immutable by contract, read in a child process.
         let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
         let (header_bytes, header) =
             SafeTensors::read_metadata(&map).map_err(|cause| EngineError::invalid_file(path, cause))?;
+        let text = &map[LENGTH_BYTES..LENGTH_BYTES + header_bytes];
+        serde_json::from_slice::<UniqueMap<IgnoredAny>>(text)
+            .map_err(|cause| EngineError::invalid_file(path, cause))?;
         Ok(Self {
             path: path.to_owned(),
             map,

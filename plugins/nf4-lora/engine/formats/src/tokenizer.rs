@@ -5,13 +5,29 @@
 //! again before the text is split into words. So benign contents get exactly the ids of the rendered whole.
 
 use crate::error::{Code, EngineError, Result};
+use crate::untrusted::caught;
+use serde::Deserialize;
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::path::Path;
 use tokenizers::normalizers::{Replace, Sequence};
 use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer as HfTokenizer};
 
 /// A noncharacter, never meant for interchange; dropped wherever it appears in template input.
 pub(crate) const GUARD: char = '\u{FDD0}';
+
+const LIBRARY: &str = "the tokenizer library";
+
+/// The parts of a `tokenizer.json` that are looked at before the library is.
+#[derive(Deserialize)]
+struct Outline {
+    model: ModelOutline,
+}
+
+#[derive(Deserialize)]
+struct ModelOutline {
+    continuing_subword_prefix: Option<String>,
+}
 
 /// A tokenizer. Cheap to share between threads, not to clone (it holds the vocabulary).
 pub struct Tokenizer {
@@ -28,8 +44,21 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads the content of a `tokenizer.json`; `path` is for messages. No start or end ids are set.
     pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let inner = HfTokenizer::from_bytes(bytes).map_err(|cause| EngineError::invalid_file(path, cause))?;
-        Self::from_inner(inner).map_err(|cause| EngineError::invalid_file(path, cause))
+        let invalid = |cause: &dyn Display| EngineError::invalid_file(path, cause);
+        // The library panics on some texts that are no JSON, and trusts the prefix to be there.
+        let outline: Outline = serde_json::from_slice(bytes).map_err(|cause| invalid(&cause))?;
+        if outline
+            .model
+            .continuing_subword_prefix
+            .is_some_and(|prefix| !prefix.is_empty())
+        {
+            return Err(EngineError::unsupported(path, "a continuing_subword_prefix"));
+        }
+        let made = caught(LIBRARY, || {
+            HfTokenizer::from_bytes(bytes).and_then(Self::from_inner)
+        });
+        made.map_err(|cause| invalid(&cause))?
+            .map_err(|cause| invalid(&cause))
     }
 
     pub(crate) fn from_inner(mut text: HfTokenizer) -> tokenizers::Result<Self> {
@@ -86,11 +115,11 @@ impl Tokenizer {
         encode(&self.markup, markup)
     }
 
-    /// Text of `ids`; bytes that are no UTF-8 become U+FFFD. Errors: `Internal`.
+    /// Text of `ids`; bytes that are no UTF-8 become U+FFFD. Errors: `ModelFileInvalid`.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        self.text
-            .decode(ids, skip_special)
-            .map_err(|cause| EngineError::new(Code::Internal, cause.to_string()))
+        caught(LIBRARY, || self.text.decode(ids, skip_special))
+            .map_err(unusable)?
+            .map_err(unusable)
     }
 
     /// Id of a token by its exact text, control tokens included.
@@ -189,8 +218,12 @@ fn with_guards(text: &str, mut cuts: Vec<usize>) -> Cow<'_, str> {
 }
 
 fn encode(tokenizer: &HfTokenizer, text: &str) -> Result<Vec<u32>> {
-    let encoding = tokenizer.encode_fast(text, false);
-    let encoding =
-        encoding.map_err(|cause| EngineError::new(Code::Internal, format!("tokenizer: {cause}")))?;
+    let encoding = caught(LIBRARY, || tokenizer.encode_fast(text, false));
+    let encoding = encoding.map_err(unusable)?.map_err(unusable)?;
     Ok(encoding.get_ids().to_vec())
+}
+
+/// The file was read, but what it says does not work on this text.
+fn unusable(cause: impl Display) -> EngineError {
+    EngineError::new(Code::ModelFileInvalid, format!("the tokenizer: {cause}"))
 }

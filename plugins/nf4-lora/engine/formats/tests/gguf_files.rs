@@ -325,6 +325,49 @@ fn impossible_tensors_are_refused() {
 }
 
 #[test]
+fn overlapping_tensors_are_refused() {
+    let mut bytes = tiny();
+    let marker = text_bytes("output_norm.weight");
+    let at = bytes
+        .windows(marker.len())
+        .position(|window| window == marker)
+        .unwrap();
+    // Behind the name: rank, one dimension, type, offset.
+    let offset = at + marker.len() + 4 + 8 + 4;
+    bytes[offset..offset + 8].fill(0);
+    let error = open(&bytes).err().unwrap();
+    assert_eq!(error.code, Code::ModelFileInvalid);
+    assert!(
+        error.message.contains("output_norm.weight") && error.message.contains("overlap"),
+        "{error}"
+    );
+}
+
+/// Adding tokens one by one would build the search tables anew for each of them.
+#[test]
+fn a_vocabulary_of_control_tokens_is_built_in_time() {
+    let mut metadata = tiny_metadata();
+    let many = 20_000;
+    let mut tensors = tiny_tensors();
+    for (key, value) in &mut metadata {
+        match (*key, value) {
+            ("tokenizer.ggml.tokens", Meta::Texts(tokens)) => {
+                tokens.extend((0..many).map(|at| format!("<|{at}|>")));
+                tensors[0].1[0] = tokens.len();
+                tensors[0].2.resize(tokens.len() * 8, 0.5);
+            }
+            ("tokenizer.ggml.token_type", Meta::Ints(types)) => types.resize(types.len() + many, 3),
+            _ => {}
+        }
+    }
+    let source = open(&gguf_bytes(&metadata, &tensors)).unwrap();
+    let start = std::time::Instant::now();
+    let tokenizer = source.tokenizer().unwrap();
+    assert!(tokenizer.is_control(tokenizer.token_id("<|19999|>").unwrap()));
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
 fn unsupported_features_are_named() {
     let with = |key: &'static str, value: Meta<'static>, named: &str| {
         let mut metadata = tiny_metadata();

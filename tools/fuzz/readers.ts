@@ -1,0 +1,222 @@
+/** The readers of the TypeScript side: what they read, and good files to start from. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { FileStore } from '../../activities/artifacts/file-store.ts';
+import { compilePipelineSpec } from '../../activities/compile/compile-pipeline-spec.ts';
+import { compileSpec } from '../../activities/compile/compile-spec.ts';
+import { corePlugin } from '../../activities/core-plugin.ts';
+import { readRows } from '../../activities/data/read-rows.ts';
+import { readSpecFile } from '../../cli/lib/load-spec.ts';
+import type { StepContext } from '../../plugins/api/step-kind.ts';
+import { curationPlugin } from '../../plugins/curation/index.ts';
+import { createPluginHost } from '../../plugins/host/host.ts';
+import { metricsPlugin } from '../../plugins/metrics/index.ts';
+import { createNf4LoraPlugin } from '../../plugins/nf4-lora/index.ts';
+import { retrievalPlugin } from '../../plugins/retrieval/index.ts';
+import { lexicalRetriever } from '../../plugins/retrieval/worker/lexical-retriever.ts';
+import { rungsPlugin } from '../../plugins/rungs/index.ts';
+
+export interface Reader {
+  readonly name: string;
+  /** Whether the format is text. */
+  readonly textual: boolean;
+  /** Good contents, made once. */
+  seeds(folder: string): Promise<Buffer[]>;
+  /** Reads one (damaged) file in a folder of its own. Throws what the product throws. */
+  read(file: string, folder: string): Promise<void>;
+}
+
+const host = createPluginHost([
+  { plugin: corePlugin },
+  { plugin: metricsPlugin },
+  { plugin: retrievalPlugin },
+  // Small, so that the bound on memory means something.
+  { plugin: curationPlugin, options: { memoryLimitMiB: 128, threads: 1 } },
+  { plugin: createNf4LoraPlugin() },
+  { plugin: rungsPlugin },
+]);
+
+function contextFor(file: string, folder: string): StepContext {
+  const none = (): never => {
+    throw new Error('not needed to read');
+  };
+  return {
+    store: new FileStore(join(folder, 'store')),
+    languageModel: none,
+    trainer: none,
+    metric: none,
+    retriever: none,
+    resolveDataPath: async () => file,
+    signal: new AbortController().signal,
+    heartbeat: () => undefined,
+    scratchDir: join(folder, 'scratch'),
+    earlierScratchDirs: [],
+  };
+}
+
+/** Reads a data file as the first curation step does. */
+function tableReader(format: 'csv' | 'tsv' | 'jsonl' | 'parquet', seeds: Reader['seeds']): Reader {
+  const kind = host.registry.stepKinds.get('curate.read@1');
+  return {
+    name: format,
+    textual: format !== 'parquet',
+    seeds,
+    read: async (file, folder) => {
+      await mkdir(join(folder, 'scratch'), { recursive: true });
+      const input = { source: { path: 'data', format }, columns: { input: 'in', output: 'out' } };
+      await kind.doRun(kind.withSchema.parse(input), contextFor(file, folder));
+    },
+  };
+}
+
+const texts =
+  (...all: string[]) =>
+  async () =>
+    all.map((text) => Buffer.from(text));
+
+/** A Parquet file of a SELECT. */
+async function parquet(folder: string, select: string): Promise<Buffer> {
+  const path = join(folder, 'seed.parquet');
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
+  const connection = await instance.connect();
+  try {
+    await connection.run(`COPY (${select}) TO '${path}' (FORMAT parquet)`);
+    return await readFile(path);
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+const rowsReader: Reader = {
+  name: 'dataset-rows',
+  textual: false,
+  seeds: async (folder) => [
+    await parquet(
+      folder,
+      "SELECT 'r' || i AS id, 'text ' || i AS input, 'out' AS output FROM range(40) t(i)",
+    ),
+    await parquet(folder, "SELECT 'a' AS id, repeat('x', 4000) AS input, 'é' AS output"),
+  ],
+  read: async (file) => void (await readRows(file)),
+};
+
+/** The list of a packed folder: its bytes are what its digest says, but what they say may be anything. */
+const folderReader: Reader = {
+  name: 'packed-folder',
+  textual: true,
+  seeds: async (folder) => {
+    const store = new FileStore(join(folder, 'store'));
+    await mkdir(join(folder, 'in', 'sub'), { recursive: true });
+    await writeFile(join(folder, 'in', 'a.txt'), 'A');
+    await writeFile(join(folder, 'in', 'sub', 'b.txt'), 'B');
+    return [await store.readBytes(await store.putFolder(join(folder, 'in')))];
+  },
+  read: async (file, folder) => {
+    const store = new FileStore(join(folder, 'store'));
+    await Promise.all(['A', 'B'].map((text) => store.putBytes(Buffer.from(text), 'text/plain')));
+    const ref = await store.putBytes(await readFile(file), 'application/vnd.escada.folder+json');
+    await store.localFolder(ref);
+  },
+};
+
+const indexReader: Reader = {
+  name: 'retrieval-index',
+  textual: false,
+  seeds: async (folder) => {
+    const path = join(folder, 'seed.sqlite');
+    const documents = Array.from({ length: 50 }, (_, at) => ({
+      id: `d${at}`,
+      text: `kettle ${at} boils water`,
+    }));
+    lexicalRetriever.doWrite(documents, path);
+    return [await readFile(path)];
+  },
+  read: async (file) => {
+    const index = lexicalRetriever.doOpen(file);
+    try {
+      for (const { id } of index.doSearch('which kettle boils', 5)) index.doText(id);
+    } finally {
+      index.close();
+    }
+  },
+};
+
+const SPEC = {
+  name: 'demo',
+  task: { instruction: 'Write the shop text.' },
+  data: {
+    source: { path: 'data/rows.csv' },
+    columns: { input: 'input', output: 'output' },
+    curation: {
+      name: 'own',
+      nodes: [
+        {
+          id: 'split',
+          form: 'step',
+          uses: 'curate.split@1',
+          with: { dataset: '${inputs.source}', sizes: '${inputs.sizes}', seed: 1 },
+        },
+      ],
+    },
+  },
+  target: 0.5,
+  budget: { seconds: 36000 },
+  rungs: { peft: { learningRates: [0.001] } },
+  profile: { tuningAllowed: true },
+  flowchart: {
+    name: 'c',
+    start: 'end',
+    nodes: { end: { form: 'end', title: 'E', verdict: 'target-not-met' } },
+  },
+};
+const PIPELINE = {
+  name: 'own',
+  inputs: { files: [{ path: 'a.csv' }] },
+  nodes: [
+    {
+      id: 'each',
+      form: 'map',
+      over: '${inputs.files}',
+      concurrency: 2,
+      body: [
+        {
+          id: 'read',
+          form: 'step',
+          uses: 'curate.read@1',
+          with: { source: '${item}', columns: { input: 'in', output: 'out' } },
+        },
+      ],
+    },
+    { id: 'ask', form: 'approval', title: 'Go on?', of: '${nodes.each.output}' },
+  ],
+};
+
+export const READERS: readonly Reader[] = [
+  tableReader('csv', texts('in,out\n"a ""b""",1\nc,2\n', '\ufeffin;out\r\n"x\ny";1\r\n\r\n')),
+  tableReader('tsv', texts('in\tout\na "b"\t1\n')),
+  tableReader(
+    'jsonl',
+    texts('{"in":"a","out":1}\n{"in":null,"out":{"x":[1,2]}}\n', '{"out":"é","in":"b"}\n'),
+  ),
+  tableReader('parquet', async (folder) => [
+    await parquet(folder, 'SELECT i AS "in", [i, 2] AS "out" FROM range(30) t(i)'),
+    await parquet(folder, 'SELECT \'a\'::BLOB AS "in", repeat(\'b\', 3000) AS "out"'),
+  ]),
+  rowsReader,
+  folderReader,
+  indexReader,
+  {
+    name: 'spec',
+    textual: true,
+    seeds: texts(JSON.stringify(SPEC, null, 1), JSON.stringify({ ...SPEC, flowchart: undefined })),
+    read: async (file) => void compileSpec(await readSpecFile(file), host),
+  },
+  {
+    name: 'pipeline-spec',
+    textual: true,
+    seeds: texts(JSON.stringify(PIPELINE, null, 1)),
+    read: async (file) => void compilePipelineSpec(await readSpecFile(file), host),
+  },
+];
