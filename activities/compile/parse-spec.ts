@@ -15,6 +15,9 @@ function propertyNames(schema: unknown): string[] {
   );
 }
 
+/** Unknown fields for which a known one is guessed. */
+const MOST_HINTS = 50;
+
 let knownNames: readonly string[] | undefined;
 
 function suggestion(key: string): string {
@@ -48,6 +51,8 @@ function addIssue(issues: IssueList, issue: z.core.$ZodIssue): void {
     return;
   }
   for (const key of issue.keys) {
-    issues.add(path === '' ? key : `${path}.${key}`, `is not a known field.${suggestion(key)}`);
+    // Guesses cost time, and only the first issues are shown.
+    const hint = issues.issues.length < MOST_HINTS ? suggestion(key) : '';
+    issues.add(path === '' ? key : `${path}.${key}`, `is not a known field.${hint}`);
   }
 }

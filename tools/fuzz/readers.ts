@@ -32,7 +32,7 @@ const host = createPluginHost([
   { plugin: metricsPlugin },
   { plugin: retrievalPlugin },
   // Small, so that the bound on memory means something.
-  { plugin: curationPlugin, options: { memoryLimitMiB: 128, threads: 1 } },
+  { plugin: curationPlugin, options: { memoryLimitMiB: 256, threads: 1 } },
   { plugin: createNf4LoraPlugin() },
   { plugin: rungsPlugin },
 ]);

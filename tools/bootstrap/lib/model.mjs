@@ -240,7 +240,8 @@ async function removeDamaged(id, env) {
  * @returns {PinnedModel}
  */
 function known(id) {
-  const model = MODELS[id];
+  // Own names only: every object has a "constructor".
+  const model = Object.hasOwn(MODELS, id) ? MODELS[id] : undefined;
   if (model !== undefined) return model;
   throw new BootstrapError({
     code: 'SETUP_MODEL_UNKNOWN',

@@ -82,6 +82,8 @@ class Scanner {
       else yield* this.#finish('\n');
     }
     if (start < chunk.length && !this.#afterCr) this.#keep(chunk.subarray(start));
+    // What is kept no longer grows, but a quote that is never closed would be looked for through the whole file.
+    if (this.#sizeBytes > MAX_RECORD_BYTES) yield this.#record('', this.#endless());
   }
 
   end(): CsvRecord | null {
@@ -143,6 +145,11 @@ class Scanner {
     const found = fault ?? this.#contentFault(bytes);
     const record = { line: this.#recordLine, fields: this.#isBlank() ? 0 : this.#fields, newline, bytes };
     return found === undefined ? record : { ...record, fault: found };
+  }
+
+  #endless(): CsvRecord['fault'] {
+    if (this.#state !== 'quoted') return { line: this.#recordLine, why: 'the record is longer than 16 MiB' };
+    return { line: this.#quoteLine, why: 'a quote is opened here and not closed within 16 MiB' };
   }
 
   #contentFault(bytes: Buffer): CsvRecord['fault'] {

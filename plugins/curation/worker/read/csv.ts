@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises';
 import type { Duck } from '../duck.ts';
 import { literal } from '../sql.ts';
 import { MAX_RECORD_BYTES, scanCsv, splitRecord } from './csv-scan.ts';
@@ -29,6 +30,9 @@ export async function loadDelimited(
     }
   }
   const select = mappedColumns(map).map(({ name, column }) => `c${names.indexOf(name)} AS ${column}`);
+  // A last record without an end that is longer than the engine's buffer would silently be left out.
+  const fault = (await endsOpen(file.path)) ? await firstFault(file, header) : undefined;
+  if (fault !== undefined) throw unreadable(file, fault.line, fault.why);
   try {
     await stage(duck, file, `SELECT ${select.join(', ')} FROM ${csvTable(file, header)}`);
   } catch (error) {
@@ -78,15 +82,33 @@ async function firstRecord(file: DataFile, dialect: CsvDialect): Promise<CsvReco
   throw unreadable(file, 0, 'it is empty; a header line with the column names is needed');
 }
 
+/** Whether a file that is larger than a record may be does not end with its last line. */
+async function endsOpen(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    if (size <= MAX_RECORD_BYTES) return false;
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+    return !['\n', '\r'].includes(buffer.toString('latin1'));
+  } finally {
+    await file.close();
+  }
+}
+
 /** Why the engine refused the file: looks for the first fault, and falls back on the engine's own words. */
-async function explain(file: DataFile, { dialect, names }: Header, cause: unknown): Promise<Error> {
+async function explain(file: DataFile, header: Header, cause: unknown): Promise<Error> {
+  const fault = await firstFault(file, header);
+  return fault === undefined ? engineError(file, cause) : unreadable(file, fault.line, fault.why, cause);
+}
+
+async function firstFault(file: DataFile, { dialect, names }: Header): Promise<CsvRecord['fault']> {
   let newline: string | null = null;
   for await (const record of scanCsv(file.path, dialect)) {
     newline ??= record.newline;
     const fault = record.fault ?? unlike(record, names.length, newline, dialect);
-    if (fault !== undefined) return unreadable(file, fault.line, fault.why, cause);
+    if (fault !== undefined) return fault;
   }
-  return engineError(file, cause);
+  return undefined;
 }
 
 const NAMES: Record<string, string> = { '\n': 'LF', '\r\n': 'CR LF', '\r': 'CR' };
