@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { listMissing } from '../tools/bootstrap/lib/prerequisites.mjs';
 import { findModel, DEFAULT_MODEL } from '../tools/bootstrap/lib/model.mjs';
 import { findServer } from '../tools/bootstrap/lib/server.mjs';
-import { PACKAGE_ROOT } from '../activities/shared/own-files.ts';
+import { COMPILED, ENGINE_ADDON, PACKAGE_ROOT } from '../activities/shared/own-files.ts';
 import { readSettings } from '../activities/shared/settings.ts';
 import { EscadaClient } from '../client.ts';
 import { createProjectHost } from '../plugins.ts';
@@ -20,7 +21,10 @@ function checks(): Check[] {
     {
       name: 'prerequisites',
       run: async () => {
-        const missing = await listMissing({ root: PACKAGE_ROOT });
+        const missing = await listMissing({
+          root: PACKAGE_ROOT,
+          prebuilt: COMPILED && existsSync(ENGINE_ADDON),
+        });
         if (missing.length === 0) return 'complete';
         throw new Error(missing.map(({ what, found, fix }) => `${what}: ${found}. ${fix}`).join('\n    '));
       },

@@ -4,7 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 
-const COMPILED = import.meta.url.endsWith('.js');
+/** Whether this runs from the npm package. */
+export const COMPILED = import.meta.url.endsWith('.js');
 
 /** Folder of package.json, examples, JSON Schemas and the engine's sources, with a slash at its end. */
 export const PACKAGE_ROOT = fileURLToPath(new URL(COMPILED ? '../../../' : '../../', import.meta.url));

@@ -29,6 +29,15 @@ test('on an empty machine everything is listed at once, with what to do', async 
   );
 });
 
+test('where packages and engine are there to stay, nothing that makes them is asked for', async (t) => {
+  const home = await scratch(t);
+  const missing = await listMissing({ root: ROOT, env: { HOME: home, PATH: home }, prebuilt: true });
+  assert.deepEqual(names(missing), [
+    'A Temporal server, or Go 1.26.4 or newer to build one',
+    'python3 with pip',
+  ]);
+});
+
 test('versions that are too old are named; what stands in for a tool makes it unnecessary', async (t) => {
   const home = await scratch(t);
   const bin = path.join(home, 'bin');

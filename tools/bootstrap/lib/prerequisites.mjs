@@ -13,16 +13,25 @@ const OLDEST = { node: '18.0.0', rust: '1.89.0', go: '1.26.4' };
 
 /**
  * Everything the set-up needs and this machine lacks; empty when it can go ahead.
- * @param {{ root: string, env?: Env, nodeVersion?: string }} options
+ * @param {{ root: string, env?: Env, nodeVersion?: string, prebuilt?: boolean }} options `prebuilt`: packages and
+ *   engine are there to stay, as in an installed package; nothing is needed to make them.
  * @returns {Promise<Missing[]>}
  */
-export async function listMissing({ root, env = process.env, nodeVersion = process.versions.node }) {
-  const checks = await Promise.all([
-    checkNode(nodeVersion),
+export async function listMissing({
+  root,
+  env = process.env,
+  nodeVersion = process.versions.node,
+  prebuilt = false,
+}) {
+  const toBuild = () => [
     checkNpm(env),
     checkRust('rustc', root, env),
     checkRust('cargo', root, env),
     checkLinker(env),
+  ];
+  const checks = await Promise.all([
+    checkNode(nodeVersion),
+    ...(prebuilt ? [] : toBuild()),
     checkServer(root, env),
     checkModel(env),
   ]);
