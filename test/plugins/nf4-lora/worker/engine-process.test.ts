@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { cp, readFile, truncate } from 'node:fs/promises';
+import { cp, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { EngineProcess } from '../../../../plugins/nf4-lora/worker/engine-process.ts';
@@ -33,6 +33,17 @@ interface Golden {
     ids: number[];
     promptTokens: number;
   }[];
+}
+
+/** A shared library of a machine that this is not: the header by which a loader knows, and nothing behind it. */
+function foreignLibrary(): Buffer {
+  const [arm64, x64] = [0xb7, 0x3e];
+  const bytes = Buffer.alloc(4096);
+  bytes.set([0x7f, ...Buffer.from('ELF'), 2, 1, 1]);
+  bytes.writeUInt16LE(3, 16);
+  bytes.writeUInt16LE(process.arch === 'arm64' ? x64 : arm64, 18);
+  bytes.writeUInt32LE(1, 20);
+  return bytes;
 }
 
 async function golden(): Promise<Golden> {
@@ -74,6 +85,17 @@ suite('engine process: life and death', () => {
     await assert.rejects(EngineProcess.start({ addonPath: import.meta.filename }), {
       code: 'ENGINE_NOT_BUILT',
       message: /cannot be loaded on \w+-\w+: .+escada engine build/,
+    });
+  });
+
+  test('an addon that was built for another machine says how to build one for this', async () => {
+    await inFolder(async (folder) => {
+      const addonPath = join(folder, 'other.node');
+      await writeFile(addonPath, foreignLibrary());
+      await assert.rejects(EngineProcess.start({ addonPath }), {
+        code: 'ENGINE_NOT_BUILT',
+        message: new RegExp(`on ${process.platform}-${process.arch}: .+\`escada engine build\``),
+      });
     });
   });
 
