@@ -1,18 +1,20 @@
 /** Composition root of a client: typed starts, queries and cancellation of runs. */
-import { randomBytes } from 'node:crypto';
-import type { Client, WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
-import { compileSpec } from './activities/compile/compile-spec.ts';
-import { dataPaths } from './activities/shared/data-paths.ts';
-import { resolveDataPath } from './activities/shared/services.ts';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { connectTemporal } from './client/connect.ts';
 import { notFound, refusedUpdate } from './client/failures.ts';
 import { queryRun } from './client/query-run.ts';
 import { requirePollers } from './client/require-pollers.ts';
+import {
+  startClimb,
+  startTraining,
+  type AdaptHandle,
+  type Starting,
+  type TrainHandle,
+} from './client/start.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
-import { createProjectHost } from './plugins.ts';
 import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
-import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
+import type { DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
 import {
   QUERY_APPROVALS,
   QUERY_DECISIONS,
@@ -20,8 +22,7 @@ import {
   UPDATE_APPROVE,
 } from './schemas/common/constants.ts';
 import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
-
-type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
+import type { TrainSpecInput } from './schemas/train/train-spec.ts';
 
 /** What differs from the environment's settings, and the plugins that specs may name beside the built-in ones. */
 export interface EscadaClientOptions extends Partial<Settings> {
@@ -46,28 +47,24 @@ export class EscadaClient {
     return new EscadaClient(await connectTemporal(), options);
   }
 
-  /**
-   * Starts a climb. The spec is compiled here first, as a courtesy; the run compiles it again. With `attach` the id
-   * follows from the spec, and a run of that id that is still open is taken up instead of a second one.
-   */
+  /** Starts a climb. With `attach`, an open run of the same spec is taken up instead of a second one. */
   async start(
     spec: AdaptationSpecInput,
     options: { readonly workflowId?: string; readonly attach?: boolean } = {},
   ): Promise<AdaptHandle> {
-    const host = createProjectHost(this.#plugins);
-    const plan = compileSpec(spec, host);
-    await host.close();
-    for (const path of dataPaths(plan.spec)) await resolveDataPath(path, this.#settings.dataRoots);
-    await this.requireWorker();
-    const suffix = options.attach === true ? plan.specDigest.slice(0, 8) : randomBytes(4).toString('hex');
-    return await this.temporal.workflow.start('adaptModel', {
-      args: [spec],
-      taskQueue: this.#settings.taskQueue,
-      workflowId: options.workflowId ?? `adapt-${plan.spec.name}-${suffix}`,
-      workflowIdConflictPolicy: options.attach === true ? 'USE_EXISTING' : 'FAIL',
-      staticSummary: `Adapt ${plan.spec.model.id} to ${plan.spec.name}`,
-      memo: { specDigest: plan.specDigest },
-    });
+    return await startClimb(this.#starting(), spec, options);
+  }
+
+  /** Starts one training without a ladder. */
+  async startTraining(
+    spec: TrainSpecInput,
+    options: { readonly workflowId?: string } = {},
+  ): Promise<TrainHandle> {
+    return await startTraining(this.#starting(), spec, options);
+  }
+
+  #starting(): Starting {
+    return { temporal: this.temporal, settings: this.#settings, plugins: this.#plugins };
   }
 
   /** Throws `NO_WORKER` when nobody polls one of the task queues. */

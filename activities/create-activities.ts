@@ -5,6 +5,7 @@ import type { PluginHost } from '../plugins/host/host.ts';
 import type { FileStore } from './artifacts/file-store.ts';
 import { compilePipelineSpec } from './compile/compile-pipeline-spec.ts';
 import { compileSpec } from './compile/compile-spec.ts';
+import { compileTrainSpec } from './compile/compile-train-spec.ts';
 import { decide } from './evaluate/decide.ts';
 import { judgeRung } from './evaluate/judge-rung.ts';
 import type { ReportDeps } from './report/report-data.ts';
@@ -30,6 +31,12 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
       const plan = compileSpec(spec, host);
       for (const path of dataPaths(plan.spec)) await services.resolveDataPath(path);
       return { plan, artifact: await store.putJson(plan) };
+    },
+
+    compileTrainSpec: async ({ spec: raw }) => {
+      const { spec, plan } = compileTrainSpec(raw, host);
+      for (const path of dataPaths(spec)) await services.resolveDataPath(path);
+      return { plan };
     },
 
     compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),

@@ -13,12 +13,14 @@ import { reportCommand } from './report.ts';
 import { serverCommand } from './server.ts';
 import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
+import { trainCommand } from './train.ts';
 import { workerCommand } from './worker.ts';
 
 const program = new Command('escada')
   .description('Finds the cheapest way to make a language model do your task well.')
   .addCommand(quickstartCommand)
   .addCommand(startCommand)
+  .addCommand(trainCommand)
   .addCommand(statusCommand)
   .addCommand(decisionsCommand)
   .addCommand(approveCommand)

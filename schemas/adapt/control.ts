@@ -1,6 +1,7 @@
 /** Arguments and results of the control activities. Types only: workflow code sees the activities through them. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
 import type { JsonValue } from '../common/json.ts';
+import type { TrainPlan } from '../train/train-run.ts';
 import type { ApprovalRecord } from '../pipeline/approval.ts';
 import type {
   AdaptationOutcome,
@@ -80,6 +81,7 @@ export interface ControlActivities {
     readonly plan: AdaptationPlan['curation'];
     readonly inputs: { readonly [key: string]: JsonValue };
   }>;
+  compileTrainSpec(input: { readonly spec: unknown }): Promise<{ readonly plan: TrainPlan }>;
   /** Stores what is to be approved; its SHA-256 is the digest that answers are bound to. */
   openApproval(input: { readonly of: JsonValue }): Promise<{ readonly subject: ArtifactRef }>;
   judgeRung(input: JudgeRungInput): Promise<JudgeRungResult>;

@@ -16,7 +16,10 @@ export const MAX_DASHBOARD_BYTES = 6 * 1024;
 export const MAX_MAP_ITEMS = 64;
 export const MAX_MAP_CONCURRENCY = 8;
 
-export const WORKFLOW_NAMES = ['adaptModel', 'runPipeline'] as const;
+/** Failed attempts of a training after which its run continues as new. */
+export const TRAINING_ATTEMPTS_PER_RUN = 10;
+
+export const WORKFLOW_NAMES = ['adaptModel', 'trainModel', 'runPipeline'] as const;
 export type WorkflowName = (typeof WORKFLOW_NAMES)[number];
 
 export const UPDATE_APPROVE = 'approve';

@@ -43,11 +43,20 @@ suite('replay of recorded histories', () => {
   }
 
   test('checkpoints are no events: a training with 200 of them is one activity', async () => {
-    const text = await readFile(`${FOLDER}/adapt-many-checkpoints.json`, 'utf8');
-    const { events } = JSON.parse(text) as { events: Record<string, { activityId?: string } | undefined>[] };
-    const scheduled = events.flatMap((one) => one['activityTaskScheduledEventAttributes']?.activityId ?? []);
-    assert.equal(scheduled.filter((id) => id === 'peft/train').length, 1);
-    assert.ok(events.length < 250, `${events.length} events`);
+    for (const [name, id, most] of [
+      ['adapt-many-checkpoints', 'peft/train', 250],
+      ['train-model', 'train', 80],
+    ] as const) {
+      const text = await readFile(`${FOLDER}/${name}.json`, 'utf8');
+      const { events } = JSON.parse(text) as {
+        events: Record<string, { activityId?: string } | undefined>[];
+      };
+      const scheduled = events.flatMap(
+        (one) => one['activityTaskScheduledEventAttributes']?.activityId ?? [],
+      );
+      assert.equal(scheduled.filter((one) => one === id).length, 1);
+      assert.ok(events.length < most, `${name}: ${events.length} events`);
+    }
   });
 
   test('a history that the workflows cannot have written is refused', async () => {

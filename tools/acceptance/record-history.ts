@@ -98,6 +98,17 @@ const RECORDINGS: Readonly<Record<string, Recording>> = {
       }
     },
   },
+  'train-model': {
+    type: 'trainModel',
+    args: [
+      {
+        name: 'tiny',
+        task: { instruction: 'Say it.', maxPromptTokens: 120, maxAnswerTokens: 32 },
+        data: { source: { path: 'rows.csv' }, columns: { input: 'input', output: 'output' } },
+        config: { r: 4, maxSteps: 200, saveSteps: 1 },
+      },
+    ],
+  },
   'unknown-type': { type: 'adaptModle', args: [{}] },
 };
 

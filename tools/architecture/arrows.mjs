@@ -28,11 +28,18 @@ export const ZONES = [
     node: false,
   },
   {
+    // A client compiles specs before it sends them, with the same code as a run.
     files: /^client\//,
-    values: [/^client\//, /^schemas\//, /^plugins\/api\//],
-    types: [],
+    values: [
+      /^client\//,
+      /^activities\/(compile|shared)\//,
+      /^schemas\//,
+      /^plugins\/api\//,
+      /^plugins\.ts$/,
+    ],
+    types: [/^plugins\/host\//],
     packages: ['@temporalio/client', '@temporalio/common', '@temporalio/envconfig'],
-    node: false,
+    node: true,
   },
   {
     files: /^client\.ts$/,

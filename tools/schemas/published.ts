@@ -3,6 +3,7 @@ import { adaptationSpecSchema } from '../../schemas/adapt/adaptation-spec.ts';
 import { flowchartSchema } from '../../schemas/adapt/flowchart.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
+import { trainSpecSchema } from '../../schemas/train/train-spec.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
 
 /** Every schema that users and other languages may rely on, by the name of its committed file. */
@@ -12,6 +13,7 @@ export const PUBLISHED = {
   flowchart: flowchartSchema,
   'lora-config': loraConfigSchema,
   'pipeline-spec': pipelineSpecSchema,
+  'train-spec': trainSpecSchema,
 } as const;
 
 /** The text of a committed JSON Schema file. `io: 'input'`: what a user writes, before defaults are filled in. */

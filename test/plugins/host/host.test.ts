@@ -78,7 +78,7 @@ test('plugins are closed in reverse order', async () => {
 
 test("the project's own list registers", async () => {
   const host = createProjectHost();
-  assert.deepEqual(host.registry.rungs.names(), ['icl', 'peft', 'zero-shot']);
+  assert.deepEqual(host.registry.rungs.names(), ['icl', 'peft', 'rag', 'zero-shot']);
   await host.close();
 });
 

@@ -1,0 +1,68 @@
+import type { PluginHost } from '../../plugins/host/host.ts';
+import type { PipelineNode } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { TrainPlan } from '../../schemas/train/train-run.ts';
+import { trainSpecSchema, type TrainSpec } from '../../schemas/train/train-spec.ts';
+import { formatPath } from '../shared/issues.ts';
+import { compilePipeline } from './compile-pipeline.ts';
+import { IssueList } from './issue-list.ts';
+
+const outputOf = (node: string): string => `\${nodes.${node}.output.dataset}`;
+
+/** The usual curation without a split, and the training on what it leaves. */
+function nodesOf({ data, model, task, trainer, config }: TrainSpec): PipelineNode[] {
+  const step = (id: string, uses: string, options: Record<string, unknown>): PipelineNode => ({
+    id,
+    form: 'step',
+    uses,
+    with: options as never,
+    after: [],
+  });
+  const { instruction, system, maxPromptTokens, maxAnswerTokens } = task;
+  return [
+    step('read', 'curate.read@1', { source: data.source, columns: data.columns }),
+    step('null-filter', 'curate.null-filter@1', { dataset: outputOf('read') }),
+    step('normalise', 'curate.normalise@1', { dataset: outputOf('null-filter') }),
+    step('exact-dedupe', 'curate.exact-dedupe@1', { dataset: outputOf('normalise') }),
+    step('token-filter', 'curate.token-filter@1', {
+      dataset: outputOf('exact-dedupe'),
+      model,
+      task: { instruction, system },
+      maxPromptTokens,
+      maxAnswerTokens,
+    }),
+    step('train', 'train.adapter@1', {
+      trainer,
+      model,
+      recipe: { instruction, system, shots: 0, choose: 'none' },
+      rows: outputOf('token-filter'),
+      rowsLimit: null,
+      config,
+    }),
+  ];
+}
+
+/** Compiles a training. Throws `INVALID_SPEC` with every issue. */
+export function compileTrainSpec(
+  raw: unknown,
+  host: PluginHost,
+): { readonly spec: TrainSpec; readonly plan: TrainPlan } {
+  const issues = new IssueList();
+  const parsed = trainSpecSchema.safeParse(raw);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) issues.add(formatPath(issue.path) || 'spec', issue.message);
+    issues.throwIfAny();
+    throw parsed.error;
+  }
+  const spec = parsed.data;
+  issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
+  issues.attempt('trainer', () => host.registry.trainers.get(spec.trainer));
+  const pipeline = { name: spec.name, nodes: nodesOf(spec) };
+  const whole = compilePipeline(pipeline, { registry: host.registry, inputs: [], path: 'spec' }, issues);
+  issues.throwIfAny();
+  const train = whole.nodes.find((node) => node.id === 'train');
+  if (train?.form !== 'step') throw new TypeError('the compiled training has no training step');
+  return {
+    spec,
+    plan: { curation: { ...whole, nodes: whole.nodes.filter((node) => node !== train) }, train },
+  };
+}

@@ -1,0 +1,42 @@
+import { Command } from 'commander';
+import { FileStore } from '../activities/artifacts/file-store.ts';
+import { readSettings } from '../activities/shared/settings.ts';
+import { EscadaClient } from '../client.ts';
+import type { TrainSpecInput } from '../schemas/train/train-spec.ts';
+import { loadSpec } from './lib/load-spec.ts';
+import { print } from './lib/terminal.ts';
+
+export const trainCommand = new Command('train')
+  .description('Train one adapter from a spec file, without a ladder')
+  .argument('<spec>', 'JSON file; paths in it are relative to it')
+  .option('--id <id>', 'workflow id')
+  .option('--detach', 'only print the run id; `escada status RUN` follows it')
+  .option('--json', 'print the outcome as one JSON object')
+  .action(async (path: string, options: { id?: string; detach?: boolean; json?: boolean }) => {
+    const settings = readSettings();
+    const spec = (await loadSpec(path, settings.storeRoot)) as unknown as TrainSpecInput;
+    const client = await EscadaClient.connect(settings);
+    try {
+      const handle = await client.startTraining(
+        spec,
+        options.id === undefined ? {} : { workflowId: options.id },
+      );
+      if (options.detach === true) {
+        print(handle.workflowId);
+        return;
+      }
+      const outcome = await handle.result();
+      const adapterPath = await new FileStore(settings.storeRoot).localFolder(outcome.adapter);
+      if (options.json === true) {
+        print(JSON.stringify({ ...outcome, workflowId: handle.workflowId, adapterPath }));
+        return;
+      }
+      const { steps, rows, lossFirstNats, lossLastNats } = outcome;
+      print(
+        `${steps} steps over ${rows} rows, loss ${lossFirstNats.toFixed(3)} → ${lossLastNats.toFixed(3)} nats`,
+      );
+      print(`adapter (PEFT format): ${adapterPath}`);
+    } finally {
+      await client.close();
+    }
+  });

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { compileSpec } from '../activities/compile/compile-spec.ts';
+import { compileTrainSpec } from '../activities/compile/compile-train-spec.ts';
+import { dataPaths } from '../activities/shared/data-paths.ts';
+import { resolveDataPath } from '../activities/shared/services.ts';
+import type { Settings } from '../activities/shared/settings.ts';
+import type { ListedPlugin, PluginHost } from '../plugins/host/host.ts';
+import { createProjectHost } from '../plugins.ts';
+import type { AdaptationSpecInput } from '../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationOutcome } from '../schemas/adapt/candidate.ts';
+import type { TrainOutcome } from '../schemas/train/train-run.ts';
+import type { TrainSpecInput } from '../schemas/train/train-spec.ts';
+import { requirePollers } from './require-pollers.ts';
+
+export type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
+export type TrainHandle = WorkflowHandle<(spec: TrainSpecInput) => Promise<TrainOutcome>>;
+
+/** What a client needs to start a run. */
+export interface Starting {
+  readonly temporal: Client;
+  readonly settings: Settings;
+  readonly plugins: readonly ListedPlugin[];
+}
+
+/** Compiles a spec as the run will, as a courtesy: what is wrong is said before anything is started. */
+async function checked<T>(starting: Starting, compile: (host: PluginHost) => T): Promise<T> {
+  const host = createProjectHost(starting.plugins);
+  try {
+    return compile(host);
+  } finally {
+    await host.close();
+  }
+}
+
+/** What a run of this spec cannot do without: its files, and somebody who polls. */
+async function requireReady(
+  { temporal, settings }: Starting,
+  spec: Parameters<typeof dataPaths>[0],
+): Promise<void> {
+  for (const path of dataPaths(spec)) await resolveDataPath(path, settings.dataRoots);
+  await requirePollers(temporal, settings.taskQueue);
+}
+
+/** With `attach` the id follows from the spec, so that an open run of it can be taken up. */
+export async function startClimb(
+  starting: Starting,
+  spec: AdaptationSpecInput,
+  options: { readonly workflowId?: string; readonly attach?: boolean },
+): Promise<AdaptHandle> {
+  const plan = await checked(starting, (host) => compileSpec(spec, host));
+  await requireReady(starting, plan.spec);
+  const suffix = options.attach === true ? plan.specDigest.slice(0, 8) : randomBytes(4).toString('hex');
+  return await starting.temporal.workflow.start('adaptModel', {
+    args: [spec],
+    taskQueue: starting.settings.taskQueue,
+    workflowId: options.workflowId ?? `adapt-${plan.spec.name}-${suffix}`,
+    workflowIdConflictPolicy: options.attach === true ? 'USE_EXISTING' : 'FAIL',
+    staticSummary: `Adapt ${plan.spec.model.id} to ${plan.spec.name}`,
+    memo: { specDigest: plan.specDigest },
+  });
+}
+
+export async function startTraining(
+  starting: Starting,
+  raw: TrainSpecInput,
+  options: { readonly workflowId?: string },
+): Promise<TrainHandle> {
+  const { spec } = await checked(starting, (host) => compileTrainSpec(raw, host));
+  await requireReady(starting, spec);
+  return await starting.temporal.workflow.start('trainModel', {
+    args: [raw],
+    taskQueue: starting.settings.taskQueue,
+    workflowId: options.workflowId ?? `train-${spec.name}-${randomBytes(4).toString('hex')}`,
+    staticSummary: `Train ${spec.model.id} on ${spec.name}`,
+  });
+}

@@ -1,0 +1,37 @@
+/** One training run: types only, free for workflow code. */
+import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { PipelinePlan, PlannedStep } from '../pipeline/plan.ts';
+
+/** A compiled training: curation, then the step that trains on what it leaves. */
+export interface TrainPlan {
+  readonly curation: PipelinePlan;
+  readonly train: PlannedStep;
+}
+
+/** What a run hands to the run that continues it. */
+export interface TrainingState {
+  /** The training step with every reference replaced. */
+  readonly step: PlannedStep;
+  /** Attempts that have failed so far, in all runs. */
+  readonly failedAttempts: number;
+  readonly lastFailure: string;
+}
+
+/** What `trainModel` returns. */
+export interface TrainOutcome {
+  readonly adapter: ArtifactRef;
+  readonly adapterSha256: string;
+  readonly training: ArtifactRef;
+  readonly rows: number;
+  readonly steps: number;
+  readonly lossFirstNats: number;
+  readonly lossLastNats: number;
+  readonly failedAttempts: number;
+}
+
+/** Answer of the query `progress` of a training; loss and time left are in its activity's heartbeat. */
+export interface TrainProgress {
+  readonly phase: 'compile' | 'curate' | 'train' | 'done' | 'failed';
+  readonly failedAttempts: number;
+  readonly lastFailure: string;
+}

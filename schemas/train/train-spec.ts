@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { dataSourceSchema } from '../adapt/adaptation-spec.ts';
+import { modelSchema } from '../adapt/recipe.ts';
+import { loraConfigSchema } from './lora-config.ts';
+
+/** What a user writes to have one adapter trained, without a ladder: all rows that survive curation are trained on. */
+export const trainSpecSchema = z.strictObject({
+  specVersion: z.literal(1).default(1),
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
+  task: z.strictObject({
+    instruction: z.string().min(1).max(2000),
+    system: z.string().max(2000).default(''),
+    maxPromptTokens: z.int().min(8).max(8192).default(512),
+    maxAnswerTokens: z.int().min(1).max(4096).default(64),
+  }),
+  data: z.strictObject({
+    source: dataSourceSchema,
+    columns: z.strictObject({ input: z.string().min(1), output: z.string().min(1) }),
+  }),
+  model: modelSchema.prefault({
+    provider: 'nf4-lora',
+    id: 'smollm2-135m-instruct',
+    weightFormat: 'nf4',
+  }),
+  trainer: z.string().min(1).default('nf4-lora'),
+  config: loraConfigSchema.prefault({}),
+});
+
+export type TrainSpec = z.infer<typeof trainSpecSchema>;
+export type TrainSpecInput = z.input<typeof trainSpecSchema>;
