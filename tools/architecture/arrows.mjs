@@ -28,18 +28,19 @@ export const ZONES = [
     node: false,
   },
   {
-    // A client compiles specs before it sends them, with the same code as a run.
-    files: /^client\//,
-    values: [
-      /^client\//,
-      /^activities\/(compile|shared)\//,
-      /^schemas\//,
-      /^plugins\/api\//,
-      /^plugins\.ts$/,
-    ],
+    // Compiles specs before it sends them, with the same code and plugins as the run will.
+    files: /^client\/start\.ts$/,
+    values: [/^client\//, /^activities\/(compile|shared)\//, /^schemas\//, /^plugins\.ts$/],
     types: [/^plugins\/host\//],
-    packages: ['@temporalio/client', '@temporalio/common', '@temporalio/envconfig'],
+    packages: ['@temporalio/client'],
     node: true,
+  },
+  {
+    files: /^client\//,
+    values: [/^client\//, /^schemas\//, /^plugins\/api\//],
+    types: [],
+    packages: ['@temporalio/client', '@temporalio/common', '@temporalio/envconfig'],
+    node: false,
   },
   {
     files: /^client\.ts$/,
