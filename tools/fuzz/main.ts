@@ -75,7 +75,8 @@ async function main(): Promise<boolean> {
   });
   const build = await collect(
     'cargo',
-    ['build', '--locked', '--quiet', '-p', 'escada-engine-core', '--example', 'fuzz'],
+    // The whole workspace, as `cargo test` builds it: nothing is compiled twice for other features.
+    ['build', '--locked', '--quiet', '--workspace', '--example', 'fuzz'],
     1_800_000,
   );
   if (build.problem !== null) throw new Error(`cargo build: ${build.problem}`);
