@@ -15,3 +15,5 @@ export type { JsonObject, JsonValue } from './schemas/common/json.ts';
 export type * from './schemas/pipeline/approval.ts';
 export * from './schemas/pipeline/pipeline-spec.ts';
 export { loraConfigSchema, type LoraConfig } from './schemas/train/lora-config.ts';
+export type * from './schemas/train/train-run.ts';
+export * from './schemas/train/train-spec.ts';

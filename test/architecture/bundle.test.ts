@@ -28,4 +28,8 @@ test('every workflow name that a client may start is exported, and unknown ones 
   const source = await readFile(entry, 'utf8');
   for (const name of WORKFLOW_NAMES) assert.match(source, new RegExp(`export \\{ ${name} \\}`));
   assert.match(source, /as default/);
+  // Hosts that bundle Escada's workflows among their own get the same ones.
+  const forHosts = await readFile(new URL('../../workflow.ts', import.meta.url), 'utf8');
+  const [, names = ''] = /export \{ (.*) \} from '\.\/workflows\/index\.ts'/.exec(forHosts) ?? [];
+  assert.deepEqual(names.split(', ').sort(), [...WORKFLOW_NAMES].sort());
 });

@@ -11,7 +11,15 @@ const settings = { storeRoot: join(tmpdir(), 'escada-plugin-test', 'store') };
 const make = (options: EscadaPluginOptions = {}) => new EscadaPlugin({ settings, ...options });
 
 const HOST: WorkerOptions = { taskQueue: 'theirs', activities: { greet: async () => 'Hello' } };
-const CONTROL = ['compilePipelineSpec', 'compileSpec', 'decide', 'judgeRung', 'openApproval', 'writeReport'];
+const CONTROL = [
+  'compilePipelineSpec',
+  'compileSpec',
+  'compileTrainSpec',
+  'decide',
+  'judgeRung',
+  'openApproval',
+  'writeReport',
+];
 
 const namesOf = ({ activities = {} }: WorkerOptions) => Object.keys(activities).sort();
 
