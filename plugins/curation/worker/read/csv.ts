@@ -6,7 +6,7 @@ import type { CsvDialect, CsvRecord } from './csv-scan.ts';
 import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
 import { stage } from './stage.ts';
-import { unreadable } from './unreadable.ts';
+import { engineText, otherTrouble, unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
 const DELIMITERS = [',', ';', '\t', '|'];
@@ -133,9 +133,9 @@ function unlike(
 }
 
 function engineError(file: DataFile, cause: unknown): Error {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  // Anything that is not about the data (memory, disk) is passed on as it is.
-  if (!/^Invalid Input Error/.test(text)) return cause instanceof Error ? cause : new Error(text);
+  const trouble = otherTrouble(cause);
+  if (trouble !== undefined) return trouble;
+  const text = engineText(cause);
   const line = Number(/on Line: (\d+)/.exec(text)?.[1] ?? 0);
   const why = text.split('\n').find((part) => part.endsWith('found.')) ?? text.split('\n')[0] ?? '';
   return unreadable(file, line, `the table engine says: ${why.slice(0, 300).replace(/\.$/, '')}`, cause);

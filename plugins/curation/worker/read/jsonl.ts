@@ -5,7 +5,7 @@ import { literal } from '../sql.ts';
 import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
 import { stage } from './stage.ts';
-import { unreadable } from './unreadable.ts';
+import { engineText, otherTrouble, unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
 const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
@@ -93,10 +93,10 @@ async function* jsonLines(file: DataFile): AsyncGenerator<{ line: Buffer; number
 
 /** The engine does not count lines reliably, so a refused file is looked through once more. */
 async function explain(file: DataFile, cause: unknown): Promise<Error> {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  if (!/^Invalid Input Error/.test(text)) return cause instanceof Error ? cause : new Error(text);
+  const trouble = otherTrouble(cause);
+  if (trouble !== undefined) return trouble;
   for await (const { line, number } of jsonLines(file)) parseLine(file, line, number);
-  const why = text.split('\n')[0] ?? '';
+  const why = engineText(cause).split('\n')[0] ?? '';
   return unreadable(
     file,
     0,

@@ -3,7 +3,7 @@ import { identifier, literal } from '../sql.ts';
 import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
 import { stage } from './stage.ts';
-import { unreadable } from './unreadable.ts';
+import { engineText, otherTrouble, unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
 /**
@@ -39,11 +39,8 @@ async function columnTypes(duck: Duck, file: DataFile, table: string): Promise<M
 }
 
 function explain(file: DataFile, cause: unknown): Error {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  // The disk's and the memory's own troubles are passed on as they are. A file that ends too early is its own.
-  if (/^(Out of Memory|IO) Error/i.test(text) && !/^IO Error: could not read/i.test(text)) {
-    return cause instanceof Error ? cause : new Error(text);
-  }
-  const why = (text.split('\n')[0] ?? '').replaceAll(file.path, file.name).slice(0, 300);
+  const trouble = otherTrouble(cause);
+  if (trouble !== undefined) return trouble;
+  const why = (engineText(cause).split('\n')[0] ?? '').replaceAll(file.path, file.name).slice(0, 300);
   return unreadable(file, 0, `it is not a readable Parquet file (${why})`, cause);
 }
