@@ -11,6 +11,7 @@ from common import calm_torch
 from make_smollm2_goldens import load_tokenizer
 
 torch = calm_torch()
+#: The reply's last token.
 END = 2
 
 
@@ -18,11 +19,14 @@ END = 2
 def label(model, tokenizer, row):
     """Index of the continuation with the largest sum of log-probabilities; prompt and continuation encoded apart."""
     before = tokenizer.encode(row["prompt"], add_special_tokens=False, split_special_tokens=True)
+    ends = [tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) for text in row["continuations"]]
+    if all(len(end) == 1 for end in ends):
+        logits = model(torch.tensor([before]), logits_to_keep=1).logits[0, -1]
+        return int(logits[[end[0] for end in ends]].argmax())
     sums = []
-    for text in row["continuations"]:
-        after = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        logits = model(torch.tensor([before + after]), logits_to_keep=len(after) + 1).logits[0, :-1]
-        chosen = torch.log_softmax(logits.double(), -1).gather(1, torch.tensor(after)[:, None])
+    for end in ends:
+        logits = model(torch.tensor([before + end]), logits_to_keep=len(end) + 1).logits[0, :-1]
+        chosen = torch.log_softmax(logits.double(), -1).gather(1, torch.tensor(end)[:, None])
         sums.append(chosen.sum().item())
     return sums.index(max(sums))
 

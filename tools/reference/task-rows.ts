@@ -46,7 +46,7 @@ const CLEAR_RATING = 0.8;
 const LABELS = [' positive', ' negative'] as const;
 
 /**
- * `count` rows of `id<TAB>rating<TAB>sentence`, zero-shot or after `shots` labelled sentences of other reviews.
+ * `count` rows of `id<TAB>rating<TAB>sentence`, zero-shot or after `shots` other labelled sentences.
  * Throws when the file has too few clear ratings.
  */
 export async function sentimentRows(
