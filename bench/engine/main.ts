@@ -58,19 +58,26 @@ function readOptions(): Options {
   };
 }
 
+/** One finished process and the machine's load when it started. */
+type Run = Output & { readonly loadBefore: number };
+
 /** Every arm once per pair, in turns; every second pair in reverse, so that a drift of the machine hits both sides. */
-async function measure(chosen: readonly Arm[], pairs: number): Promise<Map<string, Output[]>> {
-  const outputs = new Map(chosen.map((arm) => [arm.id, [] as Output[]]));
+async function measure(
+  chosen: readonly Arm[],
+  pairs: number,
+  afterPair: (runs: Map<string, Run[]>, done: number) => Promise<void>,
+): Promise<void> {
+  const runs = new Map(chosen.map((arm) => [arm.id, [] as Run[]]));
   for (let pair = 0; pair < pairs; pair += 1) {
     for (const arm of pair % 2 === 0 ? chosen : [...chosen].reverse()) {
       const startMs = Date.now();
-      const before = loadavg()[0] ?? 0;
-      outputs.get(arm.id)?.push(await arm.run());
+      const loadBefore = Number((loadavg()[0] ?? 0).toFixed(2));
+      runs.get(arm.id)?.push({ ...(await arm.run()), loadBefore });
       const seconds = ((Date.now() - startMs) / 1000).toFixed(0);
-      say(`pair ${pair + 1} of ${pairs}: ${arm.id} ${seconds} s (load before it ${before.toFixed(1)})`);
+      say(`pair ${pair + 1} of ${pairs}: ${arm.id} ${seconds} s (load before it ${loadBefore})`);
     }
+    await afterPair(runs, pair + 1);
   }
-  return outputs;
 }
 
 async function prepare(options: Options, room: string): Promise<Arm[]> {
@@ -106,30 +113,37 @@ function machine(): object {
   };
 }
 
+/** Everything about the pairs done so far. */
+function resultOf(chosen: readonly Arm[], runs: Map<string, Run[]>, pairs: number, options: Options) {
+  const summaries = chosen.map((arm) => summarize(arm, runs.get(arm.id) ?? []));
+  const { steps, warmUp, threads } = options;
+  const task = { rows: ROWS, rowTokens: ROW_TOKENS, promptTokens: PROMPT_TOKENS, newTokens: NEW_TOKENS };
+  return {
+    measuredAt: new Date().toISOString(),
+    model: DEFAULT_MODEL,
+    machine: machine(),
+    versions: [...runs.values()].flat().find((run) => run.versions)?.versions,
+    settings: { pairs, steps, warmUp, threads, ...task },
+    goals: goals(summaries),
+    summaries,
+    raw: Object.fromEntries(runs),
+  };
+}
+
 async function main(): Promise<void> {
   const options = readOptions();
   const room = await mkdtemp(join(tmpdir(), 'escada-bench-engine-'));
   try {
     const chosen = await prepare(options, room);
-    const before = machine();
-    const outputs = await measure(chosen, options.pairs);
-    const summaries = chosen.map((arm) => summarize(arm, outputs.get(arm.id) ?? []));
-    const { pairs, steps, warmUp, threads } = options;
-    const task = { rows: ROWS, rowTokens: ROW_TOKENS, promptTokens: PROMPT_TOKENS, newTokens: NEW_TOKENS };
-    const versions = [...outputs.values()].flat().find((output) => output.versions)?.versions;
-    const result = {
-      measuredAt: new Date().toISOString(),
-      model: DEFAULT_MODEL,
-      machine: { before, after: machine() },
-      versions,
-      settings: { pairs, steps, warmUp, threads, ...task },
-      goals: goals(summaries),
-      summaries,
-      raw: Object.fromEntries(outputs),
-    };
-    if (options.out !== undefined) await writeFile(options.out, `${JSON.stringify(result)}\n`);
+    let result: ReturnType<typeof resultOf> | undefined;
+    await measure(chosen, options.pairs, async (runs, done) => {
+      result = resultOf(chosen, runs, done, options);
+      // After every pair: what an interrupted run has measured is not lost.
+      if (options.out !== undefined) await writeFile(options.out, `${JSON.stringify(result)}\n`);
+    });
+    if (result === undefined) return;
     if (options.json) return print(JSON.stringify(result));
-    print(table(tableRows(summaries)));
+    print(table(tableRows(result.summaries)));
     for (const { goal, measured, met } of result.goals)
       print(`${met ? 'met' : 'MISSED'}: ${goal}: ${measured.toFixed(2)}`);
   } finally {
