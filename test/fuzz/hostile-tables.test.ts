@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
+import { otherTrouble } from '../../plugins/curation/worker/read/unreadable.ts';
 import { watchMemory } from '../../tools/fuzz/memory.ts';
 import { READERS } from '../../tools/fuzz/readers.ts';
 
@@ -114,5 +115,46 @@ suite('hostile data files', () => {
         await refuses(name, path);
       }
     });
+  }
+
+  test('a Parquet footer with any one byte wrong is read, or refused with a code', async (t) => {
+    const path = join(folder, 'one-byte.parquet');
+    const [good] = await readerOf('parquet').seeds(folder);
+    assert.ok(good);
+    const start = good.length - 8 - good.readUInt32LE(good.length - 8);
+    let refused = 0;
+    for (let at = start; at < good.length - 8; at += 1) {
+      const bytes = Buffer.from(good);
+      bytes[at] = (bytes[at] ?? 0) ^ 0x15;
+      await writeFile(path, bytes);
+      runs += 1;
+      await readerOf('parquet')
+        .read(path, join(folder, `run-${runs}`))
+        .catch((error: unknown) => {
+          refused += 1;
+          assert.ok(isEscadaFailure(error), `byte ${at}: ${String(error)}`);
+        });
+    }
+    t.diagnostic(`${refused} of ${good.length - 8 - start} refused`);
+    assert.ok(refused > 100);
+  });
+});
+
+test('a full disk, a missing right, too little memory and defects are not called a damaged file', () => {
+  for (const text of [
+    'IO Error: Could not write file "/x/stage.parquet": No space left on device',
+    'IO Error: Cannot open file "/x/source.parquet": Permission denied',
+    'Out of Memory Error: failed to allocate data of size 256.0 MiB',
+    'INTERRUPT Error: Interrupted!',
+    "Cannot read properties of undefined (reading 'rows')",
+  ]) {
+    assert.equal(otherTrouble(new Error(text))?.message, text);
+  }
+  for (const text of [
+    'IO Error: Failed to read Parquet file "/x": root schema element has no children',
+    'IO Error: INT16 converted type can only be set for value of Type::INT32',
+    'Invalid Input Error: No magic bytes found at end of file',
+  ]) {
+    assert.equal(otherTrouble(new Error(text)), undefined);
   }
 });
