@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { cargoTargetFolder, engineKey } from '../../tools/bootstrap/lib/engine.mjs';
+import { engineKey } from '../../tools/bootstrap/lib/engine.mjs';
 import { scratch } from './support.ts';
 
 test('the engine key follows sources, compiler and flags, not prose or build products', async (t) => {
@@ -25,9 +25,4 @@ test('the engine key follows sources, compiler and flags, not prose or build pro
   assert.notEqual(changed, before);
   await writeFile(path.join(root, 'Cargo.lock'), 'lock 2');
   assert.notEqual(await key(), changed);
-});
-
-test('cargo builds into the user cache unless told otherwise', () => {
-  assert.equal(cargoTargetFolder({ ESCADA_CACHE_DIR: '/c' }), '/c/cargo-target');
-  assert.equal(cargoTargetFolder({ ESCADA_CACHE_DIR: '/c', CARGO_TARGET_DIR: '/t' }), '/t');
 });

@@ -41,9 +41,9 @@ export function chaosSpec(): AdaptationSpecInput {
   const config = {
     r: 4,
     loraAlpha: 8,
-    numTrainEpochs: 30,
+    numTrainEpochs: 8,
     perDeviceTrainBatchSize: 1,
-    saveSteps: 20,
+    saveSteps: 8,
     loraDropout: 0.1,
   };
   return { ...spec, rungs: { ...spec.rungs, peft: { learningRates: [1e-3, 2e-3], config } } };

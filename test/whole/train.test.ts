@@ -20,7 +20,7 @@ const spec = (changes: object = {}): TrainSpecInput => ({
   name: 'tiny',
   task: { instruction: 'Say it.', maxPromptTokens: 120, maxAnswerTokens: 32 },
   data: { source: { path: 'rows.csv' }, columns: { input: 'input', output: 'output' } },
-  config: { r: 4, loraAlpha: 8, maxSteps: 1500, saveSteps: 50, perDeviceTrainBatchSize: 1, ...changes },
+  config: { r: 4, loraAlpha: 8, maxSteps: 700, saveSteps: 25, perDeviceTrainBatchSize: 1, ...changes },
 });
 
 suite('one training', { skip }, () => {
@@ -47,7 +47,7 @@ suite('one training', { skip }, () => {
     await other.startWorker();
     const calm = await (await (await other.client()).startTraining(spec())).result();
     await other.close();
-    assert.deepEqual([calm.steps, calm.failedAttempts, calm.rows], [1500, 0, 56]);
+    assert.deepEqual([calm.steps, calm.failedAttempts, calm.rows], [700, 0, 56]);
 
     const handle = await client.startTraining(spec());
     const engine = await trainerAtWork(handle.workflowId);
@@ -73,7 +73,7 @@ suite('one training', { skip }, () => {
     const engine = await trainerAtWork(handle.workflowId);
     process.kill(engine.pid, 'SIGKILL');
     const outcome = (await handle.result()) as { failedAttempts: number; steps: number };
-    assert.deepEqual([outcome.failedAttempts, outcome.steps], [TRAINING_ATTEMPTS_PER_RUN, 1500]);
+    assert.deepEqual([outcome.failedAttempts, outcome.steps], [TRAINING_ATTEMPTS_PER_RUN, 700]);
     const latest = await client.temporal.workflow.getHandle('train-continues').describe();
     assert.notEqual(latest.runId, firstExecutionRunId);
     const history = await client.temporal.workflow.getHandle('train-continues', latest.runId).fetchHistory();

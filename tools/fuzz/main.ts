@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cargoTargetFolder } from '../bootstrap/lib/engine.mjs';
+import { cargoEnv, cargoTargetFolder } from '../bootstrap/lib/cargo-target.mjs';
 import { faults, lineOf } from './counts.ts';
 import type { ReaderCounts } from './counts.ts';
 
@@ -27,7 +27,7 @@ async function collect(
   args: readonly string[],
   limitMs: number,
 ): Promise<{ out: string; problem: string | null }> {
-  const env = { ...process.env, CARGO_TARGET_DIR: cargoTargetFolder(process.env) };
+  const env = await cargoEnv({ root: ROOT });
   const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] });
   let out = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));

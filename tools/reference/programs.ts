@@ -1,7 +1,7 @@
 /** Programs that parity runs and benchmarks start: examples of the engine's crates, and scripts that print JSON. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { cargoTargetFolder } from '../bootstrap/lib/engine.mjs';
+import { cargoEnv } from '../bootstrap/lib/cargo-target.mjs';
 import { runOrFail } from '../bootstrap/lib/exec.mjs';
 
 /** Repository root. */
@@ -12,11 +12,10 @@ const SHOWN_CHARS = 2_000;
 
 /** Builds an example of an engine crate in release mode and returns the program's path. */
 export async function buildExample(crate: string, example: string): Promise<string> {
-  const target = cargoTargetFolder();
+  const env = await cargoEnv({ root: ROOT });
   const args = ['build', '--release', '--locked', '--quiet', '-p', crate, '--example', example];
-  const env = { ...process.env, CARGO_TARGET_DIR: target };
   await runOrFail(`cargo build --example ${example}`, 'cargo', args, { cwd: ROOT, env });
-  return join(target, 'release', 'examples', example);
+  return join(env.CARGO_TARGET_DIR, 'release', 'examples', example);
 }
 
 /** How a program is started. */

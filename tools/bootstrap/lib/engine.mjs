@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { cacheFolder, cached, keyOf } from './cache.mjs';
+import { cached, keyOf } from './cache.mjs';
+import { cargoEnv } from './cargo-target.mjs';
 import { runOrFail } from './exec.mjs';
 import { asStep } from './progress.mjs';
 
@@ -14,14 +15,6 @@ const BUILD_INPUTS = ['Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', '.cargo
 const KEPT_BUILDS = 8;
 
 /** @typedef {{ root: string, env?: import('./exec.mjs').Env, signal?: AbortSignal }} Place */
-
-/**
- * Where cargo puts what it builds: outside the checkout, so that a second clone starts warm.
- * @param {import('./exec.mjs').Env} [env]
- */
-export function cargoTargetFolder(env = process.env) {
-  return env.CARGO_TARGET_DIR || path.join(cacheFolder(env), 'cargo-target');
-}
 
 /**
  * Where the worker loads the engine from.
@@ -109,14 +102,10 @@ async function cachedEngine({ root, progress, env, signal, rustcVersion }, key) 
  * @param {string} room Folder to leave the addon in.
  */
 async function build({ root, env = process.env, signal }, room) {
-  const target = cargoTargetFolder(env);
+  const forCargo = await cargoEnv({ root, env, signal });
   const args = ['build', '--release', '--locked', '--quiet', '-p', CRATE];
-  await runOrFail('cargo build', 'cargo', args, {
-    cwd: root,
-    env: { ...env, CARGO_TARGET_DIR: target },
-    signal,
-  });
-  await copyFile(path.join(target, 'release', libraryName()), path.join(room, ADDON));
+  await runOrFail('cargo build', 'cargo', args, { cwd: root, env: forCargo, signal });
+  await copyFile(path.join(forCargo.CARGO_TARGET_DIR, 'release', libraryName()), path.join(room, ADDON));
 }
 
 /** The file name of the crate's shared library on this platform. */

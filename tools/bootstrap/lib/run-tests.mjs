@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseCargoTests } from './cargo-report.mjs';
-import { cargoTargetFolder } from './engine.mjs';
+import { cargoEnv } from './cargo-target.mjs';
 import { run } from './exec.mjs';
 import { runProgram } from './program.mjs';
 
@@ -45,7 +45,7 @@ export function addSummaries(a, b) {
  */
 export async function runChecks({ root, env }) {
   const summary = noTests();
-  const checkEnv = withTools(root, { ...env, CARGO_TARGET_DIR: cargoTargetFolder(env) });
+  const checkEnv = withTools(root, await cargoEnv({ root, env }));
   for (const [name, program, args] of CHECKS) {
     const startMs = Date.now();
     const { code, output } = await run(program, args, { cwd: root, env: checkEnv });
@@ -99,9 +99,9 @@ export async function runTestFiles({ root, env, files, tier }) {
  * @returns {Promise<Summary>}
  */
 export async function runCargoTests({ root, env }) {
-  const cargoEnv = { ...env, CARGO_TARGET_DIR: cargoTargetFolder(env), CARGO_TERM_COLOR: 'never' };
+  const forCargo = { ...(await cargoEnv({ root, env })), CARGO_TERM_COLOR: 'never' };
   const args = ['test', '--workspace', '--locked', '--no-fail-fast'];
-  const { code, output } = await run('cargo', args, { cwd: root, env: cargoEnv });
+  const { code, output } = await run('cargo', args, { cwd: root, env: forCargo });
   const summary = orBroken(parseCargoTests(output), code, 'cargo test');
   process.stdout.write(`  cargo test: ${summary.passed} passed, ${summary.failed} failed\n`);
   if (code !== 0) process.stdout.write(`${output.trimEnd()}\n`);
