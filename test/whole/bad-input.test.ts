@@ -206,7 +206,7 @@ suite('bad input', { skip }, () => {
   });
 
   test('a workflow type that is not there', async () => {
-    const known = /There is no workflow "adaptModle"\. Known: adaptModel, runPipeline/;
+    const known = /There is no workflow "adaptModle"\. Known: adaptModel, trainModel, runPipeline/;
     await expectFailure('adaptModle', [tinySpec()], { code: 'UNKNOWN_WORKFLOW', says: known });
   });
 
