@@ -28,6 +28,7 @@ const LORA = {
   learningRate: 2e-4,
   lrSchedulerType: 'constant',
   warmupSteps: 0,
+  optim: 'adamw_torch',
   weightDecay: 0,
   adamBeta1: 0.9,
   adamBeta2: 0.999,

@@ -10,6 +10,8 @@ export interface LoraTrainingConfig {
   readonly learningRate: number;
   readonly lrSchedulerType: 'constant' | 'linear' | 'cosine';
   readonly warmupSteps: number;
+  /** transformers' names; paged: moments in host memory. */
+  readonly optim: 'adamw_torch' | 'adamw_8bit' | 'paged_adamw_32bit' | 'paged_adamw_8bit';
   readonly weightDecay: number;
   readonly adamBeta1: number;
   readonly adamBeta2: number;

@@ -9,6 +9,10 @@ export const loraConfigSchema = z.strictObject({
   rsLora: z.boolean().default(false),
   learningRate: z.number().positive().max(1).default(1e-3),
   lrSchedulerType: z.enum(['constant', 'linear', 'cosine']).default('linear'),
+  /** Paged: moments in host memory, which on the CPU they are anyway. */
+  optim: z
+    .enum(['adamw_torch', 'adamw_8bit', 'paged_adamw_32bit', 'paged_adamw_8bit'])
+    .default('adamw_torch'),
   warmupSteps: z.int().min(0).default(5),
   weightDecay: z.number().min(0).max(1).default(0),
   adamBeta1: z.number().min(0).max(0.9999).default(0.9),

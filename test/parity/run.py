@@ -21,7 +21,7 @@ from make_smollm2_goldens import load_tokenizer, to_nf4_double  # noqa: E402
 from probe import Probe  # noqa: E402
 from report import Report  # noqa: E402
 from smollm2_texts import TRAINING_PAIRS  # noqa: E402
-from tiny_llama import TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
+from tiny_llama import FAMILIES, TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
 
 GROUPS = ["logits", "nf4", "tokenizer", "training", "replies"]
 
@@ -46,6 +46,10 @@ def tiny_checks(groups, probe, report, room):
         base = load_base(torch, folder)
         base = check_training.check_gradients(torch, probe, report, "tiny", base, rows[:4], room)
         check_training.check_curve(torch, probe, report, "tiny", base, rows, room)
+        for name, shape in FAMILIES.items():
+            make_random_checkpoint(torch, room / name, shape)
+            probe.open(room / name)
+            check_training.check_gradients(torch, probe, report, name, load_base(torch, room / name), rows[:4], room)
 
 
 def smollm2_checks(groups, probe, report, gguf, room):

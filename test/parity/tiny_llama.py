@@ -1,4 +1,4 @@
-"""The tiny random Llama of the fixtures: its tokenizer, its weights in bf16, its LoRA adapter."""
+"""The tiny random models of the fixtures and of parity runs: tokenizer, weights in bf16, LoRA adapter."""
 
 import json
 import shutil
@@ -59,6 +59,8 @@ def _draw(random, name, shape):
     """Scales at which attention, gates and logits are far from uniform; norms differ from one."""
     if "norm" in name:
         return 1.0 + 0.2 * random.standard_normal(shape)
+    if name.endswith("bias"):
+        return 0.5 * random.standard_normal(shape)
     if "embed" in name:
         return 0.25 * random.standard_normal(shape)
     # Rows of different scale, so that an absmax taken from the wrong block is seen.
@@ -87,9 +89,9 @@ def make_checkpoint(torch, folder, seed=11):
 
 def load_base(torch, folder):
     """The checkpoint widened to float32, plain attention."""
-    from transformers import LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
 def make_adapter(torch, folder, seed=12):
@@ -108,7 +110,7 @@ def make_adapter(torch, folder, seed=12):
             else:
                 continue
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
-    model.peft_config["default"].base_model_name_or_path = "tiny-llama"
+    model.peft_config["default"].base_model_name_or_path = folder.name
     shutil.rmtree(folder / "adapter", ignore_errors=True)
     model.save_pretrained(folder / "adapter")
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
@@ -126,6 +128,20 @@ def load_adapted(torch, folder, base=None):
     return PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
 
 
+#: Families that differ from plain Llama; lengths of tests cross the window and the original context.
+FAMILIES = {
+    "tiny-llama3": {"family": "Llama", "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+                    "num_key_value_heads": 2, "head_dim": 16, "tie_word_embeddings": True,
+                    "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                                        "high_freq_factor": 4.0, "original_max_position_embeddings": 32}},
+    "tiny-mistral": {"family": "Mistral", "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+                     "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": False, "sliding_window": 16,
+                     "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}},
+    "tiny-qwen2": {"family": "Qwen2", "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+                   "num_key_value_heads": 2, "tie_word_embeddings": True, "use_sliding_window": False,
+                   "rope_parameters": {"rope_theta": 1000000.0, "rope_type": "default"}},
+}
+
 #: Random checkpoints of parity runs: head counts, head sizes, RoPE bases and ties that differ from SmolLM2's.
 TINY_SHAPES = {
     "tiny grouped heads": {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2,
@@ -134,20 +150,27 @@ TINY_SHAPES = {
                       "head_dim": 16, "tie_word_embeddings": False, "rope_theta": 500000.0},
     "tiny one key head": {"hidden_size": 80, "intermediate_size": 144, "num_attention_heads": 5, "num_key_value_heads": 1,
                           "head_dim": 32, "tie_word_embeddings": True, "rope_theta": 100000.0},
-}
+    "tiny linear rope": {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2,
+                         "tie_word_embeddings": True,
+                         "rope_parameters": {"rope_theta": 10000.0, "rope_type": "linear", "factor": 4.0}},
+} | FAMILIES
 
 
 def make_random_checkpoint(torch, folder, shape, layers=3, seed=17):
     """A checkpoint in bf16 as transformers writes it, with the tokenizer of the fixtures."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
     folder.mkdir(parents=True, exist_ok=True)
     make_tokenizer(folder)
-    config = LlamaConfig(vocab_size=VOCABULARY, num_hidden_layers=layers, max_position_embeddings=512, rms_norm_eps=1e-5,
-                         bos_token_id=1, eos_token_id=2, pad_token_id=2, **shape)
-    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    options = {key: value for key, value in shape.items() if key != "family"}
+    family = shape.get("family", "Llama")
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=VOCABULARY, num_hidden_layers=layers, max_position_embeddings=512, rms_norm_eps=1e-5,
+        bos_token_id=1, eos_token_id=2, pad_token_id=2, **options)
+    model = getattr(transformers, f"{family}ForCausalLM")(config).to(torch.bfloat16)
     random = np.random.default_rng(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.from_numpy(_draw(random, name, tuple(parameter.shape)).astype(np.float32)))
     model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)

@@ -23,6 +23,7 @@ export const TRAIN_CONFIG = {
   learningRate: 5e-3,
   lrSchedulerType: 'linear',
   warmupSteps: 5,
+  optim: 'adamw_torch',
   weightDecay: 0,
   adamBeta1: 0.9,
   adamBeta2: 0.999,

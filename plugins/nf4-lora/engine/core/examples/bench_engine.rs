@@ -153,8 +153,7 @@ fn training(
         .collect();
     let rows: Vec<&TokenRow> = rows.iter().collect();
     let labelled: usize = rows.iter().map(|r| r.labelled()).sum();
-    let zeros = vec![0.0; adapter.layout.len];
-    let mut optimizer = Optimizer::new(backend, &zeros, &zeros).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, task.config.optim).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     let (plan, sharing) = (DropoutPlan::NONE, PrefixSharing::WhenWorthwhile);

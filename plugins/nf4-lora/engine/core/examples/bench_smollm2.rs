@@ -12,6 +12,7 @@ use escada_engine_core::lora::{Adapter, LoraLayout};
 use escada_engine_core::optimizer::Optimizer;
 use escada_engine_core::pass::{HEAD_ROWS, Pass};
 use escada_engine_core::rng;
+use escada_engine_core::train_config::Optim;
 use escada_engine_cpu::CpuBackend;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -79,8 +80,7 @@ fn bench_training(
         })
         .collect();
     let rows: Vec<&TokenRow> = rows.iter().collect();
-    let zeros = vec![0.0; adapter.layout.len];
-    let mut optimizer = Optimizer::new(backend, &zeros, &zeros).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, Optim::AdamwTorch).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     let mut best = f64::INFINITY;

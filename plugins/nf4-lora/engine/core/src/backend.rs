@@ -96,6 +96,8 @@ pub struct AttentionShape {
     pub head_size: usize,
     /// Factor of the scores, usually `1/sqrt(HS)`.
     pub scale: f32,
+    /// Sliding window: keys a query sees at most, the newest ones, its own among them; `usize::MAX` for all.
+    pub window: usize,
 }
 
 /// Sequences packed without padding: sequence `s` owns token rows `starts[s] .. starts[s+1]`.
@@ -155,6 +157,40 @@ pub struct AdamW {
     pub epsilon: f32,
 }
 
+/// Elements of a block of 8-bit moments.
+pub const MOMENT_BLOCK: usize = 256;
+
+/// One AdamW step on 8-bit moments with the rules of bitsandbytes' CUDA kernel in correctly rounded arithmetic; all
+/// scalars are computed by the caller in f64 and rounded once, `one_minus_*` in f32.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamW8 {
+    /// Factor applied to the gradient first (clipping).
+    pub gradient_scale: f32,
+    /// `1 - lr * weightDecay`, multiplied into the parameter last.
+    pub decay: f32,
+    pub beta1: f32,
+    pub one_minus_beta1: f32,
+    pub beta2: f32,
+    pub one_minus_beta2: f32,
+    /// `lr * sqrt(1 - beta2^step) / (1 - beta1^step)`
+    pub step_size: f32,
+    /// `sqrt(1 - beta2^step) * epsilon`
+    pub epsilon: f32,
+}
+
+/// Both moments of a tensor of `n` elements: codes of the dynamic maps (`m` signed, `v` unsigned) and one scale per
+/// block of `MOMENT_BLOCK` elements.
+pub struct Moments8<'a, B, Y> {
+    /// `[n] u8`
+    pub m: AtMut<'a, Y>,
+    /// `[n] u8`
+    pub v: AtMut<'a, Y>,
+    /// `[n / MOMENT_BLOCK, rounded up] f32`
+    pub m_scales: AtMut<'a, B>,
+    /// `[n / MOMENT_BLOCK, rounded up] f32`
+    pub v_scales: AtMut<'a, B>,
+}
+
 /// Dropout of one site. Element `i` is kept iff word `i % 4` of `philox(key, i / 4, stream)` (see `rng.rs`), as a
 /// fraction of 2^32, is `>= probability`; kept elements are multiplied by `1 / (1 - probability)`.
 #[derive(Debug, Clone, Copy)]
@@ -170,6 +206,8 @@ pub trait Backend: Send + 'static {
     type Buffer: Send;
     /// `u32` elements on the device.
     type Index: Send;
+    /// `u8` elements on the device.
+    type Bytes: Send;
     /// A frozen weight `[N, K]`.
     type Linear: Send;
 
@@ -196,6 +234,12 @@ pub trait Backend: Send + 'static {
     fn upload_index(&self, data: &[u32], index: &mut Self::Index) -> Result<()>;
     /// Device to host: `data = index[0 ..]`.
     fn download_index(&self, index: &Self::Index, data: &mut [u32]) -> Result<()>;
+    /// `[len] u8`, zeroed.
+    fn alloc_bytes(&self, len: usize) -> Result<Self::Bytes>;
+    /// Host to device: `bytes[offset ..] = data`.
+    fn upload_bytes(&self, data: &[u8], bytes: &mut Self::Bytes, offset: usize) -> Result<()>;
+    /// Device to host: `data = bytes[offset ..]`.
+    fn download_bytes(&self, bytes: &Self::Bytes, offset: usize, data: &mut [u8]) -> Result<()>;
     /// Stores a frozen weight on the device.
     fn upload_linear(&self, source: LinearSource<'_>) -> Result<Self::Linear>;
     /// Bytes the weight occupies on the device.
@@ -274,6 +318,9 @@ pub trait Backend: Send + 'static {
         c: AtMut<'_, Self::Buffer>,
     );
 
+    /// `x[t, :] += bias`; `x [T, N]`, `bias [N]`.
+    fn add_bias(&self, bias: &Self::Buffer, x: &mut Self::Buffer, tokens: usize, columns: usize);
+
     // ---- layers -------------------------------------------------------------------------------------------------
 
     /// `rstd[t] = 1/sqrt(mean(x[t,:]²) + epsilon)`, `out = x * rstd * weight`; `x, out [T, C]`, `weight [C]`,
@@ -317,7 +364,7 @@ pub trait Backend: Send + 'static {
         head_size: usize,
         inverse: bool,
     );
-    /// Causal attention within each sequence. `q, out [T, NH*HS]`, `k, v [T, NKV*HS]`, `lse [T, NH]` receives
+    /// Causal attention within each sequence (and the window, if there is one). `q, out [T, NH*HS]`, `k, v [T, NKV*HS]`, `lse [T, NH]` receives
     /// `ln Σ exp(scale * q·k)` of each query.
     #[allow(clippy::too_many_arguments)]
     fn attention(
@@ -402,10 +449,23 @@ pub trait Backend: Send + 'static {
     fn adamw(
         &self,
         spec: AdamW,
-        parameters: &mut Self::Buffer,
-        gradients: &Self::Buffer,
-        m: &mut Self::Buffer,
-        v: &mut Self::Buffer,
+        parameters: AtMut<'_, Self::Buffer>,
+        gradients: At<'_, Self::Buffer>,
+        m: AtMut<'_, Self::Buffer>,
+        v: AtMut<'_, Self::Buffer>,
+        n: usize,
+    );
+    /// One AdamW step over the `n` elements of one tensor whose moments are 8-bit codes. With `g' = g * gradient_scale`
+    /// and the moments decoded (`map[code] * scale`): `m = fma(g', 1-beta1, m*beta1); v = fma(g', (1-beta2)*g', v*beta2);
+    /// p = fma(-step_size, m / (sqrt(v) + epsilon), p) * decay`; then each block gets new scales (largest magnitudes)
+    /// and codes (nearest by the midpoint of `x * (1/scale)`, ties to even), a code of `m` whose map value has another
+    /// sign than `m` moved by one towards it. An element with a non-finite gradient gets zero moments and keeps `p`.
+    fn adamw_8bit(
+        &self,
+        spec: AdamW8,
+        parameters: AtMut<'_, Self::Buffer>,
+        gradients: At<'_, Self::Buffer>,
+        moments: Moments8<'_, Self::Buffer, Self::Bytes>,
         n: usize,
     );
     /// `Σ x[0..n]²` in f64 with a fixed order. Waits for pending operations. Non-finite elements give a non-finite sum.

@@ -1,10 +1,11 @@
 //! Checkpoints of a training run: a folder is complete when its manifest is there and every file has the size and
 //! SHA-256 that the manifest states. The manifest is written last, and every file atomically.
 
-use crate::lora::LoraLayout;
+use crate::lora::{LoraLayout, LoraTensor};
+use crate::moments::{Moment, MomentLayout, MomentSlot};
 use escada_engine_formats::atomic::{sha256_file, sync_folder, write_file};
 use escada_engine_formats::error::{Code, EngineError, Result};
-use escada_engine_formats::safetensors_file::SafetensorsFile;
+use escada_engine_formats::safetensors_file::{Dtype, SafetensorsFile};
 use escada_engine_formats::safetensors_writer::{OutTensor, write_safetensors};
 use escada_engine_formats::untrusted::{MAX_TEXT_BYTES, read_bounded, read_text};
 use serde::{Deserialize, Serialize};
@@ -43,14 +44,21 @@ pub struct LogRow {
     pub labelled_tokens: usize,
 }
 
+/// Where parameters and moments lie in the flat vectors of a state.
+#[derive(Clone, Copy)]
+pub struct StateLayout<'a> {
+    pub adapter: &'a LoraLayout,
+    pub moments: &'a MomentLayout,
+}
+
 /// State after `step` optimizer steps, on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainState {
     pub step: usize,
-    /// `[layout.len] f32` each.
+    /// `[layout.len] f32`
     pub parameters: Vec<f32>,
-    pub m: Vec<f32>,
-    pub v: Vec<f32>,
+    pub m: Moment,
+    pub v: Moment,
     pub log: Vec<LogRow>,
 }
 
@@ -72,7 +80,12 @@ struct Manifest {
 }
 
 /// Writes `checkpoint-<step>` into `folder` and removes all but the newest two checkpoints.
-pub fn save(folder: &Path, layout: &LoraLayout, identity: &RunIdentity, state: &TrainState) -> Result<()> {
+pub fn save(
+    folder: &Path,
+    layout: StateLayout<'_>,
+    identity: &RunIdentity,
+    state: &TrainState,
+) -> Result<()> {
     let target = folder.join(format!("checkpoint-{}", state.step));
     remove(&target)?;
     std::fs::create_dir_all(&target).map_err(|e| EngineError::io("create", &target, &e))?;
@@ -103,7 +116,7 @@ pub fn save(folder: &Path, layout: &LoraLayout, identity: &RunIdentity, state: &
 /// to `skipped` with its path.
 pub fn resume(
     folder: &Path,
-    layout: &LoraLayout,
+    layout: StateLayout<'_>,
     identity: &RunIdentity,
     mut skipped: impl FnMut(&Path, &str),
 ) -> Result<Option<TrainState>> {
@@ -116,21 +129,36 @@ pub fn resume(
     Ok(None)
 }
 
-fn tensors<'a>(layout: &LoraLayout, state: &TrainState) -> Vec<OutTensor<'a>> {
-    let parts = [
-        ("parameters", &state.parameters),
-        ("m", &state.m),
-        ("v", &state.v),
-    ];
-    let tensors = layout.tensors();
-    let of = |(part, values): (&str, &Vec<f32>)| {
-        let make = |t: &crate::lora::LoraTensor| {
-            let slice = &values[t.offset..t.offset + t.rows * t.cols];
-            OutTensor::f32(format!("{part}.{}", t.name), vec![t.rows, t.cols], slice)
-        };
-        tensors.iter().map(make).collect::<Vec<_>>()
+/// `parameters.<name>`; `m.<name>`, `v.<name>` as F32, or as U8 codes with the scales of their blocks beside them in
+/// `m_scales.<name>`, `v_scales.<name>`.
+fn tensors<'a>(layout: StateLayout<'_>, state: &'a TrainState) -> Vec<OutTensor<'a>> {
+    let parameter = |t: LoraTensor| {
+        let slice = &state.parameters[t.offset..t.offset + t.rows * t.cols];
+        OutTensor::f32(format!("parameters.{}", t.name), vec![t.rows, t.cols], slice)
     };
-    parts.into_iter().flat_map(of).collect()
+    let mut out: Vec<OutTensor<'a>> = layout.adapter.tensors().into_iter().map(parameter).collect();
+    for (part, moment) in [("m", &state.m), ("v", &state.v)] {
+        for slot in &layout.moments.slots {
+            let (name, shape) = (format!("{part}.{}", slot.name), vec![slot.rows, slot.cols]);
+            let range = slot.at..slot.at + slot.len();
+            if !slot.eight_bit {
+                out.push(OutTensor::f32(name, shape, &moment.full[range]));
+                continue;
+            }
+            out.push(OutTensor::u8(name, shape, &moment.codes[range]));
+            let scales = &moment.scales[slot.block..slot.block + slot.blocks()];
+            out.push(OutTensor::f32(
+                scales_name(part, slot),
+                vec![scales.len()],
+                scales,
+            ));
+        }
+    }
+    out
+}
+
+fn scales_name(part: &str, slot: &MomentSlot) -> String {
+    format!("{part}_scales.{}", slot.name)
 }
 
 fn entry(path: &Path, sha256: String) -> Result<FileEntry> {
@@ -140,7 +168,7 @@ fn entry(path: &Path, sha256: String) -> Result<FileEntry> {
     Ok(FileEntry { sha256, size_bytes })
 }
 
-fn read(path: &Path, step: usize, layout: &LoraLayout, identity: &RunIdentity) -> Result<TrainState> {
+fn read(path: &Path, step: usize, layout: StateLayout<'_>, identity: &RunIdentity) -> Result<TrainState> {
     let misfit = |what: String| EngineError::new(Code::CheckpointMismatch, what);
     let text = read_bounded(&path.join(MANIFEST), MAX_TEXT_BYTES);
     let text = text.map_err(|e| misfit(format!("no manifest ({})", e.message)))?;
@@ -164,14 +192,17 @@ fn read(path: &Path, step: usize, layout: &LoraLayout, identity: &RunIdentity) -
         }
     }
     let file = SafetensorsFile::open(&path.join(STATE))?;
-    let part = |part: &str| read_part(&file, layout, part);
-    let log = read_log(&path.join(LOG))?;
+    let mut parameters = vec![0.0; layout.adapter.len];
+    for t in layout.adapter.tensors() {
+        let to = &mut parameters[t.offset..t.offset + t.rows * t.cols];
+        read_f32(&file, &format!("parameters.{}", t.name), &[t.rows, t.cols], to)?;
+    }
     Ok(TrainState {
         step,
-        parameters: part("parameters")?,
-        m: part("m")?,
-        v: part("v")?,
-        log,
+        parameters,
+        m: read_moment(&file, layout.moments, "m")?,
+        v: read_moment(&file, layout.moments, "v")?,
+        log: read_log(&path.join(LOG))?,
     })
 }
 
@@ -191,21 +222,38 @@ fn difference(found: &RunIdentity, wanted: &RunIdentity) -> String {
     format!("made by a run with another {}", names.join(", "))
 }
 
-fn read_part(file: &SafetensorsFile, layout: &LoraLayout, part: &str) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; layout.len];
-    for t in layout.tensors() {
-        let tensor = file.tensor(&format!("{part}.{}", t.name))?;
-        if tensor.shape != [t.rows, t.cols] {
-            let message = format!("{part}.{} has another shape", t.name);
-            return Err(EngineError::new(Code::CheckpointMismatch, message));
-        }
-        if !tensor.values.iter().all(|value| value.is_finite()) {
-            let message = format!("{part}.{} holds NaN or infinity", t.name);
-            return Err(EngineError::new(Code::CheckpointMismatch, message));
-        }
-        values[t.offset..t.offset + t.rows * t.cols].copy_from_slice(&tensor.values);
+fn read_f32(file: &SafetensorsFile, name: &str, shape: &[usize], to: &mut [f32]) -> Result<()> {
+    let misfit = |what: &str| EngineError::new(Code::CheckpointMismatch, format!("{name} {what}"));
+    let tensor = file.tensor(name)?;
+    if tensor.shape != shape {
+        return Err(misfit("has another shape"));
     }
-    Ok(values)
+    if !tensor.values.iter().all(|value| value.is_finite()) {
+        return Err(misfit("holds NaN or infinity"));
+    }
+    to.copy_from_slice(&tensor.values);
+    Ok(())
+}
+
+fn read_moment(file: &SafetensorsFile, layout: &MomentLayout, part: &str) -> Result<Moment> {
+    let mut moment = Moment::fresh(layout);
+    for slot in &layout.slots {
+        let (name, shape) = (format!("{part}.{}", slot.name), [slot.rows, slot.cols]);
+        let range = slot.at..slot.at + slot.len();
+        if !slot.eight_bit {
+            read_f32(file, &name, &shape, &mut moment.full[range])?;
+            continue;
+        }
+        let raw = file.raw(&name)?;
+        if raw.dtype != Dtype::U8 || raw.shape != shape {
+            let message = format!("{name} has another shape or type");
+            return Err(EngineError::new(Code::CheckpointMismatch, message));
+        }
+        moment.codes[range].copy_from_slice(raw.bytes);
+        let scales = &mut moment.scales[slot.block..slot.block + slot.blocks()];
+        read_f32(file, &scales_name(part, slot), &[slot.blocks()], scales)?;
+    }
+    Ok(moment)
 }
 
 fn read_log(path: &Path) -> Result<Vec<LogRow>> {

@@ -11,6 +11,7 @@ pub mod loaded;
 pub mod lora;
 mod lora_pass;
 pub mod model;
+pub mod moments;
 pub mod optimizer;
 pub mod pass;
 mod prefix_attention;

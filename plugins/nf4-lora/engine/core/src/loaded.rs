@@ -137,7 +137,12 @@ fn shape_of(config: &ModelConfig) -> ModelShape {
         vocabulary: config.vocab,
         context_tokens: config.context,
         rms_epsilon: config.rms_eps,
-        inverse_frequencies: plain_inverse_frequencies(config.rope_theta, config.head_dim),
+        inverse_frequencies: plain_inverse_frequencies(config.rope_theta, config.head_dim)
+            .into_iter()
+            .map(|frequency| config.rope_scaling.apply(f64::from(frequency)) as f32)
+            .collect(),
+        qkv_bias: config.qkv_bias,
+        window_tokens: config.sliding_window.unwrap_or(usize::MAX),
         tied_head: config.tie_embeddings,
     }
 }
@@ -176,6 +181,14 @@ impl WeightSource for SourceWeights<'_> {
         } = self.quantization;
         if format == WeightFormat::F32 {
             return self.table(name, rows, cols, take);
+        }
+        // A checkpoint that is NF4 already is taken as it is: encoding its values anew would round its scales again.
+        if let Some(tensor) = self.source.nf4_tensor(name)? {
+            if (tensor.rows, tensor.cols) != (rows, cols) {
+                let message = format!("tensor {name} has shape [{}, {}]", tensor.rows, tensor.cols);
+                return Err(EngineError::new(Code::ModelFileInvalid, message));
+            }
+            return take(LinearSource::Nf4(&tensor));
         }
         let tensor = self.tensor(name, &[rows, cols])?;
         take(LinearSource::Nf4(&nf4::quantize(

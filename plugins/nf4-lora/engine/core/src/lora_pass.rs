@@ -90,13 +90,7 @@ impl<B: Backend> LoraScratch<B> {
         accumulate: bool,
         ranks: &mut B::Buffer,
     ) {
-        backend.linear_forward(
-            &model.layers[layer].linears[target as usize],
-            x,
-            y,
-            tokens,
-            accumulate,
-        );
+        model.layers[layer].forward(backend, target, x, y, tokens, accumulate);
         let Some(m) = adapter.layout.get(layer, target) else {
             return;
         };

@@ -23,7 +23,7 @@ pub trait WeightSource {
         cols: usize,
         take: impl FnOnce(LinearSource<'_>) -> Result<T>,
     ) -> Result<T>;
-    /// The f32 values of a norm `[len]`.
+    /// The f32 values of a norm or a bias `[len]`.
     fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>>;
 }
 
@@ -35,6 +35,26 @@ pub struct Layer<B: Backend> {
     pub norm_mlp: B::Buffer,
     /// By `Target`.
     pub linears: Vec<B::Linear>,
+    /// `[N]` of queries, keys and values, by `Target`; empty where the model has none.
+    pub biases: Vec<B::Buffer>,
+}
+
+impl<B: Backend> Layer<B> {
+    /// `y (+)= base(x)`, the bias included.
+    pub fn forward(
+        &self,
+        backend: &B,
+        target: Target,
+        x: &B::Buffer,
+        y: &mut B::Buffer,
+        tokens: usize,
+        accumulate: bool,
+    ) {
+        backend.linear_forward(&self.linears[target as usize], x, y, tokens, accumulate);
+        if let Some(bias) = self.biases.get(target as usize) {
+            backend.add_bias(bias, y, tokens, backend.len(bias));
+        }
+    }
 }
 
 /// The whole decoder.
@@ -98,6 +118,12 @@ impl<B: Backend> Model<B> {
             kv_heads: self.shape.kv_heads,
             head_size: self.shape.head_size,
             scale: (1.0 / (self.shape.head_size as f64).sqrt()) as f32,
+            // A window that no sequence outgrows is none: the common prefix of a batch is then shared.
+            window: if self.shape.window_tokens < self.shape.context_tokens {
+                self.shape.window_tokens
+            } else {
+                usize::MAX
+            },
         }
     }
 
@@ -114,13 +140,7 @@ impl<B: Backend> Model<B> {
         accumulate: bool,
         ranks: &mut B::Buffer,
     ) {
-        backend.linear_forward(
-            &self.layers[layer].linears[target as usize],
-            x,
-            y,
-            tokens,
-            accumulate,
-        );
+        self.layers[layer].forward(backend, target, x, y, tokens, accumulate);
         if let Some(adapter) = adapter {
             lora_forward(
                 backend,
@@ -147,6 +167,13 @@ fn load_layer<B: Backend>(
         let name = format!("{}.weight", target.module(layer));
         linears.push(source.linear(&name, rows, cols, |s| backend.upload_linear(s))?);
     }
+    let mut biases = Vec::new();
+    if shape.qkv_bias {
+        for target in [Target::Q, Target::K, Target::V] {
+            let values = source.vector(&format!("{}.bias", target.module(layer)), shape.linear(target).0)?;
+            biases.push(upload_vector(backend, &values)?);
+        }
+    }
     let mut norm = |which: &str| {
         upload_vector(
             backend,
@@ -157,6 +184,7 @@ fn load_layer<B: Backend>(
         norm_attention: norm("input_layernorm")?,
         norm_mlp: norm("post_attention_layernorm")?,
         linears,
+        biases,
     })
 }
 

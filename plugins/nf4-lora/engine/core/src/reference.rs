@@ -2,11 +2,13 @@
 //! model's own tests are compared with it.
 
 use crate::backend::{
-    AdamW, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource, Matmul, Sequences,
+    AdamW, AdamW8, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource,
+    MOMENT_BLOCK, Matmul, Moments8, Sequences,
 };
 use crate::rng;
 use escada_engine_formats::error::Result;
 use escada_engine_formats::nf4::{AbsMax, Nf4Tensor};
+use escada_engine_formats::nf4_tables::{DYNAMIC_MAP, UNSIGNED_MAP};
 
 /// Scalar back end without state.
 #[derive(Default)]
@@ -39,6 +41,21 @@ pub const NF4_CODES: [u32; 16] = [
     0x3f39_13b3,
     0x3f80_0000,
 ];
+
+/// Index of the nearest entry by linear search; the even one of two, 0 for NaN.
+fn nearest_f64(map: &[f32; 256], value: f64) -> u8 {
+    let mut best = 0;
+    for code in 1..map.len() {
+        let (found, old) = (
+            (value - f64::from(map[code])).abs(),
+            (value - f64::from(map[best])).abs(),
+        );
+        if found < old || (found == old && code.is_multiple_of(2)) {
+            best = code;
+        }
+    }
+    best as u8
+}
 
 /// First-level scale of every block, second level decoded as bitsandbytes does (product rounded, then the sum).
 pub fn decode_absmax(absmax: &AbsMax) -> Vec<f32> {
@@ -118,6 +135,7 @@ fn attend(shape: AttentionShape, q: &[f32], keys: &[(&[f32], &[f32])], out: &mut
 impl Backend for Reference {
     type Buffer = Vec<f32>;
     type Index = Vec<u32>;
+    type Bytes = Vec<u8>;
     type Linear = ReferenceLinear;
 
     fn isa_class(&self) -> String {
@@ -161,6 +179,20 @@ impl Backend for Reference {
 
     fn download_index(&self, index: &Vec<u32>, data: &mut [u32]) -> Result<()> {
         data.copy_from_slice(&index[..data.len()]);
+        Ok(())
+    }
+
+    fn alloc_bytes(&self, len: usize) -> Result<Vec<u8>> {
+        Ok(vec![0; len])
+    }
+
+    fn upload_bytes(&self, data: &[u8], bytes: &mut Vec<u8>, offset: usize) -> Result<()> {
+        bytes[offset..offset + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn download_bytes(&self, bytes: &Vec<u8>, offset: usize, data: &mut [u8]) -> Result<()> {
+        data.copy_from_slice(&bytes[offset..offset + data.len()]);
         Ok(())
     }
 
@@ -326,6 +358,12 @@ impl Backend for Reference {
         }
     }
 
+    fn add_bias(&self, bias: &Vec<f32>, x: &mut Vec<f32>, tokens: usize, columns: usize) {
+        for row in x.chunks_mut(columns).take(tokens) {
+            row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+        }
+    }
+
     fn rms_norm(
         &self,
         x: &Vec<f32>,
@@ -412,7 +450,7 @@ impl Backend for Reference {
             for t in start..end {
                 for h in 0..nh {
                     let col = h / (nh / shape.kv_heads) * hs;
-                    let keys: Vec<_> = (start..=t)
+                    let keys: Vec<_> = (start.max((t + 1).saturating_sub(shape.window))..=t)
                         .map(|j| j * width + col)
                         .map(|at| (&k[at..at + hs], &v[at..at + hs]))
                         .collect();
@@ -452,7 +490,7 @@ impl Backend for Reference {
                     let (query, d) = (&q[at..at + hs], &d_out[at..at + hs]);
                     let delta = dot(d, &out[at..at + hs]);
                     let mut sums_q = vec![0f64; hs];
-                    for j in start..=t {
+                    for j in start.max((t + 1).saturating_sub(shape.window))..=t {
                         let key = j * width + col;
                         let p = (dot(query, &k[key..key + hs]) * scale - f64::from(lse[t * nh + h])).exp();
                         let ds = p * (dot(d, &v[key..key + hs]) - delta) * scale;
@@ -500,8 +538,9 @@ impl Backend for Reference {
                         (&keys.slot_k[at..at + hs], &keys.slot_v[at..at + hs])
                     });
                     let all: Vec<_> = shared.chain(slot).collect();
+                    let seen = &all[all.len().saturating_sub(shape.window)..];
                     let at = (t * nh + h) * hs;
-                    attend(shape, &q[at..at + hs], &all, &mut out[at..at + hs]);
+                    attend(shape, &q[at..at + hs], seen, &mut out[at..at + hs]);
                 }
             }
         }
@@ -580,18 +619,73 @@ impl Backend for Reference {
     fn adamw(
         &self,
         s: AdamW,
-        parameters: &mut Vec<f32>,
-        gradients: &Vec<f32>,
-        m: &mut Vec<f32>,
-        v: &mut Vec<f32>,
+        parameters: AtMut<'_, Vec<f32>>,
+        gradients: At<'_, Vec<f32>>,
+        m: AtMut<'_, Vec<f32>>,
+        v: AtMut<'_, Vec<f32>>,
         n: usize,
     ) {
+        let (p, g) = (
+            &mut parameters.buffer[parameters.offset..],
+            &gradients.buffer[gradients.offset..],
+        );
+        let (m, v) = (&mut m.buffer[m.offset..], &mut v.buffer[v.offset..]);
         for i in 0..n {
-            let g = gradients[i] * s.gradient_scale;
+            let g = g[i] * s.gradient_scale;
             m[i] = s.beta1 * m[i] + s.one_minus_beta1 * g;
             v[i] = s.beta2 * v[i] + s.one_minus_beta2 * g * g;
             let denominator = v[i].sqrt() / s.bias_correction2_sqrt + s.epsilon;
-            parameters[i] = parameters[i] * s.decay - s.step_size * m[i] / denominator;
+            p[i] = p[i] * s.decay - s.step_size * m[i] / denominator;
+        }
+    }
+
+    fn adamw_8bit(
+        &self,
+        s: AdamW8,
+        parameters: AtMut<'_, Vec<f32>>,
+        gradients: At<'_, Vec<f32>>,
+        moments: Moments8<'_, Vec<f32>, Vec<u8>>,
+        n: usize,
+    ) {
+        let p = &mut parameters.buffer[parameters.offset..][..n];
+        let g = &gradients.buffer[gradients.offset..][..n];
+        let m_codes = &mut moments.m.buffer[moments.m.offset..][..n];
+        let v_codes = &mut moments.v.buffer[moments.v.offset..][..n];
+        let m_scales = &mut moments.m_scales.buffer[moments.m_scales.offset..];
+        let v_scales = &mut moments.v_scales.buffer[moments.v_scales.offset..];
+        let f = f64::from;
+        for (block, start) in (0..n).step_by(MOMENT_BLOCK).enumerate() {
+            let range = start..(start + MOMENT_BLOCK).min(n);
+            let (mut m, mut v) = (Vec::new(), Vec::new());
+            for i in range.clone() {
+                if !g[i].is_finite() {
+                    m.push(0.0);
+                    v.push(0.0);
+                    continue;
+                }
+                let gradient = f(g[i]) * f(s.gradient_scale);
+                let old_m = f(DYNAMIC_MAP[usize::from(m_codes[i])]) * f(m_scales[block]);
+                let old_v = f(UNSIGNED_MAP[usize::from(v_codes[i])]) * f(v_scales[block]);
+                let new_m = old_m * f(s.beta1) + gradient * f(s.one_minus_beta1);
+                let new_v = old_v * f(s.beta2) + gradient * gradient * f(s.one_minus_beta2);
+                let step = f(s.step_size) * new_m / (new_v.sqrt() + f(s.epsilon));
+                p[i] = ((f(p[i]) - step) * f(s.decay)) as f32;
+                m.push(new_m);
+                v.push(new_v);
+            }
+            let largest = |x: &[f64]| x.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+            let (m_scale, v_scale) = (largest(&m), largest(&v));
+            (m_scales[block], v_scales[block]) = (m_scale as f32, v_scale as f32);
+            for (j, i) in range.enumerate() {
+                v_codes[i] = nearest_f64(&UNSIGNED_MAP, v[j] / v_scale);
+                let code = nearest_f64(&DYNAMIC_MAP, m[j] / m_scale);
+                let same_sign = DYNAMIC_MAP[usize::from(code)].is_sign_negative() == m[j].is_sign_negative();
+                m_codes[i] = match (same_sign, m[j] > 0.0) {
+                    (true, _) => code,
+                    (false, true) => code.wrapping_add(1),
+                    (false, false) => code.wrapping_sub(1),
+                };
+            }
         }
     }
 

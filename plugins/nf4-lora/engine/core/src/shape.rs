@@ -26,6 +26,10 @@ pub struct ModelShape {
     pub inverse_frequencies: Vec<f32>,
     /// The head shares the embedding's weights.
     pub tied_head: bool,
+    /// Queries, keys and values have biases (Qwen2).
+    pub qkv_bias: bool,
+    /// Keys a query sees at most, its own among them (Mistral); `usize::MAX` for all.
+    pub window_tokens: usize,
 }
 
 impl ModelShape {
@@ -59,6 +63,9 @@ impl ModelShape {
                 self.heads, self.kv_heads
             ));
         }
+        if self.window_tokens == 0 {
+            return refuse("a sliding window of no tokens".to_owned());
+        }
         if !self.head_size.is_multiple_of(2) || self.inverse_frequencies.len() * 2 != self.head_size {
             return refuse(format!("head size {} does not fit the rotation", self.head_size));
         }
@@ -84,7 +91,14 @@ impl ModelShape {
             .map(|(n, k)| n * k)
             .sum();
         let tables = if self.tied_head { 1 } else { 2 };
-        self.layers * (linear + 2 * self.hidden) + self.hidden + tables * self.vocabulary * self.hidden
+        let biases = if self.qkv_bias {
+            self.query_width() + 2 * self.kv_width()
+        } else {
+            0
+        };
+        self.layers * (linear + biases + 2 * self.hidden)
+            + self.hidden
+            + tables * self.vocabulary * self.hidden
     }
 }
 

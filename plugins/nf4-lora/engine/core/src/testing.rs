@@ -72,6 +72,8 @@ pub fn tiny_shape() -> ModelShape {
         context_tokens: 64,
         rms_epsilon: 1e-5,
         inverse_frequencies: plain_inverse_frequencies(10_000.0, 6),
+        qkv_bias: false,
+        window_tokens: usize::MAX,
         tied_head: true,
     }
 }

@@ -3,10 +3,11 @@
 use crate::adapter_file;
 use crate::backend::Backend;
 use crate::batch::{Batch, PrefixSharing, TokenRow};
-use crate::checkpoint::{self, LogRow, RunIdentity, TrainState};
-use crate::lora::{Adapter, LoraLayout};
+use crate::checkpoint::{self, LogRow, RunIdentity, StateLayout, TrainState};
+use crate::lora::Adapter;
 use crate::lora_pass::DropoutPlan;
 use crate::model::Model;
+use crate::moments::{Moment, MomentLayout};
 use crate::optimizer::Optimizer;
 use crate::pass::{HEAD_ROWS, Pass};
 use crate::process;
@@ -125,11 +126,16 @@ impl<'a, B: Backend> Run<'a, B> {
             engine_build: request.engine_build.to_owned(),
             isa_class: backend.isa_class(),
         };
-        let state = start_state(&layout, request, &identity)?;
+        let moments = MomentLayout::new(&layout.tensors(), config.optim);
+        let of = StateLayout {
+            adapter: &layout,
+            moments: &moments,
+        };
+        let state = start_state(of, request, &identity)?;
         let plan = StepPlan::new(config, request.rows.len());
         let order = (0, plan.order(0));
         Ok(Self {
-            optimizer: Optimizer::new(backend, &state.m, &state.v)?,
+            optimizer: Optimizer::new(backend, layout.len, moments, (&state.m, &state.v))?,
             adapter: Adapter::new(backend, layout, &state.parameters)?,
             pass: Pass::new(backend, &model.shape)?,
             batch: Batch::new(backend)?,
@@ -243,19 +249,22 @@ impl<'a, B: Backend> Run<'a, B> {
         if self.checkpoint_step == self.log.len() {
             return Ok(());
         }
-        let download = |buffer: &B::Buffer| {
-            let mut values = vec![0.0; self.adapter.layout.len];
-            self.backend.download(buffer, 0, &mut values)?;
-            Ok::<_, EngineError>(values)
-        };
+        let mut parameters = vec![0.0; self.adapter.layout.len];
+        self.backend
+            .download(&self.adapter.parameters, 0, &mut parameters)?;
+        let (m, v) = self.optimizer.moments(self.backend)?;
         let state = TrainState {
             step: self.log.len(),
-            parameters: download(&self.adapter.parameters)?,
-            m: download(&self.optimizer.m)?,
-            v: download(&self.optimizer.v)?,
+            parameters,
+            m,
+            v,
             log: self.log.clone(),
         };
-        checkpoint::save(self.request.out_dir, &self.adapter.layout, &self.identity, &state)?;
+        let layout = StateLayout {
+            adapter: &self.adapter.layout,
+            moments: self.optimizer.layout(),
+        };
+        checkpoint::save(self.request.out_dir, layout, &self.identity, &state)?;
         self.checkpoint_step = state.step;
         Ok(())
     }
@@ -309,7 +318,7 @@ impl<'a, B: Backend> Run<'a, B> {
 }
 
 fn start_state(
-    layout: &LoraLayout,
+    layout: StateLayout<'_>,
     request: &TrainRequest<'_>,
     identity: &RunIdentity,
 ) -> Result<TrainState> {
@@ -318,9 +327,9 @@ fn start_state(
     let found = checkpoint::resume(request.out_dir, layout, identity, report)?;
     Ok(found.unwrap_or_else(|| TrainState {
         step: 0,
-        parameters: layout.start_values(request.config.seed),
-        m: vec![0.0; layout.len],
-        v: vec![0.0; layout.len],
+        parameters: layout.adapter.start_values(request.config.seed),
+        m: Moment::fresh(layout.moments),
+        v: Moment::fresh(layout.moments),
         log: Vec::new(),
     }))
 }

@@ -25,6 +25,31 @@ pub enum Schedule {
     Cosine,
 }
 
+/// The optimizer, by transformers' names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Optim {
+    /// f32 moments, torch's rounding.
+    #[default]
+    #[serde(rename = "adamw_torch")]
+    AdamwTorch,
+    /// 8-bit moments in blocks of 256, the rules of bitsandbytes' CUDA kernel; tensors below 4,096 elements keep f32.
+    #[serde(rename = "adamw_8bit", alias = "adamw_bnb_8bit")]
+    Adamw8bit,
+    /// `adamw_torch` with the moments in host memory; where the device is the host, the same.
+    #[serde(rename = "paged_adamw_32bit", alias = "paged_adamw")]
+    PagedAdamw32bit,
+    /// `adamw_8bit` with the moments in host memory; where the device is the host, the same.
+    #[serde(rename = "paged_adamw_8bit")]
+    PagedAdamw8bit,
+}
+
+impl Optim {
+    /// Whether large tensors have 8-bit moments.
+    pub fn eight_bit(self) -> bool {
+        matches!(self, Optim::Adamw8bit | Optim::PagedAdamw8bit)
+    }
+}
+
 /// See the protocol's `train`. Units: learning rate none, lengths in tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,6 +64,8 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     pub lr_scheduler_type: Schedule,
     pub warmup_steps: usize,
+    #[serde(default)]
+    pub optim: Optim,
     pub weight_decay: f64,
     pub adam_beta1: f64,
     pub adam_beta2: f64,

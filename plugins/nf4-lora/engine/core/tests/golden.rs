@@ -24,14 +24,18 @@ use std::sync::atomic::AtomicBool;
 const LOGIT_TOLERANCE: f64 = 2e-4;
 const RELATIVE_TOLERANCE: f64 = 2e-5;
 
-fn fixture(name: &str) -> PathBuf {
+const LLAMA: &str = "tiny-llama";
+/// RoPE scaling of Llama 3, a sliding window, biases of queries, keys and values.
+const FAMILIES: [&str; 3] = ["tiny-llama3", "tiny-mistral", "tiny-qwen2"];
+
+fn fixture(model: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../../test/fixtures/tiny-llama")
-        .join(name)
+        .join("../../../../test/fixtures")
+        .join(model)
 }
 
-fn read(name: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(fixture(name)).unwrap()).unwrap()
+fn read(model: &str, name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture(model).join(name)).unwrap()).unwrap()
 }
 
 fn quantization(name: &str) -> Quantization {
@@ -69,11 +73,12 @@ fn close(what: &str, got: f64, want: f64, tolerance: f64) {
     assert!((got - want).abs() <= tolerance, "{what}: {got}, wanted {want}");
 }
 
-/// Everything in one golden file, on one back end.
-fn check<B: Backend>(backend: &B, name: &str) {
-    let golden = read(name);
-    let loaded = Loaded::open(backend, &fixture(""), quantization(name)).unwrap();
-    let adapter = adapter_file::load(backend, &loaded.model.shape, &fixture("adapter")).unwrap();
+/// Everything in one golden file of a model, on one back end.
+fn check<B: Backend>(backend: &B, model: &str, name: &str) {
+    let golden = read(model, name);
+    let loaded = Loaded::open(backend, &fixture(model), quantization(name)).unwrap();
+    let folder = fixture(model).join("adapter");
+    let adapter = adapter_file::load(backend, &loaded.model.shape, &folder).unwrap();
     for (key, adapter) in [("base", None), ("adapted", Some(&adapter))] {
         for case in golden[key].as_array().unwrap() {
             check_logits(backend, &loaded, adapter, case);
@@ -83,8 +88,9 @@ fn check<B: Backend>(backend: &B, name: &str) {
         check_greedy(backend, &loaded, adapter, golden[key].as_array().unwrap());
     }
     for sharing in [PrefixSharing::Never, PrefixSharing::Always] {
-        let adapter = adapter_file::load(backend, &loaded.model.shape, &fixture("adapter")).unwrap();
-        check_training(backend, &loaded, adapter, &golden["train"], sharing);
+        let adapter = adapter_file::load(backend, &loaded.model.shape, &folder).unwrap();
+        let shared = read(model, "golden.json");
+        check_training(backend, &loaded, adapter, (&shared, &golden["train"]), sharing);
     }
 }
 
@@ -166,14 +172,12 @@ fn check_training<B: Backend>(
     backend: &B,
     loaded: &Loaded<B>,
     mut adapter: Adapter<B>,
-    golden: &Value,
+    (shared, golden): (&Value, &Value),
     sharing: PrefixSharing,
 ) {
-    let shared = read("golden.json");
     let rows: Vec<TokenRow> = shared["rows"].as_array().unwrap().iter().map(row).collect();
     let config = config();
-    let zeros = vec![0.0; adapter.layout.len];
-    let mut optimizer = Optimizer::new(backend, &zeros, &zeros).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, config.optim).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     for (step, (numbers_of, want)) in shared["batches"]
@@ -255,38 +259,52 @@ fn config() -> TrainConfig {
 
 #[test]
 fn f32_on_the_reference() {
-    check(&Reference, "golden-f32.json");
+    check(&Reference, LLAMA, "golden-f32.json");
 }
 
 #[test]
 fn nf4_on_the_reference() {
-    check(&Reference, "golden-nf4.json");
+    check(&Reference, LLAMA, "golden-nf4.json");
 }
 
 #[test]
 fn nf4_double_on_the_reference() {
-    check(&Reference, "golden-nf4-double.json");
+    check(&Reference, LLAMA, "golden-nf4-double.json");
 }
 
 #[test]
 fn f32_on_the_cpu() {
-    check(&CpuBackend::new(2).unwrap(), "golden-f32.json");
+    check(&CpuBackend::new(2).unwrap(), LLAMA, "golden-f32.json");
 }
 
 #[test]
 fn nf4_on_the_cpu() {
-    check(&CpuBackend::new(2).unwrap(), "golden-nf4.json");
+    check(&CpuBackend::new(2).unwrap(), LLAMA, "golden-nf4.json");
 }
 
 #[test]
 fn nf4_double_on_the_cpu() {
-    check(&CpuBackend::new(1).unwrap(), "golden-nf4-double.json");
+    check(&CpuBackend::new(1).unwrap(), LLAMA, "golden-nf4-double.json");
+}
+
+#[test]
+fn families_on_the_reference() {
+    for model in FAMILIES {
+        check(&Reference, model, "golden-f32.json");
+    }
+}
+
+#[test]
+fn families_on_the_cpu() {
+    for model in FAMILIES {
+        check(&CpuBackend::new(2).unwrap(), model, "golden-f32.json");
+    }
 }
 
 #[test]
 fn rows_are_tokenized_as_the_reference_does() {
-    let loaded = Loaded::open(&Reference, &fixture(""), quantization("f32")).unwrap();
-    for case in read("golden.json")["rows"].as_array().unwrap() {
+    let loaded = Loaded::open(&Reference, &fixture(LLAMA), quantization("f32")).unwrap();
+    for case in read(LLAMA, "golden.json")["rows"].as_array().unwrap() {
         let messages: Vec<escada_engine_formats::Message> =
             serde_json::from_value(case["messages"].clone()).unwrap();
         assert_eq!(

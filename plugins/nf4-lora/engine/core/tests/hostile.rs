@@ -1,11 +1,13 @@
 //! Checkpoints and rows made to harm: none is resumed from, none ends in a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use escada_engine_core::checkpoint::{LogRow, RunIdentity, TrainState, resume, save};
+use escada_engine_core::checkpoint::{LogRow, RunIdentity, StateLayout, TrainState, resume, save};
 use escada_engine_core::json_lines;
 use escada_engine_core::lora::LoraLayout;
+use escada_engine_core::moments::{Moment, MomentLayout};
 use escada_engine_core::requests::ChatRow;
 use escada_engine_core::testing::tiny_shape;
+use escada_engine_core::train_config::Optim;
 use escada_engine_formats::Code;
 use escada_engine_formats::atomic::sha256_file;
 use serde_json::{Value, json};
@@ -38,19 +40,21 @@ impl Drop for Folder {
     }
 }
 
-fn layout() -> LoraLayout {
-    LoraLayout::new(&tiny_shape(), |_, _| Some((2, 1.0))).unwrap()
+fn layouts() -> (LoraLayout, MomentLayout) {
+    let adapter = LoraLayout::new(&tiny_shape(), |_, _| Some((2, 1.0))).unwrap();
+    let moments = MomentLayout::new(&adapter.tensors(), Optim::AdamwTorch);
+    (adapter, moments)
 }
 
 fn write_checkpoint(folder: &Path, first: f32) {
-    let layout = layout();
+    let (layout, moments) = layouts();
     let mut parameters = vec![0.5; layout.len];
     parameters[0] = first;
     let state = TrainState {
         step: 1,
         parameters,
-        m: vec![0.0; layout.len],
-        v: vec![0.0; layout.len],
+        m: Moment::fresh(&moments),
+        v: Moment::fresh(&moments),
         log: vec![LogRow {
             step: 1,
             loss_nats: 1.0,
@@ -59,17 +63,29 @@ fn write_checkpoint(folder: &Path, first: f32) {
             labelled_tokens: 3,
         }],
     };
-    save(folder, &layout, &identity(), &state).unwrap();
+    let layout = StateLayout {
+        adapter: &layout,
+        moments: &moments,
+    };
+    save(folder, layout, &identity(), &state).unwrap();
+}
+
+/// Whether something was resumed from, and if not, why.
+fn resumed(folder: &Path) -> (bool, String) {
+    let (adapter, moments) = layouts();
+    let layout = StateLayout {
+        adapter: &adapter,
+        moments: &moments,
+    };
+    let mut why = String::new();
+    let found = resume(folder, layout, &identity(), |_, reason| why = reason.to_owned());
+    (found.unwrap().is_some(), why)
 }
 
 /// Why nothing was resumed from; panics if something was.
 fn refusal(folder: &Path) -> String {
-    let mut why = String::new();
-    let found = resume(folder, &layout(), &identity(), |_, reason| {
-        why = reason.to_owned()
-    })
-    .unwrap();
-    assert!(found.is_none());
+    let (found, why) = resumed(folder);
+    assert!(!found);
     why
 }
 
@@ -77,11 +93,7 @@ fn refusal(folder: &Path) -> String {
 fn weights_that_are_no_numbers_are_named() {
     let folder = Folder::new("nan");
     write_checkpoint(&folder.0, 0.25);
-    assert!(
-        resume(&folder.0, &layout(), &identity(), |_, _| {})
-            .unwrap()
-            .is_some()
-    );
+    assert!(resumed(&folder.0).0);
     for bad in [f32::NAN, f32::NEG_INFINITY] {
         write_checkpoint(&folder.0, bad);
         let why = refusal(&folder.0);

@@ -4,10 +4,12 @@
 use escada_engine_core::batch::TokenRow;
 use escada_engine_core::model::Model;
 use escada_engine_core::reference::Reference;
+use escada_engine_core::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_core::testing::{random_model, tiny_shape};
 use escada_engine_core::train::{TrainEvent, TrainRequest, TrainResult, train};
 use escada_engine_core::train_config::TrainConfig;
 use escada_engine_formats::error::{Code, EngineError};
+use escada_engine_formats::safetensors_file::{Dtype, SafetensorsFile};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +55,16 @@ fn run(
     stop_after: Option<usize>,
     events: &mut Vec<TrainEvent>,
 ) -> Result<TrainResult, EngineError> {
+    run_on(&model(), out_dir, config, stop_after, events)
+}
+
+fn run_on(
+    model: &Model<Reference>,
+    out_dir: &Path,
+    config: &TrainConfig,
+    stop_after: Option<usize>,
+    events: &mut Vec<TrainEvent>,
+) -> Result<TrainResult, EngineError> {
     let flag = AtomicBool::new(false);
     let rows = rows();
     let request = TrainRequest {
@@ -66,7 +78,7 @@ fn run(
         flag.store(stop_after == Some(event.step), Ordering::Relaxed);
         events.push(event);
     };
-    train(&Reference, &model(), &request, &mut emit, &flag)
+    train(&Reference, model, &request, &mut emit, &flag)
 }
 
 fn bytes(path: &Path) -> Vec<u8> {
@@ -150,6 +162,41 @@ fn interrupted_runs_end_in_the_same_bytes() {
         (again.resumed_from_step, again.adapter_sha256),
         (9, whole.adapter_sha256)
     );
+}
+
+#[test]
+fn eight_bit_moments_learn_and_resume_in_the_same_bytes() {
+    // Wide enough for tensors of 4,096 elements: A and B of q_proj have 64 x 64.
+    let shape = ModelShape {
+        layers: 1,
+        hidden: 64,
+        heads: 4,
+        kv_heads: 4,
+        head_size: 16,
+        inverse_frequencies: plain_inverse_frequencies(10_000.0, 16),
+        ..tiny_shape()
+    };
+    let model = random_model(&Reference, shape, 7).unwrap();
+    let changes =
+        json!({ "optim": "adamw_8bit", "r": 64, "targetModules": ["q_proj", "v_proj"], "loraDropout": 0 });
+    let config = config(changes);
+    let (straight, broken) = (folder("straight8"), folder("broken8"));
+    let whole = run_on(&model, &straight, &config, None, &mut Vec::new()).unwrap();
+    assert!(whole.loss_last_nats < whole.loss_first_nats, "{whole:?}");
+    for stop in [2, 5] {
+        run_on(&model, &broken, &config, Some(stop), &mut Vec::new()).unwrap_err();
+    }
+    let resumed = run_on(&model, &broken, &config, None, &mut Vec::new()).unwrap();
+    assert_eq!(
+        (resumed.resumed_from_step, resumed.adapter_sha256),
+        (5, whole.adapter_sha256)
+    );
+    let state = "checkpoint-9/state.safetensors";
+    assert_eq!(bytes(&straight.join(state)), bytes(&broken.join(state)));
+    let file = SafetensorsFile::open(&straight.join(state)).unwrap();
+    let q = "model.layers.0.self_attn.q_proj.lora_A.weight";
+    assert_eq!(file.raw(&format!("m.{q}")).unwrap().dtype, Dtype::U8);
+    assert_eq!(file.raw(&format!("v_scales.{q}")).unwrap().shape, [16]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::isa::Isa;
 use crate::ops;
 use crate::team::{Parts, Team};
 use escada_engine_core::backend::{
-    AdamW, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource, Matmul, Sequences,
+    AdamW, AdamW8, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource,
+    MOMENT_BLOCK, Matmul, Moments8, Sequences,
 };
 use escada_engine_formats::error::{Code, EngineError, Result};
 
@@ -19,6 +20,8 @@ use escada_engine_formats::error::{Code, EngineError, Result};
 pub type Buffer = Aligned<f32>;
 /// u32 elements in host memory.
 pub type Index = Aligned<u32>;
+/// u8 elements in host memory.
+pub type Bytes = Aligned<u8>;
 
 /// A frozen weight `[N, K]`, rearranged for the instruction-set class.
 pub enum CpuLinear {
@@ -95,6 +98,11 @@ fn out_of_range(what: &str) -> EngineError {
     EngineError::new(Code::Internal, format!("{what} does not fit its buffer"))
 }
 
+/// The `n` elements from `at` on, for tasks to share.
+fn of<T: Copy>(at: AtMut<'_, Aligned<T>>, n: usize) -> Parts<'_, T> {
+    Parts::new(&mut at.buffer[at.offset..][..n])
+}
+
 /// `[m, k] x [k, n]` over whole buffers with a row-major left operand.
 fn row_major(m: usize, n: usize, k: usize, a: &[f32], c: &mut [f32], accumulate: bool) -> Product {
     assert!(
@@ -117,6 +125,7 @@ fn row_major(m: usize, n: usize, k: usize, a: &[f32], c: &mut [f32], accumulate:
 impl Backend for CpuBackend {
     type Buffer = Buffer;
     type Index = Index;
+    type Bytes = Bytes;
     type Linear = CpuLinear;
 
     fn isa_class(&self) -> String {
@@ -171,6 +180,26 @@ impl Backend for CpuBackend {
         let part = index
             .get(..data.len())
             .ok_or_else(|| out_of_range("an index download"))?;
+        data.copy_from_slice(part);
+        Ok(())
+    }
+
+    fn alloc_bytes(&self, len: usize) -> Result<Bytes> {
+        Aligned::try_zeroed(len).ok_or_else(|| no_memory("bytes", len))
+    }
+
+    fn upload_bytes(&self, data: &[u8], bytes: &mut Bytes, offset: usize) -> Result<()> {
+        let part = bytes
+            .get_mut(offset..offset + data.len())
+            .ok_or_else(|| out_of_range("an upload of bytes"))?;
+        part.copy_from_slice(data);
+        Ok(())
+    }
+
+    fn download_bytes(&self, bytes: &Bytes, offset: usize, data: &mut [u8]) -> Result<()> {
+        let part = bytes
+            .get(offset..offset + data.len())
+            .ok_or_else(|| out_of_range("a download of bytes"))?;
         data.copy_from_slice(part);
         Ok(())
     }
@@ -336,6 +365,19 @@ impl Backend for CpuBackend {
                 }
             }
         }
+    }
+
+    fn add_bias(&self, bias: &Buffer, x: &mut Buffer, tokens: usize, columns: usize) {
+        let x = Parts::new(&mut x[..tokens * columns]);
+        self.rows(tokens, columns, |t| {
+            for row in t {
+                // SAFETY: one row each.
+                unsafe {
+                    let to = x.part(row * columns..(row + 1) * columns);
+                    ops::elementwise::add(self.isa, &bias[..columns], to);
+                }
+            }
+        });
     }
 
     fn rms_norm(
@@ -505,20 +547,41 @@ impl Backend for CpuBackend {
     fn adamw(
         &self,
         spec: AdamW,
-        parameters: &mut Buffer,
-        gradients: &Buffer,
-        m: &mut Buffer,
-        v: &mut Buffer,
+        parameters: AtMut<'_, Buffer>,
+        gradients: At<'_, Buffer>,
+        m: AtMut<'_, Buffer>,
+        v: AtMut<'_, Buffer>,
         n: usize,
     ) {
-        let (p, m, v) = (
-            Parts::new(&mut parameters[..n]),
-            Parts::new(&mut m[..n]),
-            Parts::new(&mut v[..n]),
-        );
+        let gradients = &gradients.buffer[gradients.offset..][..n];
+        let (p, m, v) = (of(parameters, n), of(m, n), of(v, n));
         self.elements(n, |r| unsafe {
             let (p, m, v) = (p.part(r.clone()), m.part(r.clone()), v.part(r.clone()));
             ops::optimizer::adamw(self.isa, &spec, p, &gradients[r], m, v);
+        });
+    }
+
+    fn adamw_8bit(
+        &self,
+        spec: AdamW8,
+        parameters: AtMut<'_, Buffer>,
+        gradients: At<'_, Buffer>,
+        moments: Moments8<'_, Buffer, Bytes>,
+        n: usize,
+    ) {
+        let gradients = &gradients.buffer[gradients.offset..][..n];
+        let blocks = n.div_ceil(MOMENT_BLOCK);
+        let (p, m, v) = (of(parameters, n), of(moments.m, n), of(moments.v, n));
+        let (m_scales, v_scales) = (of(moments.m_scales, blocks), of(moments.v_scales, blocks));
+        self.rows(blocks, MOMENT_BLOCK, |b| unsafe {
+            let r = b.start * MOMENT_BLOCK..(b.end * MOMENT_BLOCK).min(n);
+            let moments = ops::optimizer8::BlockMoments {
+                m: m.part(r.clone()),
+                v: v.part(r.clone()),
+                m_scales: m_scales.part(b.clone()),
+                v_scales: v_scales.part(b),
+            };
+            ops::optimizer8::adamw_8bit(self.isa, &spec, p.part(r.clone()), &gradients[r], moments);
         });
     }
 

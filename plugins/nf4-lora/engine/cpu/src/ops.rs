@@ -6,5 +6,6 @@ pub mod elementwise;
 pub mod loss;
 pub mod norm;
 pub mod optimizer;
+pub mod optimizer8;
 pub mod rope;
 pub mod swiglu;

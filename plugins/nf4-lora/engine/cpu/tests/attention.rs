@@ -14,8 +14,12 @@ fn shape(heads: usize, kv_heads: usize, head_size: usize) -> AttentionShape {
         kv_heads,
         head_size,
         scale: 1.0 / (head_size as f32).sqrt(),
+        window: usize::MAX,
     }
 }
+
+/// All keys, a few, one block, and a length that cuts blocks.
+const WINDOWS: [usize; 4] = [usize::MAX, 2, 64, 37];
 
 fn starts(lengths: &[usize]) -> Vec<u32> {
     let mut at = 0;
@@ -87,15 +91,15 @@ impl Case for Training {
 fn training_attention_matches_the_reference() {
     for (heads, kv_heads, head_size) in [(2, 2, 16), (9, 3, 64), (4, 1, 20), (2, 1, 128), (3, 3, 48)] {
         for lengths in [vec![1], vec![3, 70, 1, 64], vec![130, 49], vec![48, 96]] {
-            let case = Training {
-                shape: shape(heads, kv_heads, head_size),
-                lengths,
-            };
-            check(
-                &format!("attention {heads}/{kv_heads}/{head_size} {:?}", case.lengths),
-                &case,
-                ATTENTION_TOLERANCE,
-            );
+            for window in WINDOWS {
+                let shape = shape(heads, kv_heads, head_size);
+                let case = Training {
+                    shape: AttentionShape { window, ..shape },
+                    lengths: lengths.clone(),
+                };
+                let name = format!("attention {heads}/{kv_heads}/{head_size} {lengths:?} window {window}");
+                check(&name, &case, ATTENTION_TOLERANCE);
+            }
         }
     }
 }
@@ -163,16 +167,16 @@ fn cached_attention_matches_the_reference() {
                 vec![(10, 1), (149, 1), (0, 1)],
                 vec![(0, 70), (3, 1), (20, 49)],
             ] {
-                let case = Cached {
-                    shape: shape(heads, kv_heads, head_size),
-                    shared,
-                    slots,
-                };
-                check(
-                    &format!("cached {shared} {:?}", case.slots),
-                    &case,
-                    ATTENTION_TOLERANCE,
-                );
+                for window in WINDOWS {
+                    let shape = shape(heads, kv_heads, head_size);
+                    let case = Cached {
+                        shape: AttentionShape { window, ..shape },
+                        shared,
+                        slots: slots.clone(),
+                    };
+                    let name = format!("cached {shared} {slots:?} window {window}");
+                    check(&name, &case, ATTENTION_TOLERANCE);
+                }
             }
         }
     }
@@ -181,7 +185,15 @@ fn cached_attention_matches_the_reference() {
 /// The same keys, all in the slot or partly shared; row by row or at once; with the training form: equal bits.
 #[test]
 fn sharing_a_prefix_and_splitting_the_queries_keep_the_bits() {
-    let shape = shape(6, 2, 32);
+    for window in WINDOWS {
+        splitting_keeps_the_bits(AttentionShape {
+            window,
+            ..shape(6, 2, 32)
+        });
+    }
+}
+
+fn splitting_keeps_the_bits(shape: AttentionShape) {
     let (width, stride, total) = (64, 192, 140);
     let (k, v, q) = (
         noise(total * width, 1),

@@ -224,7 +224,14 @@ case!(Optimizer(n: usize), |self, b| {
         bias_correction2_sqrt: 0.3,
         epsilon: 1e-8,
     };
-    b.adamw(spec, &mut p, &g, &mut m, &mut v, n);
+    b.adamw(
+        spec,
+        AtMut::start(&mut p),
+        At::start(&g),
+        AtMut::start(&mut m),
+        AtMut::start(&mut v),
+        n,
+    );
     [&p, &m, &v].iter().map(|x| host(b, x)).collect()
 });
 

@@ -6,7 +6,7 @@ use std::path::Path;
 /// A decoder-only transformer of the llama family (RMS norm, SwiGLU, rotary positions, grouped-query attention).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Always `"llama"` in this version.
+    /// `"llama"`, `"mistral"` or `"qwen2"`.
     pub architecture: String,
     pub layers: usize,
     /// Width of the residual stream (`C`).
@@ -23,9 +23,53 @@ pub struct ModelConfig {
     /// Positions the model was made for, in tokens.
     pub context: usize,
     pub rope_theta: f64,
+    pub rope_scaling: RopeScaling,
     pub rms_eps: f32,
     /// The output head is the embedding.
     pub tie_embeddings: bool,
+    /// Queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// Keys a query sees at most, its own among them, in tokens.
+    pub sliding_window: Option<usize>,
+}
+
+/// How the rotation was stretched to longer contexts, with the names of `config.json`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    None,
+    /// All frequencies divided by `factor`.
+    Linear {
+        factor: f64,
+    },
+    /// Low frequencies divided by `factor`, high ones kept, those between blended (Llama 3.1).
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        /// In tokens.
+        original_max_position_embeddings: f64,
+    },
+}
+
+impl RopeScaling {
+    /// The frequency in place of `frequency` (radians per position).
+    pub fn apply(self, frequency: f64) -> f64 {
+        match self {
+            RopeScaling::None => frequency,
+            RopeScaling::Linear { factor } => frequency / factor,
+            RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            } => {
+                let turns = original_max_position_embeddings * frequency / std::f64::consts::TAU;
+                let kept = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                let kept = kept.clamp(0.0, 1.0);
+                frequency * (kept + (1.0 - kept) / factor)
+            }
+        }
+    }
 }
 
 /// No dimension of a real model comes near; keeps every product of two dimensions far from overflow.
@@ -48,9 +92,17 @@ const LAYER_MODULES: [&str; 9] = [
     "mlp.down_proj",
 ];
 
+/// Modules with a bias, where the model has any.
+const BIASED: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
+
 impl ModelConfig {
     /// Shape of the tensor that Hugging Face calls `name`; `None` for a name such a model does not have.
     pub fn tensor_shape(&self, name: &str) -> Option<Vec<usize>> {
+        if let Some(module) = name.strip_suffix(".bias") {
+            let weight = self.tensor_shape(&format!("{module}.weight"))?;
+            let has = self.qkv_bias && BIASED.iter().any(|end| module.ends_with(end));
+            return has.then(|| vec![weight[0]]);
+        }
         let module = name.strip_suffix(".weight")?;
         let (q, kv, c) = (
             self.heads * self.head_dim,
@@ -82,6 +134,9 @@ impl ModelConfig {
         let mut names = vec!["model.embed_tokens.weight".to_owned()];
         for layer in 0..self.layers {
             names.extend(LAYER_MODULES.map(|module| format!("model.layers.{layer}.{module}.weight")));
+            if self.qkv_bias {
+                names.extend(BIASED.map(|module| format!("model.layers.{layer}.{module}.bias")));
+            }
         }
         names.push("model.norm.weight".to_owned());
         if !self.tie_embeddings {
@@ -116,6 +171,17 @@ impl ModelConfig {
             return invalid(format!(
                 "rope_theta {} or rms epsilon {} is not usable",
                 self.rope_theta, self.rms_eps
+            ));
+        }
+        if let RopeScaling::Llama3 {
+            low_freq_factor: low,
+            high_freq_factor: high,
+            ..
+        } = self.rope_scaling
+            && low >= high
+        {
+            return invalid(format!(
+                "low_freq_factor {low} is not below high_freq_factor {high}"
             ));
         }
         Ok(self)

@@ -1,6 +1,6 @@
 //! Reading a model's shape from GGUF metadata.
 
-use crate::config::{ModelConfig, size_in_range};
+use crate::config::{ModelConfig, RopeScaling, size_in_range};
 use crate::error::{EngineError, Result};
 use crate::gguf::{GgufFile, Value};
 
@@ -28,6 +28,9 @@ impl ModelConfig {
             head_dim,
             vocab: fields.vocabulary()?,
             context: fields.size("context_length")?,
+            rope_scaling: RopeScaling::None,
+            qkv_bias: false,
+            sliding_window: None,
             rope_theta: fields.float("rope.freq_base").unwrap_or(10_000.0),
             rms_eps: fields.float("attention.layer_norm_rms_epsilon").unwrap_or(1e-5) as f32,
             tie_embeddings: !file.tensors().contains_key("output.weight"),

@@ -1,6 +1,6 @@
 //! Reading Hugging Face's `config.json`.
 
-use crate::config::{ModelConfig, size_in_range};
+use crate::config::{ModelConfig, RopeScaling, size_in_range};
 use crate::error::{EngineError, Result};
 use serde_json::Value as Json;
 use std::path::Path;
@@ -10,12 +10,12 @@ impl ModelConfig {
     pub fn from_hf_json(path: &Path, text: &str) -> Result<Self> {
         let json: Json =
             serde_json::from_str(text).map_err(|cause| EngineError::invalid_file(path, cause))?;
-        refuse_unsupported_hf(path, &json)?;
+        let architecture = refuse_unsupported_hf(path, &json)?;
         let fields = HfFields { path, json: &json };
         let hidden = fields.size("hidden_size")?;
         let heads = fields.size("num_attention_heads")?;
         Self {
-            architecture: "llama".to_owned(),
+            architecture: architecture.to_owned(),
             layers: fields.size("num_hidden_layers")?,
             hidden,
             intermediate: fields.size("intermediate_size")?,
@@ -25,26 +25,29 @@ impl ModelConfig {
             vocab: fields.size("vocab_size")?,
             context: fields.size("max_position_embeddings")?,
             rope_theta: fields.rope_theta()?,
+            rope_scaling: fields.rope_scaling()?,
             rms_eps: fields.float_or("rms_norm_eps", 1e-6)? as f32,
             tie_embeddings: fields.flag("tie_word_embeddings")?,
+            qkv_bias: architecture == "qwen2",
+            sliding_window: fields.sliding_window(architecture)?,
         }
         .checked(path)
     }
 }
 
-fn refuse_unsupported_hf(path: &Path, json: &Json) -> Result<()> {
+/// Architectures that differ in what `ModelConfig` says only.
+const ARCHITECTURES: [&str; 3] = ["llama", "mistral", "qwen2"];
+
+/// The architecture, if everything else about the model is supported too.
+fn refuse_unsupported_hf(path: &Path, json: &Json) -> Result<&'static str> {
     let refuse = |detail: String| Err(EngineError::unsupported(path, detail));
     let model_type = json.get("model_type").and_then(Json::as_str).unwrap_or("none");
-    if model_type != "llama" {
-        return refuse(format!("architecture \"{model_type}\"; \"llama\" is supported"));
-    }
-    for key in ["rope_scaling", "rope_parameters"] {
-        let scaling = json.get(key);
-        let kind = scaling.and_then(|value| value.get("rope_type").or_else(|| value.get("type")));
-        if scaling.is_some_and(|value| !value.is_null()) && kind.is_some_and(|kind| kind != "default") {
-            return refuse(format!("rope scaling {}", kind.unwrap_or(&Json::Null)));
-        }
-    }
+    let Some(architecture) = ARCHITECTURES.into_iter().find(|name| *name == model_type) else {
+        let known = ARCHITECTURES.join("\", \"");
+        return refuse(format!(
+            "architecture \"{model_type}\"; \"{known}\" are supported"
+        ));
+    };
     let fields = HfFields { path, json };
     for key in ["attention_bias", "mlp_bias"] {
         if fields.flag(key)? {
@@ -67,7 +70,7 @@ fn refuse_unsupported_hf(path: &Path, json: &Json) -> Result<()> {
         return refuse(format!("partial_rotary_factor {rotary}"));
     }
     match json.get("hidden_act").and_then(Json::as_str) {
-        None | Some("silu") => Ok(()),
+        None | Some("silu") => Ok(architecture),
         Some(other) => refuse(format!("hidden_act \"{other}\"; \"silu\" is supported")),
     }
 }
@@ -96,6 +99,68 @@ impl HfFields<'_> {
             json: self.json.get("rope_parameters").unwrap_or(&Json::Null),
         };
         self.float_or("rope_theta", nested.float_or("rope_theta", 10_000.0)?)
+    }
+
+    /// In `rope_parameters` of newer files, in `rope_scaling` of older ones.
+    fn rope_scaling(&self) -> Result<RopeScaling> {
+        for key in ["rope_parameters", "rope_scaling"] {
+            let Some(json) = self.json.get(key).filter(|value| !value.is_null()) else {
+                continue;
+            };
+            let scaling = HfFields {
+                path: self.path,
+                json,
+            };
+            let kind = json
+                .get("rope_type")
+                .or_else(|| json.get("type"))
+                .unwrap_or(&Json::Null);
+            match kind.as_str().unwrap_or("default") {
+                "default" => {}
+                "linear" => {
+                    let factor = scaling.positive("factor")?;
+                    return Ok(RopeScaling::Linear { factor });
+                }
+                "llama3" => {
+                    return Ok(RopeScaling::Llama3 {
+                        factor: scaling.positive("factor")?,
+                        low_freq_factor: scaling.positive("low_freq_factor")?,
+                        high_freq_factor: scaling.positive("high_freq_factor")?,
+                        original_max_position_embeddings: scaling
+                            .positive("original_max_position_embeddings")?,
+                    });
+                }
+                other => {
+                    let detail = format!("rope scaling \"{other}\"; \"linear\" and \"llama3\" are supported");
+                    return Err(EngineError::unsupported(self.path, detail));
+                }
+            }
+        }
+        Ok(RopeScaling::None)
+    }
+
+    /// Mistral's window is on when it is given, Qwen2's when `use_sliding_window` says so.
+    fn sliding_window(&self, architecture: &str) -> Result<Option<usize>> {
+        let given = self
+            .json
+            .get("sliding_window")
+            .is_some_and(|value| !value.is_null());
+        match architecture {
+            "mistral" if given => self.size("sliding_window").map(Some),
+            "qwen2" if self.flag("use_sliding_window")? => Err(EngineError::unsupported(
+                self.path,
+                "use_sliding_window: true (a window in some layers only)",
+            )),
+            _ => Ok(None),
+        }
+    }
+
+    fn positive(&self, key: &str) -> Result<f64> {
+        let value = self.float_or(key, 0.0)?;
+        if value.is_finite() && value > 0.0 {
+            return Ok(value);
+        }
+        Err(self.misfit(key, "a positive number"))
     }
 
     /// Of another type than the one expected, a value must not silently count as absent.

@@ -1,6 +1,6 @@
 //! NF4 storage, bit-compatible with bitsandbytes (flattened row-major blocks, high nibble first).
 
-pub use crate::nf4_encode::{nest_absmax, quantize};
+pub use crate::nf4_encode::{nearest_in, nest_absmax, quantize};
 use crate::nf4_tables::CODES;
 
 /// First-level scale of each block.

@@ -181,7 +181,11 @@ pub fn nest_absmax(absmax: &[f32], offset: f32) -> AbsMax {
         let centred: Vec<f32> = block.iter().map(|value| value - offset).collect();
         let largest = largest_magnitude(&centred);
         let scale = if largest == 0.0 { 0.0 } else { reciprocal(largest) };
-        codes.extend(centred.iter().map(|value| nearest_code(value * scale)));
+        codes.extend(
+            centred
+                .iter()
+                .map(|value| nearest_in(&DYNAMIC_MAP, value * scale)),
+        );
         nested.push(largest);
     }
     let table = Box::new(DYNAMIC_MAP);
@@ -194,17 +198,18 @@ pub fn nest_absmax(absmax: &[f32], offset: f32) -> AbsMax {
     }
 }
 
-/// Index of the nearest entry of the dynamic map by the f32 midpoint; a tie goes to the even index.
-pub(crate) fn nearest_code(value: f32) -> u8 {
-    let above = DYNAMIC_MAP.partition_point(|entry| *entry < value);
+/// Index of the entry of an ascending `map` that is nearest to `value` by the f32 midpoint; a tie goes to the even
+/// index, NaN to 0.
+pub fn nearest_in(map: &[f32; 256], value: f32) -> u8 {
+    let above = map.partition_point(|entry| *entry < value);
     if above == 0 {
         return 0;
     }
-    if above == DYNAMIC_MAP.len() {
+    if above == map.len() {
         return 255;
     }
     let below = above - 1;
-    let midpoint = (DYNAMIC_MAP[below] + DYNAMIC_MAP[above]) * 0.5;
+    let midpoint = (map[below] + map[above]) * 0.5;
     let upper = value > midpoint || (value == midpoint && above.is_multiple_of(2));
     (if upper { above } else { below }) as u8
 }

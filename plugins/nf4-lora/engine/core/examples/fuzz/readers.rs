@@ -2,6 +2,7 @@
 
 use crate::gguf_seed::gguf;
 use crate::seeds;
+use escada_engine_core::checkpoint::StateLayout;
 use escada_engine_core::requests::ChatRow;
 use escada_engine_core::{checkpoint, json_lines};
 use escada_engine_formats::atomic::sha256_file;
@@ -181,8 +182,12 @@ fn read_checkpoint(folder: &Path) -> Result<()> {
         correct_manifest(&inside)?;
     }
     let mut reason = None;
-    let layout = seeds::layout()?;
-    checkpoint::resume(folder, &layout, &seeds::identity(), |_, why| {
+    let (adapter, moments) = (seeds::layout()?, seeds::moments()?);
+    let layout = StateLayout {
+        adapter: &adapter,
+        moments: &moments,
+    };
+    checkpoint::resume(folder, layout, &seeds::identity(), |_, why| {
         reason = Some(why.to_owned());
     })?;
     match reason {

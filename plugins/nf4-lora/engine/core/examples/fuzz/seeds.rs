@@ -1,9 +1,11 @@
 //! Good files, made here: each reader's folder before it is damaged.
 
-use escada_engine_core::checkpoint::{LogRow, RunIdentity, TrainState, save};
+use escada_engine_core::checkpoint::{LogRow, RunIdentity, StateLayout, TrainState, save};
 use escada_engine_core::lora::LoraLayout;
+use escada_engine_core::moments::{Moment, MomentLayout};
 use escada_engine_core::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_core::testing::uniform;
+use escada_engine_core::train_config::Optim;
 use escada_engine_formats::nf4::quantize;
 use escada_engine_formats::nf4_tables::CODES;
 use escada_engine_formats::safetensors_writer::{Dtype, OutTensor, write_safetensors};
@@ -34,6 +36,8 @@ pub fn shape() -> ModelShape {
         context_tokens: 64,
         rms_epsilon: 1e-5,
         inverse_frequencies: plain_inverse_frequencies(10_000.0, 16),
+        qkv_bias: false,
+        window_tokens: usize::MAX,
         tied_head: true,
     }
 }
@@ -212,14 +216,30 @@ pub fn checkpoint(folder: &Path) -> Result<()> {
         gradient_norm: 0.5,
         labelled_tokens: 9,
     };
+    let moments = moments()?;
+    // Tensors of this size have f32 moments whatever the optimizer; the codes of a file are read by the same code as
+    // any U8 tensor's.
+    let moment = |name: &str| Moment {
+        full: values(name),
+        ..Moment::fresh(&moments)
+    };
     let state = TrainState {
         step: 2,
         parameters: values("p"),
-        m: values("m"),
-        v: values("v"),
+        m: moment("m"),
+        v: moment("v"),
         log: vec![row(1), row(2)],
     };
-    save(folder, &layout, &identity(), &state)
+    let layout = StateLayout {
+        adapter: &layout,
+        moments: &moments,
+    };
+    save(folder, layout, &identity(), &state)
+}
+
+/// Where the moments of `layout()` lie.
+pub fn moments() -> Result<MomentLayout> {
+    Ok(MomentLayout::new(&layout()?.tensors(), Optim::AdamwTorch))
 }
 
 /// Rows for the engine, one JSON object a line.

@@ -11,7 +11,7 @@ use escada_engine_core::lora::Adapter;
 use escada_engine_core::optimizer::Optimizer;
 use escada_engine_core::pass::{HEAD_ROWS, Pass};
 use escada_engine_core::schedule::learning_rate;
-use escada_engine_core::train_config::TrainConfig;
+use escada_engine_core::train_config::{Optim, TrainConfig};
 use escada_engine_cpu::CpuBackend;
 use escada_engine_formats::safetensors_writer::{OutTensor, write_safetensors};
 use serde::Deserialize;
@@ -124,10 +124,9 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(backend: &'a CpuBackend, loaded: &'a Loaded<CpuBackend>, adapter: &Path) -> Self {
         let adapter = adapter_file::load(backend, &loaded.model.shape, adapter).unwrap();
-        let zeros = vec![0.0; adapter.layout.len];
         Self {
             cpu: (backend, loaded),
-            optimizer: Optimizer::new(backend, &zeros, &zeros).unwrap(),
+            optimizer: Optimizer::fresh(backend, &adapter.layout, Optim::AdamwTorch).unwrap(),
             pass: Pass::new(backend, &loaded.model.shape).unwrap(),
             batch: Batch::new(backend).unwrap(),
             adapter,

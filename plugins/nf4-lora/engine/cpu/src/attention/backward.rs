@@ -115,8 +115,9 @@ unsafe fn backward_body<S: Simd>(t: &BackwardTask) {
             k,
             k_row,
         };
-        // Rows before the block see none of its keys.
-        for row in (from..t.tokens).step_by(QUERY_BLOCK) {
+        // Rows before the block see none of its keys, nor do those that a window keeps from its last key.
+        let end = t.tokens.min((from + count - 1).saturating_add(t.shape.window));
+        for row in (from..end).step_by(QUERY_BLOCK) {
             for h in 0..group {
                 query_block::<S>(t, &memory, &block, row, h);
             }
@@ -136,13 +137,23 @@ unsafe fn query_block<S: Simd>(t: &BackwardTask, memory: &Memory, block: &KeyBlo
     scores_tile::<S>(m, d, stride, hs, memory.v_panels, 1.0, memory.slopes);
     for i in 0..m {
         let seen = (row + i + 1).saturating_sub(block.from).min(block.count);
+        let hidden = (row + i + 1)
+            .saturating_sub(t.shape.window)
+            .saturating_sub(block.from);
         let lse = *t.lse.add((row + i) * t.shape.heads + t.kv_head * group + h);
         let delta = *memory.delta.add((row + i) * group + h);
         let (weights, slopes) = (
             memory.weights.add(i * KEY_BLOCK),
             memory.slopes.add(i * KEY_BLOCK),
         );
-        differentiate::<S>(weights, slopes, seen, lse, delta, t.shape.scale);
+        differentiate::<S>(
+            weights,
+            slopes,
+            (hidden.min(seen), seen),
+            lse,
+            delta,
+            t.shape.scale,
+        );
     }
     let (q_rows, q_row) = operand::<S>(q, stride, m, hs, memory.q_copy);
     let (d_rows, d_row) = operand::<S>(d, stride, m, hs, memory.d_copy);
@@ -201,13 +212,13 @@ unsafe fn operand<S: Simd>(
     right_operand::<S>(&rows, rows.k, 0, m, hs, out)
 }
 
-/// Scores become weights `p = exp(score - lse)`, value products become `p * (product - delta) * scale`; 0 behind
-/// `seen`.
+/// Scores become weights `p = exp(score - lse)`, value products become `p * (product - delta) * scale`; 0
+/// outside of `hidden..seen`.
 #[inline(always)]
 unsafe fn differentiate<S: Simd>(
     weights: *mut f32,
     slopes: *mut f32,
-    seen: usize,
+    (hidden, seen): (usize, usize),
     lse: f32,
     delta: f32,
     scale: f32,
@@ -218,8 +229,10 @@ unsafe fn differentiate<S: Simd>(
         S::store(weights.add(j), p);
         S::store(slopes.add(j), S::mul(slope, S::splat(scale)));
     }
-    std::ptr::write_bytes(weights.add(seen), 0, KEY_BLOCK - seen);
-    std::ptr::write_bytes(slopes.add(seen), 0, KEY_BLOCK - seen);
+    for x in [weights, slopes] {
+        std::ptr::write_bytes(x, 0, hidden);
+        std::ptr::write_bytes(x.add(seen), 0, KEY_BLOCK - seen);
+    }
 }
 
 #[inline(always)]

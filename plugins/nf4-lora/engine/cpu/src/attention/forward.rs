@@ -107,7 +107,10 @@ unsafe fn forward_body<S: Simd>(t: &ForwardTask<'_>) {
         key_blocks::<S>(t, &memory, &all, (0, shared), 0);
     }
     for run in t.runs {
-        key_blocks::<S>(t, &memory, run, (shared, run.visible + run.rows - 1), 1);
+        // Blocks start at multiples of their size whatever the window, so that a row's sums do not depend on others.
+        let oldest = run.visible.saturating_sub(t.shape.window) / KEY_BLOCK * KEY_BLOCK;
+        let keys = (shared.max(oldest), run.visible + run.rows - 1);
+        key_blocks::<S>(t, &memory, run, keys, 1);
     }
     for row in 0..t.rows {
         for h in 0..group {
@@ -164,8 +167,10 @@ unsafe fn key_blocks<S: Simd>(
                 memory.scores,
             );
             for i in 0..m {
-                let seen = (rows.visible + i * rows.more).saturating_sub(from).min(KEY_BLOCK);
-                soften::<S>(memory.scores.add(i * KEY_BLOCK), seen, &rows, i, hs);
+                let visible = rows.visible + i * rows.more;
+                let seen = visible.saturating_sub(from).min(KEY_BLOCK);
+                let hidden = visible.saturating_sub(t.shape.window).saturating_sub(from);
+                soften::<S>(memory.scores.add(i * KEY_BLOCK), (hidden, seen), &rows, i, hs);
             }
             add_values::<S>(&rows, memory.scores, count, v, v_row, hs);
         }
@@ -176,14 +181,20 @@ fn log_sum(max: f32, sum: f32) -> f32 {
     (f64::from(max) + ln(f64::from(sum))) as f32
 }
 
-/// Turns the scores of one row into weights under the new running maximum and rescales what the row has so far.
+/// Turns the scores of one row, of which it sees `hidden..seen`, into weights under the new running maximum and rescales what the row has so far.
 #[inline(always)]
-unsafe fn soften<S: Simd>(scores: *mut f32, seen: usize, rows: &Rows, i: usize, head_size: usize) {
-    if seen == 0 {
+unsafe fn soften<S: Simd>(
+    scores: *mut f32,
+    (hidden, seen): (usize, usize),
+    rows: &Rows,
+    i: usize,
+    head_size: usize,
+) {
+    if seen <= hidden {
         std::ptr::write_bytes(scores, 0, KEY_BLOCK);
         return;
     }
-    for j in seen..KEY_BLOCK {
+    for j in (0..hidden).chain(seen..KEY_BLOCK) {
         *scores.add(j) = f32::NEG_INFINITY;
     }
     let mut best = S::load(scores);

@@ -221,6 +221,12 @@ impl CpuBackend {
             slots: [keys.slot_k.as_ptr(), keys.slot_v.as_ptr()],
         };
         let rows = self.rows_per_task(queries.tokens, shape.kv_heads);
+        // Behind a window no key is seen by all.
+        let shared_blocks = if shape.window == usize::MAX {
+            keys.shared_tokens / KEY_BLOCK
+        } else {
+            0
+        };
         let blocks = queries.tokens.div_ceil(rows);
         self.team.run(blocks * shape.kv_heads, |task| {
             let (call, cache) = (call.whole(), cache.whole());
@@ -241,7 +247,7 @@ impl CpuBackend {
                     kv_head,
                     rows: to - from,
                     runs: &runs[..count],
-                    shared_blocks: keys.shared_tokens / KEY_BLOCK,
+                    shared_blocks,
                     q: call.q.add(from * stride),
                     out: call.out.add(from * stride),
                     lse: call.lse,
