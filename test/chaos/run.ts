@@ -6,7 +6,8 @@ import { TestServer } from '../whole/support/server.ts';
 import { chaos, freshSeed, type Trial } from './trials.ts';
 
 const whole = (name: string, text: string): number => {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
+  // Seeds have 32 bits.
+  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32) return Number(text);
   throw new Error(`--${name} must be a whole number, not "${text}"`);
 };
 
