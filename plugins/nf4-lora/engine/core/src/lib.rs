@@ -5,6 +5,7 @@ pub mod batch;
 pub mod buffers;
 pub mod checkpoint;
 pub mod decoder;
+pub mod export;
 pub mod generate;
 pub mod json_lines;
 pub mod loaded;

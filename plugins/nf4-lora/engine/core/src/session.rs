@@ -2,6 +2,7 @@
 
 use crate::adapter_file;
 use crate::backend::Backend;
+use crate::export::export;
 use crate::generate::{Finish, GenerateOptions, Prompt, generate};
 use crate::json_lines;
 use crate::loaded::{Loaded, Quantization};
@@ -68,6 +69,7 @@ impl<B: Backend> Session<B> {
             "count" => to_json(self.count(&parse(params)?)?),
             "generate" => to_json(self.generate(&parse(params)?, &mut forward(emit), cancelled)?),
             "score" => to_json(self.score(&parse(params)?, &mut forward(emit), cancelled)?),
+            "export" => to_json(export(&parse(params)?, cancelled)?),
             "train" => to_json(self.train(&parse(params)?, &mut forward(emit), cancelled)?),
             _ => Err(EngineError::new(
                 Code::RequestInvalid,

@@ -88,6 +88,24 @@ impl ModelSource {
         }
     }
 
+    /// The file, if the model is a GGUF file.
+    pub fn gguf(&self) -> Option<&GgufFile> {
+        match &self.store {
+            Store::Gguf(file) => Some(file),
+            Store::Folder(_) => None,
+        }
+    }
+
+    /// Name in GGUF of the tensor that Hugging Face calls `name`; `None` for a name no llama has.
+    pub fn gguf_name(name: &str) -> Option<String> {
+        gguf_llama::to_gguf_name(name)
+    }
+
+    /// Rows of `values [rows, cols]` of the tensor (or its LoRA factor B) `name` in GGUF's order.
+    pub fn gguf_rows(&self, name: &str, cols: usize, values: Vec<f32>) -> Vec<f32> {
+        gguf_llama::to_gguf_rows(&self.config, name, cols, values)
+    }
+
     /// Number of weights, tied ones counted once.
     pub fn parameters(&self) -> u64 {
         let sizes = self

@@ -8,6 +8,7 @@ use crate::gguf_reader::{Parsed, Reader};
 use crate::untrusted::open_regular;
 use memmap2::Mmap;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where a tensor lies and what it is.
@@ -28,6 +29,8 @@ pub struct GgufFile {
     metadata: BTreeMap<String, Value>,
     tensors: BTreeMap<String, TensorEntry>,
     data_start: usize,
+    /// Number and bytes of the metadata entries.
+    raw_metadata: (u64, Range<usize>),
 }
 
 const DEFAULT_ALIGNMENT_BYTES: usize = 32;
@@ -50,13 +53,14 @@ impl GgufFile {
         let mut reader = Reader::new(&map);
         check_version(&mut reader, path)?;
         let parsed = parse(&mut reader).map_err(|detail| EngineError::invalid_file(path, detail))?;
-        let (metadata, tensors, data_start) = parsed;
+        let (metadata, tensors, data_start, raw_metadata) = parsed;
         let file = Self {
             path: path.to_owned(),
             map,
             metadata,
             tensors,
             data_start,
+            raw_metadata,
         };
         file.check_extents()?;
         Ok(file)
@@ -74,6 +78,19 @@ impl GgufFile {
     /// A metadata value, if present.
     pub fn value(&self, key: &str) -> Option<&Value> {
         self.metadata.get(key)
+    }
+
+    /// Number of metadata entries, and the entries as they stand in the file.
+    pub fn raw_metadata(&self) -> (u64, &[u8]) {
+        (self.raw_metadata.0, &self.map[self.raw_metadata.1.clone()])
+    }
+
+    /// Bytes that tensors are aligned to.
+    pub fn alignment(&self) -> usize {
+        match self.metadata.get("general.alignment") {
+            Some(Value::Int(bytes)) => *bytes as usize,
+            _ => DEFAULT_ALIGNMENT_BYTES,
+        }
     }
 
     /// All tensors by name.
@@ -168,12 +185,18 @@ fn check_version(reader: &mut Reader, path: &Path) -> Result<()> {
     }
 }
 
-type Header = (BTreeMap<String, Value>, BTreeMap<String, TensorEntry>, usize);
+type Header = (
+    BTreeMap<String, Value>,
+    BTreeMap<String, TensorEntry>,
+    usize,
+    (u64, Range<usize>),
+);
 
 fn parse(reader: &mut Reader) -> Parsed<Header> {
     let tensor_count = reader.count(LEAST_TENSOR_BYTES)?;
     let metadata_count = reader.count(LEAST_METADATA_BYTES)?;
     let mut metadata = BTreeMap::new();
+    let metadata_start = reader.position;
     for _ in 0..metadata_count {
         let key = reader.text()?;
         let value = reader.value()?;
@@ -181,6 +204,7 @@ fn parse(reader: &mut Reader) -> Parsed<Header> {
             return Err(format!("the key \"{key}\" appears twice").into());
         }
     }
+    let raw_metadata = (metadata_count as u64, metadata_start..reader.position);
     let alignment = alignment(&metadata)?;
     let mut tensors = BTreeMap::new();
     for _ in 0..tensor_count {
@@ -189,7 +213,8 @@ fn parse(reader: &mut Reader) -> Parsed<Header> {
             return Err(format!("the tensor \"{name}\" appears twice").into());
         }
     }
-    Ok((metadata, tensors, reader.position.next_multiple_of(alignment)))
+    let data_start = reader.position.next_multiple_of(alignment);
+    Ok((metadata, tensors, data_start, raw_metadata))
 }
 
 fn alignment(metadata: &BTreeMap<String, Value>) -> Parsed<usize> {

@@ -1,7 +1,7 @@
 //! Tensor types of GGUF and their decoding to f32.
 
 use crate::tensor::{decode_bf16, decode_f16, decode_f32};
-use half::f16;
+use half::{bf16, f16};
 
 /// A tensor type this engine decodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,18 @@ impl BlockType {
             30 => Self::BF16,
             _ => return None,
         })
+    }
+
+    /// GGML's number of the type.
+    pub fn id(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q4_0 => 2,
+            Self::Q4_1 => 3,
+            Self::Q8_0 => 8,
+            Self::BF16 => 30,
+        }
     }
 
     /// Values per block.
@@ -59,6 +71,69 @@ impl BlockType {
             Self::Q4_1 => each_block(bytes, out, decode_q4_1),
         }
     }
+
+    /// Whole blocks of `values`, with the rounding of GGML's reference quantizers. `None` for Q4_1, which is only read,
+    /// and when a value does not fit the type's f16.
+    pub fn encode(self, values: &[f32]) -> Option<Vec<u8>> {
+        match self {
+            Self::F32 => Some(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Self::F16 => {
+                let halves: Vec<f16> = values.iter().map(|v| f16::from_f32(*v)).collect();
+                let fits = halves.iter().all(|half| half.is_finite());
+                fits.then(|| halves.iter().flat_map(|half| half.to_le_bytes()).collect())
+            }
+            Self::BF16 => Some(
+                values
+                    .iter()
+                    .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
+                    .collect(),
+            ),
+            Self::Q8_0 => encode_blocks(values, encode_q8_0),
+            Self::Q4_0 => encode_blocks(values, encode_q4_0),
+            Self::Q4_1 => None,
+        }
+    }
+}
+
+fn encode_blocks(
+    values: &[f32],
+    encode: impl Fn(&[f32; QUANT_VALUES], &mut Vec<u8>) -> Option<()>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for block in values.as_chunks::<QUANT_VALUES>().0 {
+        encode(block, &mut out)?;
+    }
+    Some(out)
+}
+
+/// The scale as f16 bytes; `None` when it overflows.
+fn scale_bytes(scale: f32) -> Option<[u8; 2]> {
+    let half = f16::from_f32(scale);
+    half.is_finite().then(|| half.to_le_bytes())
+}
+
+/// `d = max |x| / 127`, codes `round(x / d)` with the d before its own rounding.
+fn encode_q8_0(values: &[f32; QUANT_VALUES], out: &mut Vec<u8>) -> Option<()> {
+    let largest = values.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+    let d = largest / 127.0;
+    let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
+    out.extend(scale_bytes(d)?);
+    out.extend(values.iter().map(|v| ((v * inverse).round() as i8) as u8));
+    Some(())
+}
+
+/// `d` = the value of largest magnitude over -8, codes `trunc(x / d + 8.5)` up to 15.
+fn encode_q4_0(values: &[f32; QUANT_VALUES], out: &mut Vec<u8>) -> Option<()> {
+    let largest = values
+        .iter()
+        .fold(0.0f32, |l, v| if v.abs() > l.abs() { *v } else { l });
+    let d = largest / -8.0;
+    let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
+    out.extend(scale_bytes(d)?);
+    let code = |v: f32| ((v * inverse + 8.5) as u8).min(15);
+    let (low, high) = values.split_at(HALF_VALUES);
+    out.extend(low.iter().zip(high).map(|(a, b)| code(*a) | code(*b) << 4));
+    Some(())
 }
 
 /// The name of GGML's type number, for messages.
@@ -143,6 +218,44 @@ mod tests {
             assert_eq!(out[i], 0.5 * i as f32 - 1.0);
             assert_eq!(out[16 + i], 0.5 * (15 - i) as f32 - 1.0);
         }
+    }
+
+    /// Bytes made by gguf-py 0.19's `quants.quantize` of the same values.
+    #[test]
+    fn encodes_as_the_reference_does() {
+        let mut values: Vec<f32> = (0..64).map(|i| (i * 37 % 64 - 31) as f32 * 0.013).collect();
+        values[40] = -0.5001;
+        let hex = |block: BlockType| crate::atomic::hex(&block.encode(&values).unwrap_or_default());
+        assert_eq!(
+            hex(BlockType::Q8_0),
+            "b51a8518ad40d467fc9124b94be073089d30c457ec7f14a93cd063f88d20b547dc6f081c\
+             03aa24cb45ec660d812ed54ff69d17be38df5900a721c842e9630ab12bd24cf3"
+        );
+        assert_eq!(
+            hex(BlockType::Q4_0),
+            "a8aacf379d047be248bf269df36ad148ae15002cc863ea852ca74ec970eb953db752d974"
+        );
+    }
+
+    #[test]
+    fn encoding_errs_by_half_a_step_and_keeps_what_was_decoded() {
+        let values: Vec<f32> = (0..64).map(|i| ((i * 37 % 64) as f32 - 31.0) * 0.013).collect();
+        for (block, steps) in [(BlockType::Q8_0, 127.0), (BlockType::Q4_0, 8.0)] {
+            let bytes = block.encode(&values).unwrap_or_default();
+            assert_eq!(bytes.len(), 2 * block.block_bytes());
+            let mut out = vec![0.0; 64];
+            block.decode(&bytes, &mut out);
+            for (chunk, decoded) in values.chunks(32).zip(out.chunks(32)) {
+                let largest = chunk.iter().fold(0.0f32, |l, v| l.max(v.abs()));
+                for (a, b) in chunk.iter().zip(decoded) {
+                    // The end opposite to the largest value of Q4_0 has one code fewer.
+                    let bound = if steps == 8.0 { 1.0 } else { 0.51 };
+                    assert!((a - b).abs() <= bound * largest / steps, "{a} {b}");
+                }
+            }
+        }
+        assert_eq!(BlockType::Q8_0.encode(&[0.0; 32]), Some(vec![0; 34]));
+        assert_eq!(BlockType::F16.encode(&[70_000.0]), None);
     }
 
     #[test]

@@ -60,8 +60,24 @@ pub(crate) fn tensor(file: &GgufFile, config: &ModelConfig, name: &str) -> Resul
     Ok(Tensor { shape, values })
 }
 
+/// Rows of `values [rows, cols]` in the order of the file: the inverse of what [`tensor`] does.
+pub(crate) fn to_gguf_rows(config: &ModelConfig, name: &str, cols: usize, values: Vec<f32>) -> Vec<f32> {
+    if !rotates(name) {
+        return values;
+    }
+    let mut out = vec![0.0; values.len()];
+    for (row, from) in values.chunks_exact(cols).enumerate() {
+        let to = source_row(row, config.head_dim) * cols;
+        out[to..to + cols].copy_from_slice(from);
+    }
+    out
+}
+
 fn rotates(name: &str) -> bool {
-    name.ends_with(".self_attn.q_proj.weight") || name.ends_with(".self_attn.k_proj.weight")
+    let module = name
+        .strip_suffix(".lora_B.weight")
+        .or(name.strip_suffix(".weight"));
+    module.is_some_and(|m| m.ends_with(".self_attn.q_proj") || m.ends_with(".self_attn.k_proj"))
 }
 
 /// GGUF keeps the two halves of a head interleaved: row `i` of the first half is row `2i`, of the second `2i + 1`.

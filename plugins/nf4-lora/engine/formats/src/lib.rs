@@ -12,6 +12,7 @@ mod gguf_blocks;
 mod gguf_llama;
 mod gguf_reader;
 mod gguf_tokenizer;
+pub mod gguf_writer;
 mod hf_folder;
 pub mod nf4;
 mod nf4_encode;

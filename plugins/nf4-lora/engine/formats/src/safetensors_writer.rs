@@ -58,6 +58,63 @@ pub fn write_safetensors(
     })
 }
 
+/// A tensor whose bytes come when it is written.
+pub struct LaterTensor {
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+}
+
+/// As [`write_safetensors`], one tensor in memory at a time: `bytes` gives those of each in turn. All tensors have one
+/// type, so that any order is aligned.
+///
+/// Errors: also those of `bytes`.
+pub fn write_safetensors_later(
+    path: &Path,
+    tensors: &[LaterTensor],
+    metadata: &BTreeMap<String, String>,
+    mut bytes: impl FnMut(&LaterTensor) -> Result<Vec<u8>>,
+) -> Result<String> {
+    let mut entries = Map::new();
+    entries.insert("__metadata__".to_owned(), json!(metadata));
+    let mut offset = 0;
+    for tensor in tensors {
+        let values: usize = tensor.shape.iter().product();
+        let end = offset + values * tensor.dtype.bitsize() / 8;
+        let entry = json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [offset, end] });
+        entries.insert(tensor.name.clone(), entry);
+        offset = end;
+    }
+    let header = padded(Value::Object(entries).to_string());
+    let mut failed = None;
+    let written = write_file_with(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(header.as_bytes())?;
+        for tensor in tensors {
+            match bytes(tensor) {
+                Ok(bytes) => out.write_all(&bytes)?,
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(std::io::Error::other("no values"));
+                }
+            }
+        }
+        Ok(())
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => written,
+    }
+}
+
+fn padded(mut text: String) -> String {
+    text.extend(std::iter::repeat_n(
+        ' ',
+        text.len().next_multiple_of(8) - text.len(),
+    ));
+    text
+}
+
 /// JSON text padded with blanks to a multiple of 8 bytes.
 fn header(tensors: &[OutTensor<'_>], metadata: &BTreeMap<String, String>) -> Result<String> {
     let mut entries = Map::new();
@@ -77,12 +134,7 @@ fn header(tensors: &[OutTensor<'_>], metadata: &BTreeMap<String, String>) -> Res
         }
         offset = end;
     }
-    let mut text = Value::Object(entries).to_string();
-    text.extend(std::iter::repeat_n(
-        ' ',
-        text.len().next_multiple_of(8) - text.len(),
-    ));
-    Ok(text)
+    Ok(padded(Value::Object(entries).to_string()))
 }
 
 fn check_length(tensor: &OutTensor<'_>) -> Result<()> {

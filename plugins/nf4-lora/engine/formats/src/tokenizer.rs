@@ -61,6 +61,14 @@ impl Tokenizer {
             .map_err(|cause| invalid(&cause))
     }
 
+    /// The content of a `tokenizer.json` that gives the same ids.
+    pub fn to_json(&self) -> Result<String> {
+        let failed = |cause: &dyn Display| EngineError::new(Code::Internal, format!("{LIBRARY}: {cause}"));
+        caught(LIBRARY, || self.text.to_string(true))
+            .map_err(|cause| failed(&cause))?
+            .map_err(|cause| failed(&cause))
+    }
+
     pub(crate) fn from_inner(mut text: HfTokenizer) -> tokenizers::Result<Self> {
         text.with_truncation(None)?;
         text.with_padding(None);

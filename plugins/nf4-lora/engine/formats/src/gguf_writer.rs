@@ -1,0 +1,154 @@
+//! Writing GGUF (version 3): atomic, tensor by tensor, so that a large model is never in memory as a whole.
+
+use crate::atomic::write_file_with;
+use crate::error::{Code, EngineError, Result};
+use crate::gguf::BlockType;
+use std::path::Path;
+
+/// A tensor of the file to come.
+pub struct GgufEntry {
+    pub name: String,
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    pub block: BlockType,
+}
+
+impl GgufEntry {
+    fn size_bytes(&self) -> usize {
+        let values: usize = self.shape.iter().product();
+        values / self.block.block_values() * self.block.block_bytes()
+    }
+}
+
+/// Metadata entries in the order they were added.
+#[derive(Default, Clone)]
+pub struct GgufMetadata {
+    count: u64,
+    bytes: Vec<u8>,
+}
+
+const UINT32: u32 = 4;
+const FLOAT32: u32 = 6;
+const TEXT: u32 = 8;
+const ALIGNMENT_BYTES: usize = 32;
+
+impl GgufMetadata {
+    /// The entries of another file, as they are.
+    pub fn copied((count, bytes): (u64, &[u8])) -> Self {
+        Self {
+            count,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    pub fn text(&mut self, key: &str, value: &str) {
+        self.key(key, TEXT);
+        put_text(&mut self.bytes, value);
+    }
+
+    pub fn float(&mut self, key: &str, value: f32) {
+        self.key(key, FLOAT32);
+        self.bytes.extend(value.to_le_bytes());
+    }
+
+    /// Sets an unsigned 32-bit entry that may be there already.
+    pub fn set_uint(&mut self, key: &str, value: u32) {
+        let mut head = Vec::new();
+        put_text(&mut head, key);
+        head.extend(UINT32.to_le_bytes());
+        let found = self.bytes.windows(head.len()).position(|window| window == head);
+        match found {
+            Some(at) => {
+                let at = at + head.len();
+                self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            }
+            None => {
+                self.key(key, UINT32);
+                self.bytes.extend(value.to_le_bytes());
+            }
+        }
+    }
+
+    fn key(&mut self, key: &str, kind: u32) {
+        self.count += 1;
+        put_text(&mut self.bytes, key);
+        self.bytes.extend(kind.to_le_bytes());
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// Writes the file; `values` gives the f32 values `[product of shape]` of each entry in turn. `alignment` is that of
+/// copied metadata, or `None` for the usual one. Returns the file's SHA-256 (hex).
+///
+/// Errors: `Io`; those of `values`; `NonFinite` names a tensor with a value that its type cannot hold; `Internal` for a
+/// row that is no whole number of blocks.
+pub fn write_gguf(
+    path: &Path,
+    metadata: &GgufMetadata,
+    alignment: Option<usize>,
+    entries: &[GgufEntry],
+    mut values: impl FnMut(&GgufEntry) -> Result<Vec<f32>>,
+) -> Result<String> {
+    let alignment = alignment.unwrap_or(ALIGNMENT_BYTES);
+    let head = header(metadata, alignment, entries)?;
+    let mut failed = None;
+    let written = write_file_with(path, |out| {
+        out.write_all(&head)?;
+        for entry in entries {
+            let bytes = match values(entry).and_then(|values| encode(entry, &values)) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(std::io::Error::other("no values"));
+                }
+            };
+            out.write_all(&bytes)?;
+            out.write_all(&vec![0; bytes.len().next_multiple_of(alignment) - bytes.len()])?;
+        }
+        Ok(())
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => written,
+    }
+}
+
+fn header(metadata: &GgufMetadata, alignment: usize, entries: &[GgufEntry]) -> Result<Vec<u8>> {
+    let mut head = b"GGUF".to_vec();
+    head.extend(3u32.to_le_bytes());
+    head.extend((entries.len() as u64).to_le_bytes());
+    head.extend(metadata.count.to_le_bytes());
+    head.extend(&metadata.bytes);
+    let mut offset = 0u64;
+    for entry in entries {
+        let cols = entry.shape.last().copied().unwrap_or(0);
+        if cols == 0 || !cols.is_multiple_of(entry.block.block_values()) {
+            let message = format!("a row of \"{}\" is no whole number of blocks", entry.name);
+            return Err(EngineError::new(Code::Internal, message));
+        }
+        put_text(&mut head, &entry.name);
+        head.extend((entry.shape.len() as u32).to_le_bytes());
+        for size in entry.shape.iter().rev() {
+            head.extend((*size as u64).to_le_bytes());
+        }
+        head.extend(entry.block.id().to_le_bytes());
+        head.extend(offset.to_le_bytes());
+        offset += entry.size_bytes().next_multiple_of(alignment) as u64;
+    }
+    head.resize(head.len().next_multiple_of(alignment), 0);
+    Ok(head)
+}
+
+fn encode(entry: &GgufEntry, values: &[f32]) -> Result<Vec<u8>> {
+    let bytes = entry.block.encode(values).unwrap_or_default();
+    if bytes.len() == entry.size_bytes() {
+        return Ok(bytes);
+    }
+    let (name, kind) = (&entry.name, entry.block);
+    let message = format!("tensor \"{name}\" holds values that {kind:?} cannot: choose a wider format");
+    Err(EngineError::new(Code::NonFinite, message))
+}
