@@ -1,6 +1,7 @@
 //! Models for other programs: an adapter merged into its base, in Hugging Face's or GGUF's format, or the adapter alone
 //! as GGUF. Tensor by tensor: a large model is never in memory as a whole.
 
+use crate::export_check::{CheckParams, Drift};
 use crate::loaded::{Quantization, WeightFormat};
 use escada_engine_formats::atomic::write_file;
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -51,6 +52,8 @@ pub struct ExportParams {
     pub weight_format: WeightFormat,
     pub block_size: usize,
     pub double_quant: bool,
+    /// Prompts on which the export is compared with base and adapter; not for `gguf-lora`.
+    pub check: Option<CheckParams>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -62,6 +65,9 @@ pub struct ExportResult {
     /// Linear layers that the adapter changed.
     pub merged: usize,
     pub seconds: f64,
+    /// Where `check` was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// Base and adapter, and what they make of each tensor.
@@ -108,6 +114,7 @@ pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportRes
         size_bytes,
         merged,
         seconds: started.elapsed().as_secs_f64(),
+        drift: None,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod buffers;
 pub mod checkpoint;
 pub mod decoder;
 pub mod export;
+pub mod export_check;
 pub mod generate;
 pub mod json_lines;
 pub mod loaded;

@@ -3,6 +3,7 @@
 use crate::backend::{Backend, LinearSource};
 use crate::batch::TokenRow;
 use crate::model::{Model, WeightSource};
+use crate::requests::PromptRow;
 use crate::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::{ChatTemplate, Message, ModelConfig, ModelSource, Tensor, Tokenizer, nf4};
@@ -83,6 +84,18 @@ impl<B: Backend> Loaded<B> {
     /// Token ids that generation starts from.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>> {
         self.checked(self.template()?.encode(&self.tokenizer, messages, true)?)
+    }
+
+    /// Token ids of a request's messages or plain text.
+    pub fn prompt_of(&self, row: &PromptRow) -> Result<Vec<u32>> {
+        match (&row.messages, &row.prompt) {
+            (Some(messages), None) => self.prompt(messages),
+            (None, Some(text)) => self.text(text),
+            _ => {
+                let message = format!("request \"{}\": one of `messages` and `prompt` is wanted", row.id);
+                Err(EngineError::new(Code::RequestInvalid, message))
+            }
+        }
     }
 
     /// Token ids of plain text: control strings in it stay text.

@@ -2,7 +2,8 @@
 
 use crate::adapter_file;
 use crate::backend::Backend;
-use crate::export::export;
+use crate::export::{ExportFormat, ExportParams, ExportResult, export};
+use crate::export_check::check;
 use crate::generate::{Finish, GenerateOptions, Prompt, generate};
 use crate::json_lines;
 use crate::loaded::{Loaded, Quantization};
@@ -69,7 +70,7 @@ impl<B: Backend> Session<B> {
             "count" => to_json(self.count(&parse(params)?)?),
             "generate" => to_json(self.generate(&parse(params)?, &mut forward(emit), cancelled)?),
             "score" => to_json(self.score(&parse(params)?, &mut forward(emit), cancelled)?),
-            "export" => to_json(export(&parse(params)?, cancelled)?),
+            "export" => to_json(self.export(&parse(params)?, cancelled)?),
             "train" => to_json(self.train(&parse(params)?, &mut forward(emit), cancelled)?),
             _ => Err(EngineError::new(
                 Code::RequestInvalid,
@@ -154,7 +155,7 @@ impl<B: Backend> Session<B> {
         let requests: Vec<PromptRow> = json_lines::read(&params.requests_path)?;
         let prompt = |r: &PromptRow| {
             Ok(Prompt {
-                tokens: prompt_tokens(loaded, r)?,
+                tokens: loaded.prompt_of(r)?,
                 key: rng::stream_of(&r.id),
             })
         };
@@ -233,7 +234,7 @@ impl<B: Backend> Session<B> {
                 .map(|c| loaded.text(c))
                 .collect::<Result<_>>()?;
             Ok(ScoreRequest {
-                prompt: prompt_tokens(loaded, &row.prompt)?,
+                prompt: loaded.prompt_of(&row.prompt)?,
                 continuations,
             })
         };
@@ -302,6 +303,26 @@ impl<B: Backend> Session<B> {
         train(&self.backend, &loaded.model, &request, emit, cancelled)
     }
 
+    /// Writes an export; with `check` the loaded model must be its base.
+    pub fn export(&self, params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportResult> {
+        let Some(ask) = &params.check else {
+            return export(params, cancelled);
+        };
+        if params.format == ExportFormat::GgufLora {
+            let message = "check: an adapter alone answers nothing; leave `check` out";
+            return Err(EngineError::new(Code::RequestInvalid, message));
+        }
+        let started = Instant::now();
+        let loaded = self.model()?;
+        let result = export(params, cancelled)?;
+        let drift = check(&self.backend, loaded, params, ask, cancelled)?;
+        Ok(ExportResult {
+            drift: Some(drift),
+            seconds: started.elapsed().as_secs_f64(),
+            ..result
+        })
+    }
+
     fn model(&self) -> Result<&Loaded<B>> {
         self.loaded
             .as_ref()
@@ -331,17 +352,6 @@ fn check_generate(params: &GenerateParams) -> Result<()> {
             Code::RequestInvalid,
             format!("{name}: value out of range"),
         )),
-    }
-}
-
-fn prompt_tokens<B: Backend>(loaded: &Loaded<B>, row: &PromptRow) -> Result<Vec<u32>> {
-    match (&row.messages, &row.prompt) {
-        (Some(messages), None) => loaded.prompt(messages),
-        (None, Some(text)) => loaded.text(text),
-        _ => {
-            let message = format!("request \"{}\": one of `messages` and `prompt` is wanted", row.id);
-            Err(EngineError::new(Code::RequestInvalid, message))
-        }
     }
 }
 

@@ -43,6 +43,7 @@ fn params(
         weight_format: weights,
         block_size: 64,
         double_quant: true,
+        check: None,
     }
 }
 
