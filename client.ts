@@ -7,8 +7,10 @@ import { queryRun } from './client/query-run.ts';
 import { requirePollers } from './client/require-pollers.ts';
 import {
   startClimb,
+  startPipeline,
   startTraining,
   type AdaptHandle,
+  type PipelineHandle,
   type Starting,
   type TrainHandle,
 } from './client/start.ts';
@@ -22,6 +24,7 @@ import {
   UPDATE_APPROVE,
 } from './schemas/common/constants.ts';
 import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
+import type { PipelineSpecInput } from './schemas/pipeline/pipeline-spec.ts';
 import type { TrainSpecInput } from './schemas/train/train-spec.ts';
 
 /** What differs from the environment's settings, and the plugins that specs may name beside the built-in ones. */
@@ -61,6 +64,14 @@ export class EscadaClient {
     options: { readonly workflowId?: string } = {},
   ): Promise<TrainHandle> {
     return await startTraining(this.#starting(), spec, options);
+  }
+
+  /** Starts a pipeline of steps; `result` is typed by what the caller knows of its nodes' outputs. */
+  async startPipeline<Outputs>(
+    spec: PipelineSpecInput,
+    options: { readonly workflowId?: string; readonly summary?: string } = {},
+  ): Promise<PipelineHandle<Outputs>> {
+    return await startPipeline(this.#starting(), spec, options);
   }
 
   #starting(): Starting {

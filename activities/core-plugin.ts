@@ -4,6 +4,7 @@ import { rungResult } from './evaluate/rung-result.ts';
 import { scorePredictions } from './evaluate/score-predictions.ts';
 import { selectLowest } from './evaluate/select-lowest.ts';
 import { answerLoss } from './llm/answer-loss.ts';
+import { exportModel } from './llm/export-model.ts';
 import { generateAnswers } from './llm/generate-answers.ts';
 import { buildIndex } from './retrieve/build-index.ts';
 import { measureRecall } from './retrieve/measure-recall.ts';
@@ -18,6 +19,7 @@ export const corePlugin: PluginV1 = {
   register: (registrar) => {
     registrar.addStepKind(generateAnswers);
     registrar.addStepKind(answerLoss);
+    registrar.addStepKind(exportModel);
     registrar.addStepKind(buildIndex);
     registrar.addStepKind(measureRecall);
     registrar.addStepKind(trainAdapter);

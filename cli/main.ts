@@ -6,6 +6,7 @@ import { cancelCommand } from './cancel.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
+import { exportCommand } from './export.ts';
 import { exitCodeFor, explainError } from './lib/explain.ts';
 import { modelCommand } from './model.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -26,6 +27,7 @@ const program = new Command('escada')
   .addCommand(approveCommand)
   .addCommand(cancelCommand)
   .addCommand(reportCommand)
+  .addCommand(exportCommand)
   .addCommand(doctorCommand)
   .addCommand(serverCommand)
   .addCommand(workerCommand)

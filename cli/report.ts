@@ -2,9 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { FileStore } from '../activities/artifacts/file-store.ts';
 import { readSettings } from '../activities/shared/settings.ts';
-import type { EscadaClient } from '../client.ts';
-import { EscadaFailure } from '../plugins/api/failure.ts';
-import type { AdaptationOutcome } from '../schemas/adapt/candidate.ts';
+import { notWritable, outcomeOf } from './lib/outcome.ts';
 import { renderOutcome } from './lib/summary.ts';
 import { print } from './lib/terminal.ts';
 import { withClient } from './lib/with-client.ts';
@@ -18,27 +16,11 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** What a finished climb returned. Throws `RUN_NOT_FOUND` for a run that has no report. */
-async function outcomeOf(client: EscadaClient, run: string): Promise<AdaptationOutcome> {
-  const { status, type } = await client.describe(run);
-  const without = (why: string) =>
-    new EscadaFailure({ code: 'RUN_NOT_FOUND', message: `Run ${run} ${why}: it has no report.` });
-  if (type !== 'adaptModel') throw without(`is a ${type}`);
-  if (status.name !== 'COMPLETED') throw without(`is ${status.name}`);
-  return await client.handle(run).result();
-}
-
 async function writeTo(path: string, bytes: Uint8Array): Promise<void> {
   try {
     await writeFile(path, bytes);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new EscadaFailure({
-      code: 'OUTPUT_NOT_WRITABLE',
-      message: `The report cannot be written to ${path}: ${why}`,
-      fields: { path },
-      cause,
-    });
+    throw notWritable('The report', path, cause);
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import { compilePipelineSpec } from '../activities/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../activities/compile/compile-spec.ts';
 import { compileTrainSpec } from '../activities/compile/compile-train-spec.ts';
 import { dataPaths } from '../activities/shared/data-paths.ts';
@@ -9,11 +10,13 @@ import type { ListedPlugin, PluginHost } from '../plugins/host/host.ts';
 import { createProjectHost } from '../plugins.ts';
 import type { AdaptationSpecInput } from '../schemas/adapt/adaptation-spec.ts';
 import type { AdaptationOutcome } from '../schemas/adapt/candidate.ts';
+import type { PipelineSpecInput } from '../schemas/pipeline/pipeline-spec.ts';
 import type { TrainOutcome } from '../schemas/train/train-run.ts';
 import type { TrainSpecInput } from '../schemas/train/train-spec.ts';
 import { requirePollers } from './require-pollers.ts';
 
 export type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
+export type PipelineHandle<Outputs> = WorkflowHandle<(spec: PipelineSpecInput) => Promise<Outputs>>;
 export type TrainHandle = WorkflowHandle<(spec: TrainSpecInput) => Promise<TrainOutcome>>;
 
 /** What a client needs to start a run. */
@@ -73,5 +76,20 @@ export async function startTraining(
     taskQueue: starting.settings.taskQueue,
     workflowId: options.workflowId ?? `train-${spec.name}-${randomBytes(4).toString('hex')}`,
     staticSummary: `Train ${spec.model.id} on ${spec.name}`,
+  });
+}
+
+export async function startPipeline<Outputs>(
+  starting: Starting,
+  spec: PipelineSpecInput,
+  options: { readonly workflowId?: string; readonly summary?: string },
+): Promise<PipelineHandle<Outputs>> {
+  await checked(starting, (host) => compilePipelineSpec(spec, host));
+  await requirePollers(starting.temporal, starting.settings.taskQueue);
+  return await starting.temporal.workflow.start('runPipeline', {
+    args: [spec],
+    taskQueue: starting.settings.taskQueue,
+    workflowId: options.workflowId ?? `pipeline-${randomBytes(6).toString('hex')}`,
+    staticSummary: options.summary ?? spec.name,
   });
 }

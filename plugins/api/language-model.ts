@@ -1,3 +1,5 @@
+import type { ExportFormat } from '../../schemas/train/export-format.ts';
+
 /** What a chat turn is, for every provider. */
 export interface Message {
   readonly role: 'system' | 'user' | 'assistant';
@@ -77,6 +79,42 @@ export interface CountRequest {
   readonly signal: AbortSignal;
 }
 
+/** A model for other programs. */
+export interface ExportRequest {
+  /** Merged into the weights; without it the base is written alone. */
+  readonly adapterPath?: string;
+  readonly format: ExportFormat;
+  /** Which weights the adapter is added to: those it was trained on, or those of the model's file. */
+  readonly base: 'trained' | 'stored';
+  /** A file for GGUF, a folder for safetensors. */
+  readonly outPath: string;
+  /** Prompts that the export must answer as base and adapter do. */
+  readonly check?: {
+    readonly rows: readonly { readonly id: string; readonly messages: readonly Message[] }[];
+    readonly maxNewTokens: number;
+  };
+  readonly signal: AbortSignal;
+}
+
+/** How far an export is from base and adapter. */
+export interface ExportDrift {
+  readonly rows: number;
+  /** Rows with the same greedy answer, token for token. */
+  readonly equalAnswers: number;
+  /** Mean |ln p - ln p'| per token of the answers of base and adapter. */
+  readonly logProbDifferenceNats: number;
+}
+
+export interface ExportResult {
+  /** Of the file that holds the weights. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** Layers that the adapter changed. */
+  readonly merged: number;
+  readonly seconds: number;
+  readonly drift?: ExportDrift | undefined;
+}
+
 /** A model that can be called. Methods only the host calls start with `do`. */
 export interface LanguageModelV1 {
   readonly specificationVersion: 'v1';
@@ -94,6 +132,8 @@ export interface LanguageModelV1 {
   doCount(
     request: CountRequest,
   ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]>;
+  /** Absent where the weights are not the caller's to have. */
+  doExport?(request: ExportRequest): Promise<ExportResult>;
 }
 
 /** Opens models by id. Throws `MODEL_NOT_FOUND` with what was tried. */

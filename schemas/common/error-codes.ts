@@ -149,6 +149,16 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'Nothing to do.',
   },
+  EXPORT_DRIFT: {
+    meaning: 'An exported model does not answer as base and adapter do.',
+    retryable: false,
+    help: 'Export with more bits a weight, or accept the drift by its number (--most-drift).',
+  },
+  EXPORT_NO_ADAPTER: {
+    meaning: 'A run is asked for an export, but what won has no adapter.',
+    retryable: false,
+    help: 'There is nothing to merge: use the base model with the recipe of the report.',
+  },
   ENGINE_IO: {
     meaning: 'The engine could not read or write a file.',
     retryable: true,

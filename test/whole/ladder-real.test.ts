@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { loadSpec } from '../../cli/lib/load-spec.ts';
+import type { ExportFormat } from '../../schemas/train/export-format.ts';
+import type { ExportOutcome } from '../../schemas/train/export-run.ts';
 import { readJsonl, type Prediction } from '../../activities/llm/jsonl.ts';
 import { findRealModel, reasonToSkip, ROOT } from './support/needs.ts';
 import { Place } from './support/place.ts';
@@ -93,5 +95,58 @@ suite('a whole climb with the real model', { skip }, () => {
     assert.equal(config['peft_type'], 'LORA');
     assert.equal(config['r'], 8);
     assert.ok((await readFile(join(folder, 'adapter_model.safetensors'))).length > 100_000);
+  });
+
+  test('an export is a model that answers as base and adapter do, or it is refused', async (t) => {
+    const { adapter } = run.activities.find(({ id }) => id === FINAL_TRAINING)?.result?.['output'] as {
+      adapter: { uri: string; sha256: string; sizeBytes: number };
+    };
+    const tuned = run.outcome.test.candidates.find(({ rung }) => rung === 'peft');
+    assert.ok(tuned);
+    const client = await place.client();
+    const exported = async (format: ExportFormat, mostDriftNats?: number) => {
+      const recipe = { system: '', instruction: 'Describe the product.', shots: 0, choose: 'none' };
+      const check = { predictions: tuned.score.predictions, recipe, maxNewTokens: 24, rowsLimit: 8 };
+      const limited = mostDriftNats === undefined ? check : { ...check, mostDriftNats };
+      const model = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'nf4' };
+      const step = { model, adapter, format, check: format === 'gguf-lora' ? null : limited };
+      const spec = {
+        name: `export ${format}`,
+        nodes: [{ id: 'export', form: 'step' as const, uses: 'model.export@1', with: step }],
+      };
+      return (await (await client.startPipeline<ExportOutcome>(spec)).result()).export;
+    };
+    for (const [format, equal, layers] of [
+      ['gguf-f16', 6, 210],
+      ['gguf-q8_0', 0, 210],
+      ['gguf-q4_0', 0, 210],
+      ['safetensors-f32', 8, 210],
+      ['gguf-lora', 0, 210],
+    ] as const) {
+      // Four bits cost so small a model a lot: asked for by its number.
+      const done = await exported(format, format === 'gguf-q4_0' ? 5 : undefined);
+      t.diagnostic(`${format}: ${JSON.stringify(done.drift)}, ${(done.sizeBytes / 1e6).toFixed(0)} MB`);
+      assert.equal(done.merged, layers);
+      assert.ok((done.drift?.equalAnswers ?? 0) >= equal, JSON.stringify(done.drift));
+      if (done.form === 'folder') continue;
+      const bytes = await readFile(await place.store.localPath(done.export));
+      assert.equal(bytes.subarray(0, 4).toString(), 'GGUF');
+      assert.equal(bytes.length, done.sizeBytes);
+    }
+    await assert.rejects(exported('gguf-q4_0', 1e-4), (error: Error) => {
+      assert.match(
+        JSON.stringify(error, Object.getOwnPropertyNames(error)),
+        /EXPORT_DRIFT|is [\d.]+ nats per token away/,
+      );
+      return true;
+    });
+  });
+
+  test('escada export says when what won has no adapter', async () => {
+    const { workflowId, decision } = run.outcome;
+    assert.equal(decision.rung, 'icl');
+    const { code, stderr } = await place.escada(['export', workflowId]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /EXPORT_NO_ADAPTER: icl won run .* without an adapter/);
   });
 });

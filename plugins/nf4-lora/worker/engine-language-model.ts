@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type {
   CountRequest,
+  ExportRequest,
+  ExportResult,
   GenerateRequest,
   GenerateResult,
   LanguageModelV1,
@@ -11,7 +13,7 @@ import type {
 } from '../../api/language-model.ts';
 import { PROVIDER_ID } from '../contract.ts';
 import { protocolFailure } from './engine-errors.ts';
-import type { EnginePool, LoadedEngine } from './engine-pool.ts';
+import { BLOCK_SIZE, type EnginePool, type LoadedEngine } from './engine-pool.ts';
 import { modelKey, type ModelSource } from './model-key.ts';
 import { ROWS } from './protocol.ts';
 import { readRows, withScratch, writeRows } from './rows.ts';
@@ -94,6 +96,24 @@ export class EngineLanguageModel implements LanguageModelV1 {
       const counted = await readRows(outPath, ROWS.count.output);
       checkOrder('count', rows, counted);
       return counted.map(({ promptTokens, answerTokens }) => ({ promptTokens, answerTokens }));
+    });
+  }
+
+  async doExport(request: ExportRequest): Promise<ExportResult> {
+    const { adapterPath, format, base, outPath, check, signal } = request;
+    const source = await modelSource(this.#choice, this.#services);
+    const weightFormat = base === 'stored' ? 'f32' : source.weightFormat;
+    const { batchRows, stallMs } = this.#services;
+    return withScratch(async (folder) => {
+      const requestsPath = join(folder, 'prompts.jsonl');
+      if (check !== undefined) await writeRows(requestsPath, check.rows);
+      const asked =
+        check === undefined ? {} : { check: { requestsPath, maxNewTokens: check.maxNewTokens, batchRows } };
+      const merging = { path: source.path, adapterPath, outPath, format };
+      const params = { ...merging, weightFormat, blockSize: BLOCK_SIZE, doubleQuant: true, ...asked };
+      return this.#services.pool.use(source, signal, (engine) =>
+        engine.process.request('export', params, { signal, stallMs }),
+      );
     });
   }
 

@@ -26,7 +26,7 @@ interface Warm extends LoadedEngine {
 }
 
 /** Values per quantization group: what bitsandbytes uses by default. */
-const BLOCK_SIZE = 64;
+export const BLOCK_SIZE = 64;
 
 /**
  * The engines of one device. Whoever uses one holds the device's only permit (first come, first served), so that

@@ -3,6 +3,7 @@
  * are checked with them, because they come from another process.
  */
 import { z } from 'zod';
+import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
 import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
 
 /** Version that both sides state in every message. */
@@ -121,6 +122,38 @@ export const METHODS = {
       resumedFromStep: count,
     }),
     event: trainEventSchema,
+  },
+  export: {
+    params: z.strictObject({
+      path,
+      adapterPath: path.optional(),
+      outPath: path,
+      format: exportFormatSchema,
+      weightFormat: weightFormatSchema,
+      blockSize: z.int().positive(),
+      doubleQuant: z.boolean(),
+      check: z
+        .strictObject({
+          requestsPath: path,
+          maxNewTokens: z.int().positive(),
+          batchRows: z.int().positive(),
+        })
+        .optional(),
+    }),
+    result: z.strictObject({
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      sizeBytes: count,
+      merged: count,
+      seconds,
+      drift: z
+        .strictObject({
+          rows: count,
+          equalAnswers: count,
+          logProbDifferenceNats: z.number().nonnegative(),
+        })
+        .optional(),
+    }),
+    event: z.never(),
   },
   cancel: {
     params: z.strictObject({ target: count }),

@@ -43,8 +43,10 @@ const LIBRARY: &str = "the template library";
 const MAX_SOURCE_BYTES: usize = 1 << 20;
 /// Steps one rendering may take: a second or so, and far more than any real template needs for a context of text.
 const MAX_STEPS: u64 = 2_000_000;
-/// Longest text a template may write.
-const MAX_OUTPUT_BYTES: usize = 64 << 20;
+/// What a template may write of its own, and how often it may repeat the messages: the tokenizer takes a hundred bytes
+/// of memory for each byte of text.
+const MAX_OWN_BYTES: usize = 2 << 20;
+const MAX_REPEATS: usize = 4;
 
 impl ChatTemplate {
     /// Parses `source`; `path` is for messages, `bos` and `eos` are offered to the template as `bos_token` and
@@ -148,16 +150,20 @@ impl ChatTemplate {
         };
         let template = self.environment.get_template(NAME).map_err(refuse)?;
         let turn = |message: &Message| context! { role => &message.role, content => &message.content };
+        let given: usize = messages.iter().map(|m| m.role.len() + m.content.len()).sum();
         let messages: Vec<Value> = messages.iter().map(turn).collect();
         let (bos_token, eos_token) = (&self.bos, &self.eos);
         let context = context! { messages, add_generation_prompt, bos_token, eos_token };
-        let mut out = Bounded(Vec::new());
+        let mut out = Bounded {
+            text: Vec::new(),
+            most: MAX_OWN_BYTES + MAX_REPEATS * given,
+        };
         caught(LIBRARY, || {
             template.render_captured_to(context, &mut out).map(drop)
         })
         .map_err(|cause| EngineError::invalid_file(&self.path, cause))?
         .map_err(refuse)?;
-        String::from_utf8(out.0).map_err(|cause| EngineError::new(Code::Internal, cause.to_string()))
+        String::from_utf8(out.text).map_err(|cause| EngineError::new(Code::Internal, cause.to_string()))
     }
 }
 
@@ -173,15 +179,18 @@ fn raise_exception(message: String) -> std::result::Result<Value, minijinja::Err
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
 }
 
-/// Takes no more than `MAX_OUTPUT_BYTES`.
-struct Bounded(Vec<u8>);
+/// Takes no more than `most` bytes.
+struct Bounded {
+    text: Vec<u8>,
+    most: usize,
+}
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_OUTPUT_BYTES {
+        if self.text.len() + bytes.len() > self.most {
             return Err(std::io::ErrorKind::FileTooLarge.into());
         }
-        self.0.extend_from_slice(bytes);
+        self.text.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { ExportRequest, ExportResult } from '../../plugins/api/language-model.ts';
+import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
+import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { bareRecipeSchema, modelSchema } from '../../schemas/adapt/recipe.ts';
+import { exportFormatSchema, MOST_DRIFT_NATS } from '../../schemas/train/export-format.ts';
+import { buildMessages } from '../shared/prompts.ts';
+import { modelSalt } from './generate-answers.ts';
+import { readJsonl, type Prediction } from './jsonl.ts';
+
+const checkSchema = z.strictObject({
+  /** Answered rows (JSONL) whose inputs are asked again. */
+  predictions: artifactRefSchema,
+  recipe: bareRecipeSchema,
+  maxNewTokens: z.int().min(1),
+  /** Only the first so many rows. */
+  rowsLimit: z.int().min(1).max(1000).default(24),
+  /** Larger drifts fail the step; the default follows the format. */
+  mostDriftNats: z.number().positive().optional(),
+});
+
+const withSchema = z.strictObject({
+  model: modelSchema,
+  /** Adapter folder artifact; null exports the base alone. */
+  adapter: artifactRefSchema.nullable(),
+  format: exportFormatSchema,
+  /** Which weights the adapter is added to: those it was trained on, or those of the model's file. */
+  base: z.enum(['trained', 'stored']).default('trained'),
+  /** Null releases without a comparison. */
+  check: checkSchema.nullable(),
+});
+
+const driftSchema = z.strictObject({
+  rows: z.int(),
+  equalAnswers: z.int(),
+  logProbDifferenceNats: z.number(),
+});
+
+const outputSchema = z.strictObject({
+  /** A file, or a packed folder. */
+  export: artifactRefSchema,
+  form: z.enum(['file', 'folder']),
+  format: exportFormatSchema,
+  /** Of the file with the weights. */
+  sha256: z.string(),
+  sizeBytes: z.int(),
+  merged: z.int(),
+  drift: driftSchema.nullable(),
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+async function promptsOf(
+  check: z.infer<typeof checkSchema>,
+  context: StepContext,
+): Promise<NonNullable<ExportRequest['check']>> {
+  const rows = await readJsonl<Prediction>(context.store, check.predictions);
+  const { system, instruction } = check.recipe;
+  return {
+    rows: rows.slice(0, check.rowsLimit).map(({ id, input }) => ({
+      id,
+      messages: buildMessages({ system, instruction, shots: [], input }),
+    })),
+    maxNewTokens: check.maxNewTokens,
+  };
+}
+
+/** Throws `EXPORT_DRIFT` when the export answers too differently. */
+function requireFaithful(input: With, { drift }: ExportResult): void {
+  if (drift === undefined || input.check === null || input.format === 'gguf-lora') return;
+  const most = input.check.mostDriftNats ?? MOST_DRIFT_NATS[input.format];
+  const { rows, equalAnswers, logProbDifferenceNats } = drift;
+  if (logProbDifferenceNats <= most) return;
+  const found = `${logProbDifferenceNats.toPrecision(3)} nats per token`;
+  throw new EscadaFailure({
+    code: 'EXPORT_DRIFT',
+    message: `The export as ${input.format} is ${found} away from base and adapter, more than ${most}; ${equalAnswers} of ${rows} answers are equal.`,
+    fields: { format: input.format, mostDriftNats: most, ...drift },
+  });
+}
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const { store } = context;
+  const model = context.languageModel(input.model.provider, input.model);
+  if (model.doExport === undefined) {
+    throw new EscadaFailure({
+      code: 'MODEL_UNSUPPORTED',
+      message: `The provider ${input.model.provider} does not export models.`,
+      fields: { provider: input.model.provider },
+    });
+  }
+  const form = input.format.startsWith('gguf') ? 'file' : 'folder';
+  const outPath = join(context.scratchDir, form === 'file' ? 'model.gguf' : 'model');
+  const result = await model.doExport({
+    ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
+    format: input.format,
+    base: input.base,
+    outPath,
+    ...(input.check === null ? {} : { check: await promptsOf(input.check, context) }),
+    signal: context.signal,
+  });
+  requireFaithful(input, result);
+  const { sha256, sizeBytes, merged, drift } = result;
+  const put = form === 'file' ? store.putFile(outPath, 'application/gguf') : store.putFolder(outPath);
+  return { export: await put, form, format: input.format, sha256, sizeBytes, merged, drift: drift ?? null };
+}
+
+/** A model for other programs; released only if it answers as base and adapter do. */
+export const exportModel: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'model.export@1',
+  title: 'Export a model',
+  resource: 'gpu',
+  retry: 'idempotentWrite',
+  cacheable: true,
+  startToCloseTimeoutMs: 6 * 3_600_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema,
+  outputSchema,
+  summarize: (input) => `export as ${JSON.stringify(input['format'])}`,
+  doCacheSalt: modelSalt,
+  doRun: run,
+};

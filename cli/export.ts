@@ -1,0 +1,84 @@
+import { cp, copyFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { FileStore } from '../activities/artifacts/file-store.ts';
+import { readSettings } from '../activities/shared/settings.ts';
+import { exportFormatSchema, type ExportFormat } from '../schemas/train/export-format.ts';
+import type { ReportData } from '../activities/report/report-data.ts';
+import type { ExportOutcome } from '../schemas/train/export-run.ts';
+import { exportSpec } from './lib/export-spec.ts';
+import { notWritable, outcomeOf } from './lib/outcome.ts';
+import { print } from './lib/terminal.ts';
+import { withClient } from './lib/with-client.ts';
+
+interface Options {
+  readonly format: ExportFormat;
+  readonly base: 'trained' | 'stored';
+  readonly out?: string;
+  readonly mostDrift?: number;
+  readonly json?: boolean;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('a number above 0 is wanted, in nats per token');
+}
+
+/** Copies the export to where the user wants it; returns the absolute path. */
+async function place({ export: done }: ExportOutcome, to: string): Promise<string> {
+  const store = new FileStore(readSettings().storeRoot);
+  const path = resolve(to);
+  try {
+    if (done.form === 'file') await copyFile(await store.localPath(done.export), path);
+    else await cp(await store.localFolder(done.export), path, { recursive: true });
+  } catch (cause) {
+    throw notWritable('The export', path, cause);
+  }
+  return path;
+}
+
+/** `<run>.gguf`, or a folder `<run>-<format>`. */
+const nameOf = (run: string, format: ExportFormat): string =>
+  `${run.replaceAll(/[^\w.-]+/g, '-')}-${format}${format.startsWith('gguf') ? '.gguf' : ''}`;
+
+export const exportCommand = new Command('export')
+  .description('Write what a finished run chose as a model for other programs')
+  .argument('<run>', 'workflow id of a climb')
+  .addOption(
+    new Option('--format <format>', 'of the model').choices(exportFormatSchema.options).default('gguf-q8_0'),
+  )
+  .addOption(
+    new Option('--base <weights>', 'weights the adapter is added to')
+      .choices(['trained', 'stored'])
+      .default('trained'),
+  )
+  .option('--out <path>', 'file (GGUF) or folder (safetensors); default: a name in the current folder')
+  .option('--most-drift <nats>', 'largest mean difference of log-probabilities per token to accept', positive)
+  .option('--json', 'print the outcome as one JSON object')
+  .action(async (run: string, { format, base, out, mostDrift, json }: Options) => {
+    await withClient(async (client) => {
+      const outcome = await outcomeOf(client, run);
+      const limit = mostDrift === undefined ? {} : { mostDriftNats: mostDrift };
+      const data = (await new FileStore(readSettings().storeRoot).readJson(
+        outcome.report.json,
+      )) as ReportData;
+      const summary = `Export ${run} as ${format}`;
+      const spec = exportSpec(data, { format, base, ...limit });
+      const handle = await client.startPipeline<ExportOutcome>(spec, { summary });
+      const done = await handle.result();
+      const path = await place(done, out ?? nameOf(run, format));
+      if (json === true) {
+        print(JSON.stringify({ ...done.export, path, workflowId: handle.workflowId }));
+        return;
+      }
+      const { drift, merged, sizeBytes } = done.export;
+      print(`${format}: ${(sizeBytes / 1e6).toFixed(1)} MB, ${merged} layers merged`);
+      if (drift !== null) {
+        const { rows, equalAnswers, logProbDifferenceNats } = drift;
+        const far = logProbDifferenceNats.toPrecision(2);
+        print(`${equalAnswers} of ${rows} answers equal to base and adapter, ${far} nats per token apart`);
+      }
+      print(path);
+    });
+  });

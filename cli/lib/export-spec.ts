@@ -1,0 +1,41 @@
+import type { ReportData } from '../../activities/report/report-data.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { ExportFormat } from '../../schemas/train/export-format.ts';
+
+export interface ExportOptions {
+  readonly format: ExportFormat;
+  /** Which weights the adapter is added to. */
+  readonly base: 'trained' | 'stored';
+  /** Largest drift that is released, in nats per token; by format when absent. */
+  readonly mostDriftNats?: number;
+}
+
+/** The pipeline that exports what a climb chose, compared on its test inputs. Throws `EXPORT_NO_ADAPTER`. */
+export function exportSpec(data: ReportData, options: ExportOptions): PipelineSpecInput {
+  const winner = data.candidates.find(({ id }) => id === data.decision.candidateId);
+  if (winner === undefined || winner.adapter === null) {
+    const message = `${data.decision.rung} won run ${data.workflowId} without an adapter.`;
+    throw new EscadaFailure({ code: 'EXPORT_NO_ADAPTER', message, fields: { run: data.workflowId } });
+  }
+  const { format, base, ...limit } = options;
+  const { model, task } = data.plan.spec;
+  const { system, instruction, shots, choose } = winner.recipe;
+  const asked = data.test.candidates.find(({ id }) => id === winner.id);
+  const check =
+    format === 'gguf-lora' || asked === undefined
+      ? null
+      : {
+          predictions: asked.score.predictions,
+          recipe: { system, instruction, shots, choose },
+          maxNewTokens: task.maxAnswerTokens,
+          ...limit,
+        };
+  const { uri, sha256, sizeBytes } = winner.adapter;
+  const adapter = { uri, sha256, sizeBytes };
+  const step = { model, adapter, format, base, check };
+  return {
+    name: `export ${data.plan.spec.name} as ${format}`.slice(0, 80),
+    nodes: [{ id: 'export', form: 'step', uses: 'model.export@1', with: step }],
+  };
+}
