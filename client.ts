@@ -12,6 +12,7 @@ import {
   type AdaptHandle,
   type PipelineHandle,
   type Starting,
+  type StartOptions,
   type TrainHandle,
 } from './client/start.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
@@ -59,18 +60,12 @@ export class EscadaClient {
   }
 
   /** Starts one training without a ladder. */
-  async startTraining(
-    spec: TrainSpecInput,
-    options: { readonly workflowId?: string } = {},
-  ): Promise<TrainHandle> {
+  async startTraining(spec: TrainSpecInput, options: StartOptions = {}): Promise<TrainHandle> {
     return await startTraining(this.#starting(), spec, options);
   }
 
   /** Starts a pipeline of steps; `result` is typed by what the caller knows of its nodes' outputs. */
-  async startPipeline<Outputs>(
-    spec: PipelineSpecInput,
-    options: { readonly workflowId?: string; readonly summary?: string } = {},
-  ): Promise<PipelineHandle<Outputs>> {
+  async startPipeline<O>(spec: PipelineSpecInput, options: StartOptions = {}): Promise<PipelineHandle<O>> {
     return await startPipeline(this.#starting(), spec, options);
   }
 

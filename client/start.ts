@@ -19,6 +19,13 @@ export type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<
 export type PipelineHandle<Outputs> = WorkflowHandle<(spec: PipelineSpecInput) => Promise<Outputs>>;
 export type TrainHandle = WorkflowHandle<(spec: TrainSpecInput) => Promise<TrainOutcome>>;
 
+export interface StartOptions {
+  /** Default: made from the spec's name and chance. */
+  readonly workflowId?: string;
+  /** One line for the list of runs. */
+  readonly summary?: string;
+}
+
 /** What a client needs to start a run. */
 export interface Starting {
   readonly temporal: Client;
@@ -67,7 +74,7 @@ export async function startClimb(
 export async function startTraining(
   starting: Starting,
   raw: TrainSpecInput,
-  options: { readonly workflowId?: string },
+  options: StartOptions,
 ): Promise<TrainHandle> {
   const { spec } = await checked(starting, (host) => compileTrainSpec(raw, host));
   await requireReady(starting, spec);
@@ -75,14 +82,14 @@ export async function startTraining(
     args: [raw],
     taskQueue: starting.settings.taskQueue,
     workflowId: options.workflowId ?? `train-${spec.name}-${randomBytes(4).toString('hex')}`,
-    staticSummary: `Train ${spec.model.id} on ${spec.name}`,
+    staticSummary: options.summary ?? `Train ${spec.model.id} on ${spec.name}`,
   });
 }
 
 export async function startPipeline<Outputs>(
   starting: Starting,
   spec: PipelineSpecInput,
-  options: { readonly workflowId?: string; readonly summary?: string },
+  options: StartOptions,
 ): Promise<PipelineHandle<Outputs>> {
   await checked(starting, (host) => compilePipelineSpec(spec, host));
   await requirePollers(starting.temporal, starting.settings.taskQueue);
