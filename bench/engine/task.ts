@@ -29,6 +29,7 @@ const LORA = {
   lrSchedulerType: 'constant',
   warmupSteps: 0,
   optim: 'adamw_torch',
+  packing: false,
   weightDecay: 0,
   adamBeta1: 0.9,
   adamBeta2: 0.999,

@@ -23,6 +23,8 @@ export interface LoraTrainingConfig {
   /** −1: follow `numTrainEpochs`; otherwise it wins. */
   readonly maxSteps: number;
   readonly maxSeqLengthTokens: number;
+  /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
+  readonly packing: boolean;
   readonly seed: number;
   /** Steps between checkpoints. */
   readonly saveSteps: number;

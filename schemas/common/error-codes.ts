@@ -149,6 +149,11 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'Nothing to do.',
   },
+  TRAINING_OUT_OF_MEMORY: {
+    meaning: 'A training would need more memory than is free.',
+    retryable: false,
+    help: 'Use the batch size and accumulation that the message names, or free memory.',
+  },
   EXPORT_DRIFT: {
     meaning: 'An exported model does not answer as base and adapter do.',
     retryable: false,

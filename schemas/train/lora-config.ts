@@ -24,6 +24,8 @@ export const loraConfigSchema = z.strictObject({
   numTrainEpochs: z.number().positive().max(100).default(1),
   maxSteps: z.int().min(-1).default(-1),
   maxSeqLengthTokens: z.int().min(16).max(131_072).default(2048),
+  /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
+  packing: z.boolean().default(false),
   seed: z.int().min(0).default(1),
   saveSteps: z.int().min(1).default(10),
 });

@@ -120,6 +120,7 @@ export const METHODS = {
       labelledTokens: count,
       seconds,
       resumedFromStep: count,
+      plannedPeakBytes: count,
     }),
     event: trainEventSchema,
   },

@@ -24,6 +24,7 @@ export const TRAIN_CONFIG = {
   lrSchedulerType: 'linear',
   warmupSteps: 5,
   optim: 'adamw_torch',
+  packing: false,
   weightDecay: 0,
   adamBeta1: 0.9,
   adamBeta2: 0.999,

@@ -37,6 +37,52 @@ pub enum PrefixSharing {
     Always,
 }
 
+impl PrefixSharing {
+    /// One mask for a prefix computed once would tie the rows' dropout together.
+    pub fn of(lora_dropout: f64) -> Self {
+        if lora_dropout > 0.0 {
+            PrefixSharing::Never
+        } else {
+            PrefixSharing::WhenWorthwhile
+        }
+    }
+}
+
+/// Sizes of a micro-batch, or the largest of each over several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Rows that are computed.
+    pub tokens: usize,
+    /// Rows with the common prefix counted in every sequence; 0 when nothing is shared.
+    pub full_tokens: usize,
+    pub prefix_tokens: usize,
+    pub labelled: usize,
+}
+
+impl Extent {
+    /// What [`Batch::pack`] makes of `rows`.
+    pub fn of(rows: &[&TokenRow], sharing: PrefixSharing) -> Self {
+        let prefix = shared_tokens(rows, sharing);
+        let full: usize = rows.iter().map(|row| row.inputs()).sum();
+        Self {
+            tokens: full - prefix * rows.len().saturating_sub(1),
+            full_tokens: if prefix > 0 { full } else { 0 },
+            prefix_tokens: prefix,
+            labelled: rows.iter().map(|row| row.labelled()).sum(),
+        }
+    }
+
+    /// The larger of each size.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.max(other.tokens),
+            full_tokens: self.full_tokens.max(other.full_tokens),
+            prefix_tokens: self.prefix_tokens.max(other.prefix_tokens),
+            labelled: self.labelled.max(other.labelled),
+        }
+    }
+}
+
 /// Part of all token rows that must be saved before sharing pays: rows are moved around each attention.
 const WORTHWHILE_PART: f64 = 0.08;
 

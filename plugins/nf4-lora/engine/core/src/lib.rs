@@ -12,6 +12,7 @@ pub mod json_lines;
 pub mod loaded;
 pub mod lora;
 mod lora_pass;
+pub mod memory_plan;
 pub mod model;
 pub mod moments;
 pub mod optimizer;

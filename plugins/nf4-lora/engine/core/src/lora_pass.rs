@@ -55,6 +55,11 @@ impl<B: Backend> LoraScratch<B> {
         })
     }
 
+    /// Elements held now.
+    pub fn elements(&self, backend: &B) -> usize {
+        backend.len(&self.d_ranks) + backend.len(&self.dropped)
+    }
+
     pub fn reserve(
         &mut self,
         backend: &B,

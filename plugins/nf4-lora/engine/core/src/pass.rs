@@ -123,6 +123,53 @@ impl<B: Backend> Pass<B> {
         })
     }
 
+    /// Elements that `reserve` takes per token row: in every layer, and once.
+    pub fn row_elements(shape: &ModelShape, layer_ranks: usize) -> (usize, usize) {
+        let (c, f) = (shape.hidden, shape.intermediate);
+        let (q, kv) = (shape.query_width(), shape.kv_width());
+        let layer = 2 * c + 2 * q + 2 * kv + 2 * f + shape.heads + 2 + layer_ranks;
+        (layer, 4 * c + 4 * f + 2 * q + 2 * kv)
+    }
+
+    /// Elements of all buffers now.
+    pub fn elements(&self, backend: &B) -> usize {
+        let of = |buffers: &[&Growing<B>]| buffers.iter().map(|b| backend.len(b)).sum::<usize>();
+        let layer = |l: &Saved<B>| {
+            of(&[
+                &l.x,
+                &l.rstd_attention,
+                &l.q,
+                &l.k,
+                &l.v,
+                &l.attended,
+                &l.lse,
+                &l.middle,
+                &l.rstd_mlp,
+                &l.gate,
+                &l.up,
+                &l.ranks,
+            ])
+        };
+        let once = of(&[
+            &self.output,
+            &self.normed,
+            &self.d_normed,
+            &self.dx,
+            &self.product,
+            &self.d_product,
+            &self.d_gate,
+            &self.d_up,
+            &self.d_attended,
+            &self.dq,
+            &self.dk,
+            &self.dv,
+        ]);
+        let h = &self.head;
+        let head = of(&[&h.x, &h.normed, &h.d_normed, &h.dx, &h.rstd, &h.logits, &h.losses]);
+        let inside = self.lora.elements(backend) + self.attention.elements(backend);
+        self.layers.iter().map(layer).sum::<usize>() + once + head + inside
+    }
+
     /// Makes room for `tokens` rows.
     fn reserve(&mut self, backend: &B, shape: &ModelShape, layer_ranks: usize, tokens: usize) -> Result<()> {
         let (c, f) = (tokens * shape.hidden, tokens * shape.intermediate);

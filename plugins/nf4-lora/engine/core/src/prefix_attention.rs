@@ -4,6 +4,7 @@
 use crate::backend::{AtMut, AttentionShape, Backend};
 use crate::batch::Batch;
 use crate::buffers::Growing;
+use crate::shape::ModelShape;
 use escada_engine_formats::error::Result;
 
 /// Full-length copies, `F` = full rows.
@@ -72,6 +73,29 @@ impl<B: Backend> PrefixAttention<B> {
             buffer.reserve(backend, len)?;
         }
         Ok(())
+    }
+
+    /// Elements held per full row and per row of the prefix, when a prefix is shared.
+    pub fn row_elements(shape: &ModelShape) -> (usize, usize) {
+        let (q, kv) = (shape.query_width(), shape.kv_width());
+        (4 * q + 4 * kv + shape.heads, kv)
+    }
+
+    /// Elements held now.
+    pub fn elements(&self, backend: &B) -> usize {
+        let buffers = [
+            &self.q,
+            &self.k,
+            &self.v,
+            &self.out,
+            &self.lse,
+            &self.d_out,
+            &self.dq,
+            &self.dk,
+            &self.dv,
+            &self.part,
+        ];
+        buffers.into_iter().map(|buffer| backend.len(buffer)).sum()
     }
 
     /// As `Backend::attention`, on compact rows.

@@ -2,8 +2,35 @@
 
 use crate::rng;
 use crate::train_config::{Schedule, TrainConfig};
+use std::collections::BTreeSet;
 
-/// Steps of a run over `rows` rows.
+/// Row numbers of everything that counts as one row of a batch: each row by itself, or with `packing` as many as fit the
+/// longest allowed sequence together (best fit, longest first; a function of the lengths alone).
+pub fn units(config: &TrainConfig, lengths: &[usize]) -> Vec<Vec<u32>> {
+    let rows = 0..lengths.len() as u32;
+    if !config.packing {
+        return rows.map(|row| vec![row]).collect();
+    }
+    let mut order: Vec<u32> = rows.collect();
+    order.sort_by_key(|row| (std::cmp::Reverse(lengths[*row as usize]), *row));
+    let mut packs: Vec<Vec<u32>> = Vec::new();
+    // Packs by the room they have left, then by age.
+    let mut open: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for row in order {
+        let length = lengths[row as usize];
+        let found = open.range((length, 0)..).next().copied();
+        let (room, pack) = found.unwrap_or_else(|| {
+            packs.push(Vec::new());
+            (config.max_seq_length_tokens.max(length), packs.len() - 1)
+        });
+        open.remove(&(room, pack));
+        packs[pack].push(row);
+        open.insert((room - length, pack));
+    }
+    packs
+}
+
+/// Steps of a run over `rows` rows (or packs of rows).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepPlan {
     rows: usize,
@@ -70,4 +97,38 @@ pub fn learning_rate(config: &TrainConfig, step: usize, total_steps: usize) -> f
         }
     };
     config.learning_rate * factor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(packing: bool) -> TrainConfig {
+        let text = format!(
+            r#"{{"r":2,"loraAlpha":4,"targetModules":"all-linear","learningRate":0.01,"lrSchedulerType":"constant",
+            "warmupSteps":0,"weightDecay":0,"adamBeta1":0.9,"adamBeta2":0.999,"adamEpsilon":1e-8,"maxGradNorm":1,
+            "perDeviceTrainBatchSize":2,"gradientAccumulationSteps":2,"numTrainEpochs":1,"maxSteps":-1,
+            "maxSeqLengthTokens":10,"packing":{packing},"seed":1,"saveSteps":10}}"#
+        );
+        serde_json::from_str(&text).unwrap_or_else(|cause| panic!("{cause}"))
+    }
+
+    #[test]
+    fn packs_hold_every_row_once_and_never_too_many_tokens() {
+        let lengths = [3, 7, 10, 2, 5, 5, 1, 4, 9];
+        let packs = units(&config(true), &lengths);
+        let mut rows: Vec<u32> = packs.concat();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..9).collect::<Vec<u32>>());
+        for pack in &packs {
+            assert!(
+                pack.iter().map(|row| lengths[*row as usize]).sum::<usize>() <= 10,
+                "{pack:?}"
+            );
+        }
+        // 46 tokens need five packs, and best fit finds them.
+        assert_eq!(packs.len(), 5);
+        assert_eq!(units(&config(false), &lengths).len(), 9);
+        assert!(units(&config(true), &[]).is_empty());
+    }
 }

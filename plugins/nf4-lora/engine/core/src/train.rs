@@ -6,12 +6,13 @@ use crate::batch::{Batch, PrefixSharing, TokenRow};
 use crate::checkpoint::{self, LogRow, RunIdentity, StateLayout, TrainState};
 use crate::lora::Adapter;
 use crate::lora_pass::DropoutPlan;
+use crate::memory_plan::Planned;
 use crate::model::Model;
 use crate::moments::{Moment, MomentLayout};
 use crate::optimizer::Optimizer;
 use crate::pass::{HEAD_ROWS, Pass};
 use crate::process;
-use crate::schedule::{StepPlan, learning_rate};
+use crate::schedule::{StepPlan, learning_rate, units};
 use crate::train_config::TrainConfig;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use serde::Serialize;
@@ -63,6 +64,8 @@ pub struct TrainResult {
     /// Of this call, not of calls before a resume.
     pub seconds: f64,
     pub resumed_from_step: usize,
+    /// Resident memory that was foreseen before the first step.
+    pub planned_peak_bytes: u64,
 }
 
 /// Memory and state of a run.
@@ -72,6 +75,8 @@ struct Run<'a, B: Backend> {
     request: &'a TrainRequest<'a>,
     identity: RunIdentity,
     plan: StepPlan,
+    /// Row numbers of each unit of the plan.
+    units: Vec<Vec<u32>>,
     adapter: Adapter<B>,
     optimizer: Optimizer<B>,
     pass: Pass<B>,
@@ -79,6 +84,7 @@ struct Run<'a, B: Backend> {
     order: (usize, Vec<u32>),
     log: Vec<LogRow>,
     checkpoint_step: usize,
+    planned_peak_bytes: u64,
 }
 
 /// Trains (or goes on training) and writes `out_dir/adapter`.
@@ -127,12 +133,28 @@ impl<'a, B: Backend> Run<'a, B> {
             isa_class: backend.isa_class(),
         };
         let moments = MomentLayout::new(&layout.tensors(), config.optim);
+        let planned = Planned {
+            shape: &model.shape,
+            layout: &layout,
+            moments: &moments,
+            rows: request.rows,
+            config,
+        };
+        let memory = planned.require(process::available_bytes())?;
+        let resident = process::rss_bytes();
+        // stderr is the engine's log.
+        eprintln!(
+            "training takes {} bytes beyond the {resident} held: {memory:?}",
+            memory.total()
+        );
         let of = StateLayout {
             adapter: &layout,
             moments: &moments,
         };
         let state = start_state(of, request, &identity)?;
-        let plan = StepPlan::new(config, request.rows.len());
+        let lengths: Vec<usize> = request.rows.iter().map(|row| row.tokens.len()).collect();
+        let units = units(config, &lengths);
+        let plan = StepPlan::new(config, units.len());
         let order = (0, plan.order(0));
         Ok(Self {
             optimizer: Optimizer::new(backend, layout.len, moments, (&state.m, &state.v))?,
@@ -140,12 +162,14 @@ impl<'a, B: Backend> Run<'a, B> {
             pass: Pass::new(backend, &model.shape)?,
             batch: Batch::new(backend)?,
             checkpoint_step: state.step,
+            planned_peak_bytes: resident + memory.total(),
             log: state.log,
             backend,
             model,
             request,
             identity,
             plan,
+            units,
             order,
         })
     }
@@ -161,6 +185,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let rows = |batch: &[u32]| {
             batch
                 .iter()
+                .flat_map(|&unit| &self.units[unit as usize])
                 .map(|&i| &self.request.rows[i as usize])
                 .collect::<Vec<_>>()
         };
@@ -191,12 +216,7 @@ impl<'a, B: Backend> Run<'a, B> {
 
     fn micro_batch(&mut self, step: usize, index: usize, rows: &[&TokenRow], labelled: usize) -> Result<f64> {
         let config = self.request.config;
-        // One mask for a prefix computed once would tie the rows' dropout together.
-        let sharing = if config.lora_dropout > 0.0 {
-            PrefixSharing::Never
-        } else {
-            PrefixSharing::WhenWorthwhile
-        };
+        let sharing = PrefixSharing::of(config.lora_dropout);
         self.batch.pack(self.backend, rows, HEAD_ROWS, sharing)?;
         let dropout = DropoutPlan {
             probability: config.lora_dropout as f32,
@@ -313,6 +333,7 @@ impl<'a, B: Backend> Run<'a, B> {
             labelled_tokens: self.log.iter().map(|r| r.labelled_tokens).sum(),
             seconds: started.elapsed().as_secs_f64(),
             resumed_from_step,
+            planned_peak_bytes: self.planned_peak_bytes,
         })
     }
 }

@@ -78,6 +78,9 @@ pub struct TrainConfig {
     /// -1 = by epochs; wins over them otherwise.
     pub max_steps: i64,
     pub max_seq_length_tokens: usize,
+    /// Whether rows that fit `max_seq_length_tokens` together count as one row of a batch. They never see each other.
+    #[serde(default)]
+    pub packing: bool,
     pub seed: u64,
     pub save_steps: usize,
 }

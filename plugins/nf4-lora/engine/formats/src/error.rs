@@ -16,6 +16,8 @@ pub enum Code {
     TrainingDataInvalid,
     /// A loss, gradient or weight is not finite.
     NonFinite,
+    /// A run would need more memory than is free.
+    OutOfMemory,
     /// A checkpoint does not fit the run that wants to resume from it.
     CheckpointMismatch,
     /// Reading or writing a file failed.
@@ -35,6 +37,7 @@ impl Code {
             Code::RequestInvalid => "ENGINE_REQUEST_INVALID",
             Code::TrainingDataInvalid => "TRAINING_DATA_INVALID",
             Code::NonFinite => "TRAINING_NON_FINITE",
+            Code::OutOfMemory => "TRAINING_OUT_OF_MEMORY",
             Code::CheckpointMismatch => "CHECKPOINT_MISMATCH",
             Code::Io => "ENGINE_IO",
             Code::Cancelled => "ENGINE_CANCELLED",
