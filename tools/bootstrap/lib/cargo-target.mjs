@@ -1,5 +1,5 @@
 // Where cargo builds. All checkouts share one folder, so that a second clone has the dependencies compiled already.
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder } from './cache.mjs';
 import { runOrFail } from './exec.mjs';
@@ -29,7 +29,16 @@ export async function cargoEnv({ root, env = process.env, signal }) {
   const own = { ...env, CARGO_TARGET_DIR: target };
   const stamp = path.join(target, STAMP);
   if ((await readFile(stamp, 'utf8').catch(() => null)) === root) return own;
-  const where = { cwd: root, env: own, signal };
+  // The first build of a machine has nothing to clean, and cargo would ask the registry what there might be.
+  if (await isFolder(target)) await cleanWorkspace({ root, env: own, signal });
+  await mkdir(target, { recursive: true });
+  await writeFile(stamp, root);
+  return own;
+}
+
+/** @param {{ root: string, env: import('./exec.mjs').Env, signal?: AbortSignal }} place */
+async function cleanWorkspace({ root, env, signal }) {
+  const where = { cwd: root, env, signal };
   const args = ['metadata', '--no-deps', '--offline', '--format-version', '1'];
   /** @type {{ packages: { name: string }[] }} */
   const { packages } = JSON.parse(await runOrFail('cargo metadata', 'cargo', args, where));
@@ -37,7 +46,12 @@ export async function cargoEnv({ root, env = process.env, signal }) {
   for (const profile of [[], ['--release']]) {
     await runOrFail('cargo clean', 'cargo', ['clean', '--quiet', ...profile, ...names], where);
   }
-  await mkdir(target, { recursive: true });
-  await writeFile(stamp, root);
-  return own;
+}
+
+/** @param {string} folder */
+async function isFolder(folder) {
+  return await stat(folder).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
