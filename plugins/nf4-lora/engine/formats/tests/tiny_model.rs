@@ -164,8 +164,8 @@ fn unsupported_features_are_named() {
         ("model_type", json!("qwen9"), "qwen9"),
         (
             "rope_scaling",
-            json!({ "rope_type": "llama3", "factor": 8.0 }),
-            "llama3",
+            json!({ "rope_type": "dynamic", "factor": 8.0 }),
+            "dynamic",
         ),
         ("rope_parameters", json!({ "rope_type": "yarn" }), "yarn"),
         ("attention_bias", json!(true), "attention_bias"),
@@ -193,6 +193,15 @@ fn impossible_configurations_are_refused() {
         ("num_hidden_layers", json!(3)),
         ("num_hidden_layers", json!(1 << 27)),
         ("rms_norm_eps", json!(0.0)),
+        ("rope_scaling", json!({ "rope_type": "llama3", "factor": 8.0 })),
+        ("rope_scaling", json!({ "rope_type": "linear", "factor": -2.0 })),
+        (
+            "rope_scaling",
+            json!({
+                "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 1.0,
+                "original_max_position_embeddings": 64
+            }),
+        ),
         ("tie_word_embeddings", json!(false)),
     ];
     for (key, value) in cases {
