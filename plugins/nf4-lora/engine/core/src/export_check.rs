@@ -37,7 +37,7 @@ pub struct Drift {
 
 /// Greedy answers of base and adapter, then the same prompts and the probability of the same answers in the export.
 ///
-/// `loaded` is the base as `params` describe it. Errors: `RequestInvalid` without rows; those of reading the export.
+/// `loaded` is the base as it was measured, whichever weights were merged. Errors: `RequestInvalid` without rows; those of reading the export.
 pub fn check<B: Backend>(
     backend: &B,
     loaded: &Loaded<B>,
