@@ -12,7 +12,7 @@ import { print, say, table } from '../../cli/lib/terminal.ts';
 import { EngineLanguageModel } from '../../plugins/nf4-lora/worker/engine-language-model.ts';
 import { EnginePool } from '../../plugins/nf4-lora/worker/engine-pool.ts';
 import { ROWS } from '../../plugins/nf4-lora/worker/protocol.ts';
-import { readRows, writeRows } from '../../plugins/nf4-lora/worker/rows.ts';
+import { readRows, writeRows } from '../../activities/shared/process/rows.ts';
 import { ensureEngine } from '../bootstrap/lib/engine.mjs';
 import { DEFAULT_MODEL, ensureModel } from '../bootstrap/lib/model.mjs';
 import { createProgress } from '../bootstrap/lib/progress.mjs';

@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { ENGINE_ADDON } from '../../../activities/shared/own-files.ts';
-import { onEachLine } from './lines.ts';
+import { onEachLine } from '../../../activities/shared/process/lines.ts';
 
 interface NativeEngine {
   handle(requestJson: string): void;

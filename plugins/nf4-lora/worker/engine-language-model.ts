@@ -16,7 +16,7 @@ import { protocolFailure } from './engine-errors.ts';
 import { BLOCK_SIZE, type EnginePool, type LoadedEngine } from './engine-pool.ts';
 import { modelKey, type ModelSource } from './model-key.ts';
 import { ROWS } from './protocol.ts';
-import { readRows, withScratch, writeRows } from './rows.ts';
+import { readRows, withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
 
 /** What the plugin hands to the models and trainers it makes. */
 export interface EngineServices {

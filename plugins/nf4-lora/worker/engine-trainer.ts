@@ -5,7 +5,7 @@ import type { TrainerV1, TrainRequest, TrainResult } from '../../api/trainer.ts'
 import { loraConfigSchema, type LoraConfig } from '../../../schemas/train/lora-config.ts';
 import { TRAINER_ID } from '../contract.ts';
 import { modelSource, type EngineServices } from './engine-language-model.ts';
-import { withScratch, writeRows } from './rows.ts';
+import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
 import { readTrainingLog } from './training-log.ts';
 
 /** Trains LoRA adapters on the engine. Resumes from the checkpoints in `outDir`. */

@@ -3,6 +3,8 @@
  * are checked with them, because they come from another process.
  */
 import { z } from 'zod';
+import type * as process from '../../../activities/shared/process/methods.ts';
+import { replySchemaOf } from '../../../activities/shared/process/methods.ts';
 import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
 import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
 
@@ -12,7 +14,6 @@ export const PROTOCOL_VERSION = 1;
 const count = z.int().nonnegative();
 const seconds = z.number().nonnegative();
 const path = z.string().min(1);
-const envelope = { v: z.literal(PROTOCOL_VERSION), id: count };
 
 /** One chat turn. */
 export const messageSchema = z.strictObject({
@@ -164,22 +165,11 @@ export const METHODS = {
 } as const;
 
 export type Method = keyof typeof METHODS;
-export type ParamsOf<M extends Method> = z.infer<(typeof METHODS)[M]['params']>;
-export type ResultOf<M extends Method> = z.infer<(typeof METHODS)[M]['result']>;
-export type EventOf<M extends Method> = z.infer<(typeof METHODS)[M]['event']>;
+export type ResultOf<M extends Method> = process.ResultOf<typeof METHODS, M>;
+export type EventOf<M extends Method> = process.EventOf<typeof METHODS, M>;
 
-/** Anything the child may send; `event` and `result` are checked with their method's schema afterwards. */
-export const replySchema = z.union([
-  z.strictObject({ ...envelope, event: z.unknown() }),
-  z.strictObject({ ...envelope, result: z.unknown() }),
-  z.strictObject({
-    ...envelope,
-    // Null where the request was too broken to have an id, or the child could not even start.
-    id: count.nullable(),
-    error: z.strictObject({ code: z.string(), message: z.string() }),
-  }),
-]);
-export type Reply = z.infer<typeof replySchema>;
+/** Anything the child may send. */
+export const replySchema = replySchemaOf(PROTOCOL_VERSION);
 
 /** Rows of the bulk files, by the method that reads or writes them. */
 export const ROWS = {

@@ -1,19 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { ENGINE_ADDON, moduleUrl } from '../../../activities/shared/own-files.ts';
+import { closedOf, holdHandles, type SpawnedChild } from '../../../activities/shared/process/child.ts';
 import { EscadaFailure } from '../../api/failure.ts';
-
-/** The engine's process and its three streams. */
-export interface SpawnedChild {
-  readonly process: ChildProcess;
-  /** Descriptor 3 of the child. */
-  readonly requests: Duplex;
-  /** Descriptor 4 of the child. */
-  readonly replies: Duplex;
-  readonly log: Readable;
-}
 
 const CHILD = fileURLToPath(moduleUrl('./child.ts', import.meta.url));
 
@@ -22,7 +13,7 @@ export function addonPath(given?: string): string {
   return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
 }
 
-/** Starts the child. Throws `ENGINE_NOT_BUILT` when the addon is not there, `ENGINE_CRASHED` when there is no process. */
+/** Starts the child: descriptor 3 takes requests, 4 gives replies. Throws `ENGINE_NOT_BUILT` when the addon is not there, `ENGINE_CRASHED` when there is no process. */
 export function spawnChild(options: { addonPath?: string }): SpawnedChild {
   const addon = addonPath(options.addonPath);
   if (!existsSync(addon)) {
@@ -45,6 +36,14 @@ export function spawnChild(options: { addonPath?: string }): SpawnedChild {
       fields: { execPath: process.execPath },
     });
   }
-  const [, , log, requests, replies] = child.stdio;
-  return { process: child, log: log as Readable, requests: requests as Duplex, replies: replies as Duplex };
+  const [log, requests, replies] = child.stdio.slice(2) as [Readable, Duplex, Duplex];
+  return {
+    pid: child.pid,
+    requests,
+    replies,
+    logs: [log],
+    closed: closedOf(child),
+    kill: () => void child.kill('SIGKILL'),
+    hold: holdHandles([child, requests, replies, log]),
+  };
 }

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readRows } from './rows.ts';
+import { readRows } from '../../../activities/shared/process/rows.ts';
 
 const logRowSchema = z.object({ step: z.int(), lossNats: z.number(), learningRate: z.number() });
 

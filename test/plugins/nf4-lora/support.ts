@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
 import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
-import { writeRows } from '../../../plugins/nf4-lora/worker/rows.ts';
+import { writeRows } from '../../../activities/shared/process/rows.ts';
 
 /** Two layers, 384 tokens, random weights: answers mean nothing, but every operation is the real one. */
 export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));

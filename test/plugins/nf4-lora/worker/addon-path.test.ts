@@ -1,11 +1,10 @@
 /** Only a native library counts as the engine: whatever else its path names is refused, and never run. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { onEachLine } from '../../../../plugins/nf4-lora/worker/lines.ts';
+import { onEachLine } from '../../../../activities/shared/process/lines.ts';
 import { spawnChild } from '../../../../plugins/nf4-lora/worker/spawn-child.ts';
 
 suite('the path of the engine', () => {
@@ -21,7 +20,7 @@ suite('the path of the engine', () => {
     const child = spawnChild({ addonPath: path });
     const lines: string[] = [];
     onEachLine(child.replies, (line) => lines.push(line));
-    await once(child.process, 'close');
+    await child.closed;
     assert.equal(lines.length, 1, lines.join('\n'));
     return (JSON.parse(lines[0] ?? '') as { error: { code: string; message: string } }).error;
   }

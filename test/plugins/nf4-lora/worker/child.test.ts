@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
-import { onEachLine } from '../../../../plugins/nf4-lora/worker/lines.ts';
+import { onEachLine } from '../../../../activities/shared/process/lines.ts';
 import { spawnChild } from '../../../../plugins/nf4-lora/worker/spawn-child.ts';
 
 interface AnyReply {
@@ -22,9 +22,8 @@ async function replies(lines: readonly string[]): Promise<AnyReply[]> {
   });
   for (const line of lines) child.requests.write(`${line}\n`);
   await all;
-  const closed = once(child.process, 'close');
   child.requests.end();
-  await closed;
+  await child.closed;
   return got;
 }
 
@@ -52,27 +51,26 @@ suite('child', () => {
     const child = spawnChild({ addonPath: import.meta.filename });
     const lines: string[] = [];
     onEachLine(child.replies, (line) => lines.push(line));
-    await once(child.process, 'close');
+    await child.closed;
     const { error } = JSON.parse(lines[0] ?? '{}') as AnyReply;
     assert.equal(error?.code, 'ENGINE_NOT_BUILT');
   });
 
   test('ends when its requests close', async () => {
     const child = spawnChild({});
-    const closed = once(child.process, 'close');
     child.requests.end();
-    await closed;
+    await child.closed;
   });
 
   test('does not end on SIGINT: a terminal sends it to the whole group', async () => {
     const child = spawnChild({});
     child.requests.write('{"v":1,"id":1,"method":"hello","params":{}}\n');
     await once(child.replies, 'data');
-    child.process.kill('SIGINT');
+    process.kill(child.pid, 'SIGINT');
     child.requests.write('{"v":1,"id":2,"method":"hello","params":{}}\n');
     const [bytes] = (await once(child.replies, 'data')) as [Buffer];
     assert.match(bytes.toString(), /"id":2/);
-    child.process.kill('SIGKILL');
-    await once(child.process, 'close');
+    child.kill();
+    await child.closed;
   });
 });

@@ -6,7 +6,7 @@ import { suite, test } from 'node:test';
 import { EngineProcess } from '../../../../plugins/nf4-lora/worker/engine-process.ts';
 import type { EventOf, ResultOf } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 import { ROWS } from '../../../../plugins/nf4-lora/worker/protocol.ts';
-import { readRows, writeRows } from '../../../../plugins/nf4-lora/worker/rows.ts';
+import { readRows, writeRows } from '../../../../activities/shared/process/rows.ts';
 import { readTrainingLog } from '../../../../plugins/nf4-lora/worker/training-log.ts';
 import {
   ENDLESS_CONFIG,

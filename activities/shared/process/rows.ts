@@ -1,10 +1,10 @@
-/** Bulk data between worker and engine: files of one JSON object a line, in a scratch folder that is always removed. */
+/** Bulk data between a worker and its child: files of one JSON object a line, in a scratch folder that is always removed. */
 import { createReadStream } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { EscadaFailure } from '../../api/failure.ts';
+import { EscadaFailure } from '../../../plugins/api/failure.ts';
 
 /** Characters gathered before a write: few system calls, little memory. */
 const CHUNK_CHARS = 256 * 1024;
@@ -26,7 +26,7 @@ export async function writeRows(path: string, rows: Iterable<unknown>): Promise<
   }
 }
 
-/** Reads the rows of a file the engine wrote. Throws `ENGINE_IO` that names file and line when one does not fit. */
+/** Reads the rows of a file that a process wrote. Throws `ENGINE_IO` that names file and line when one does not fit. */
 export async function readRows<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
   const rows: T[] = [];
   const take = (line: string): void => {
@@ -57,7 +57,7 @@ function parseRow<T>(line: string, schema: z.ZodType<T>, place: string): T {
 
 /** Runs `work` with an empty folder and removes the folder afterwards, also when `work` fails. */
 export async function withScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'escada-engine-'));
+  const folder = await mkdtemp(join(tmpdir(), 'escada-rows-'));
   try {
     return await work(folder);
   } finally {

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { z } from 'zod';
-import { readRows, withScratch, writeRows } from '../../../../plugins/nf4-lora/worker/rows.ts';
+import { readRows, withScratch, writeRows } from '../../../../activities/shared/process/rows.ts';
 
 const schema = z.strictObject({ id: z.string(), text: z.string() });
 

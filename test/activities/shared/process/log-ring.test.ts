@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { LogRing } from '../../../../plugins/nf4-lora/worker/log-ring.ts';
+import { LogRing } from '../../../../activities/shared/process/log-ring.ts';
 
 suite('LogRing', () => {
   test('keeps the newest lines', () => {

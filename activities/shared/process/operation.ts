@@ -1,37 +1,39 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { EscadaFailure } from '../../api/failure.ts';
-import { METHODS, type EventOf, type Method, type ResultOf } from './protocol.ts';
-import { protocolFailure } from './engine-errors.ts';
+import type { EscadaFailure } from '../../../plugins/api/failure.ts';
+import type { ProcessFailures } from './failures.ts';
+import type { EventOf, MethodOf, MethodTable, ResultOf } from './methods.ts';
 
 /** What a caller may add to a request. */
-export interface RequestOptions<M extends Method> {
+export interface RequestOptions<T extends MethodTable, M extends MethodOf<T>> {
   /** Aborting it cancels the operation; the process is killed when it does not stop within the grace. */
   readonly signal?: AbortSignal;
   /** Called for every event, in order. */
-  readonly onEvent?: (event: EventOf<M>) => void;
+  readonly onEvent?: (event: EventOf<T, M>) => void;
   /** Longest silence (no event, no reply) before the process is killed. Default: none. */
   readonly stallMs?: number;
 }
 
 /** What an operation asks of the process it runs in. */
-export interface OperationHost {
+export interface OperationHost<T extends MethodTable> {
+  readonly methods: T;
+  readonly failures: ProcessFailures;
+  /** Newest lines of the log, for failures. */
+  readonly lastLog: () => readonly string[];
   /** Asks the child to stop it. */
-  cancel(id: number): void;
+  readonly cancel: (id: number) => void;
   /** Ends the process; every operation in it fails with `failure`. */
-  kill(failure: EscadaFailure): void;
-  stalled(method: Method, stallMs: number): EscadaFailure;
-  cancelled(method: Method, reason: unknown): EscadaFailure;
+  readonly kill: (failure: EscadaFailure) => void;
 }
 
 /** One request in flight: its promise, its watchdog and its cancellation. */
-export class Operation<M extends Method = Method> {
+export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T>> {
   readonly id: number;
   readonly method: M;
-  readonly promise: Promise<ResultOf<M>>;
-  #resolve: (result: ResultOf<M>) => void = () => undefined;
+  readonly promise: Promise<ResultOf<T, M>>;
+  #resolve: (result: ResultOf<T, M>) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
-  readonly #host: OperationHost;
-  readonly #options: RequestOptions<M>;
+  readonly #host: OperationHost<T>;
+  readonly #options: RequestOptions<T, M>;
   readonly #graceMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
@@ -43,8 +45,8 @@ export class Operation<M extends Method = Method> {
 
   constructor(
     what: { id: number; method: M; graceMs: number },
-    host: OperationHost,
-    options: RequestOptions<M>,
+    host: OperationHost<T>,
+    options: RequestOptions<T, M>,
   ) {
     this.id = what.id;
     this.method = what.method;
@@ -62,11 +64,10 @@ export class Operation<M extends Method = Method> {
   /** Hands an event on. A listener that throws fails the operation, not the worker. */
   event(event: unknown): void {
     this.#watch();
-    const parsed = METHODS[this.method].event.safeParse(event);
-    if (!parsed.success) return this.#host.kill(protocolFailure(this.method, parsed.error.message));
-    if (this.#listenerError !== undefined) return;
+    const parsed = this.#parse('event', event);
+    if (parsed === undefined || this.#listenerError !== undefined) return;
     try {
-      this.#inCallersContext(() => this.#options.onEvent?.(parsed.data as EventOf<M>));
+      this.#inCallersContext(() => this.#options.onEvent?.(parsed.data as EventOf<T, M>));
     } catch (error) {
       this.#listenerError = { error };
       this.#cancel();
@@ -75,16 +76,25 @@ export class Operation<M extends Method = Method> {
 
   /** Settles with the reply's result. */
   result(result: unknown): void {
-    const parsed = METHODS[this.method].result.safeParse(result);
-    if (!parsed.success) return this.#host.kill(protocolFailure(this.method, parsed.error.message));
+    const parsed = this.#parse('result', result);
+    if (parsed === undefined) return;
     if (this.#listenerError !== undefined) return this.reject(this.#listenerError.error);
     this.#settle();
-    this.#resolve(parsed.data as ResultOf<M>);
+    this.#resolve(parsed.data as ResultOf<T, M>);
   }
 
   reject(error: unknown): void {
     this.#settle();
     this.#reject(this.#listenerError === undefined ? error : this.#listenerError.error);
+  }
+
+  /** Checks what the child sent; kills the process and gives nothing when it does not fit. */
+  #parse(what: 'event' | 'result', value: unknown): { readonly data: unknown } | undefined {
+    const parsed = this.#host.methods[this.method]?.[what].safeParse(value);
+    if (parsed?.success === true) return parsed;
+    const problem = parsed?.error.message ?? `no method ${this.method}`;
+    this.#host.kill(this.#host.failures.protocol(this.method, problem));
+    return undefined;
   }
 
   readonly #onAbort = (): void => this.#cancel();
@@ -93,7 +103,8 @@ export class Operation<M extends Method = Method> {
     this.#host.cancel(this.id);
     clearTimeout(this.#graceTimer);
     this.#graceTimer = setTimeout(() => {
-      this.#host.kill(this.#host.cancelled(this.method, this.#options.signal?.reason));
+      const { kill, failures } = this.#host;
+      kill(failures.cancel(this.method, this.#options.signal?.reason, true));
     }, this.#graceMs);
   }
 
@@ -113,7 +124,8 @@ export class Operation<M extends Method = Method> {
   #checkStall(seen: number): void {
     const { stallMs } = this.#options;
     if (this.#stallTimer === undefined || seen !== this.#messages || stallMs === undefined) return;
-    this.#host.kill(this.#host.stalled(this.method, stallMs));
+    const { kill, failures, lastLog } = this.#host;
+    kill(failures.stall(this.method, stallMs, lastLog()));
   }
 
   #settle(): void {
