@@ -319,7 +319,19 @@ pub trait Backend: Send + 'static {
     );
 
     /// `x[t, :] += bias`; `x [T, N]`, `bias [N]`.
-    fn add_bias(&self, bias: &Self::Buffer, x: &mut Self::Buffer, tokens: usize, columns: usize);
+    fn add_bias(&self, bias: At<'_, Self::Buffer>, x: &mut Self::Buffer, tokens: usize, columns: usize);
+    /// Gradient of `add_bias`: `bias[n] += Σt dy[t,n]`; `dy [T, N]`.
+    fn bias_gradient(&self, dy: &Self::Buffer, tokens: usize, columns: usize, bias: AtMut<'_, Self::Buffer>);
+    /// Gradient of a table that rows were taken from: `table[ids[t], :] += d_out[t, :]`. Ids may repeat: their rows are
+    /// added in the order of `t`. `d_out [T, cols]`, `ids [T] u32`, `table [V, cols]`.
+    fn embedding_gradient(
+        &self,
+        d_out: &Self::Buffer,
+        ids: &Self::Index,
+        tokens: usize,
+        cols: usize,
+        table: AtMut<'_, Self::Buffer>,
+    );
 
     // ---- layers -------------------------------------------------------------------------------------------------
 
@@ -329,7 +341,7 @@ pub trait Backend: Send + 'static {
     fn rms_norm(
         &self,
         x: &Self::Buffer,
-        weight: &Self::Buffer,
+        weight: At<'_, Self::Buffer>,
         epsilon: f32,
         tokens: usize,
         channels: usize,
@@ -341,13 +353,23 @@ pub trait Backend: Send + 'static {
     fn rms_norm_backward(
         &self,
         x: &Self::Buffer,
-        weight: &Self::Buffer,
+        weight: At<'_, Self::Buffer>,
         rstd: &Self::Buffer,
         dy: &Self::Buffer,
         tokens: usize,
         channels: usize,
         dx: &mut Self::Buffer,
         accumulate: bool,
+    );
+    /// Weight gradient of `rms_norm`: `weight[c] += Σt x[t,c] * rstd[t] * dy[t,c]`; `x, dy [T, C]`, `rstd [T]`.
+    fn rms_norm_gradient(
+        &self,
+        x: &Self::Buffer,
+        rstd: &Self::Buffer,
+        dy: &Self::Buffer,
+        tokens: usize,
+        channels: usize,
+        weight: AtMut<'_, Self::Buffer>,
     );
     /// Half-split rotation in place: for `i < HS/2`, `(a, b) = (x[i], x[i+HS/2])` become
     /// `(a·cos - b·sin, b·cos + a·sin)`; with `inverse` the sine is negated (the gradient).

@@ -3,7 +3,7 @@
 //! All sequences of a call share one prefix, computed once; what follows lies in a slot of its own. By the back
 //! end's contract a row's result depends neither on the other rows of a pass nor on where the prefix ends.
 
-use crate::backend::{Backend, CachedKeys, Sequences};
+use crate::backend::{At, Backend, CachedKeys, Sequences};
 use crate::buffers::{Growing, GrowingIndex};
 use crate::lora::Adapter;
 use crate::model::Model;
@@ -204,7 +204,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         b.gather_rows(&s.x, &s.wanted, n, c, &mut s.normed);
         b.rms_norm(
             &s.normed,
-            &self.model.norm,
+            At::start(&self.model.norm),
             shape.rms_epsilon,
             n,
             c,
@@ -259,7 +259,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         let (c, eps) = (shape.hidden, shape.rms_epsilon);
         b.rms_norm(
             &s.x,
-            &weights.norm_attention,
+            At::start(&weights.norm_attention),
             eps,
             tokens,
             c,
@@ -342,7 +342,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         let (c, eps) = (shape.hidden, shape.rms_epsilon);
         b.rms_norm(
             &s.x,
-            &weights.norm_mlp,
+            At::start(&weights.norm_mlp),
             eps,
             tokens,
             c,

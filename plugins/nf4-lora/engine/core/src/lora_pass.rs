@@ -1,9 +1,11 @@
-//! Forward and backward of one adapted linear layer, with dropout on the adapter's input.
+//! An adapter on frozen weights in a training pass, with dropout on the adapter's input.
 
 use crate::backend::{At, AtMut, Backend, Dropout, Layout, Matmul};
+use crate::batch::Batch;
 use crate::buffers::Growing;
 use crate::lora::{Adapter, LoraLayout, LoraModule, lora_forward};
 use crate::model::Model;
+use crate::pass::learner::{Learner, Norm};
 use crate::rng;
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::error::Result;
@@ -79,15 +81,44 @@ impl<B: Backend> LoraScratch<B> {
             },
         )
     }
+}
+
+/// An adapter that learns.
+pub(crate) struct LoraLearner<'a, B: Backend> {
+    pub backend: &'a B,
+    pub model: &'a Model<B>,
+    pub adapter: &'a Adapter<B>,
+    pub dropout: DropoutPlan,
+    pub scratch: &'a mut LoraScratch<B>,
+    /// `[layout.len]`
+    pub gradients: &'a mut B::Buffer,
+}
+
+impl<B: Backend> Learner<B> for LoraLearner<'_, B> {
+    fn lowest_layer(&self) -> usize {
+        self.adapter.layout.lowest_layer()
+    }
+
+    fn learns_before(&self, layer: usize) -> bool {
+        layer > self.lowest_layer()
+    }
+
+    fn embed(&self, batch: &Batch<B>, out: &mut B::Buffer) {
+        self.backend
+            .embedding(&self.model.embedding, &batch.ids, batch.tokens, out);
+    }
+
+    fn norm(&self, norm: Norm) -> At<'_, B::Buffer> {
+        At::start(match norm {
+            Norm::Attention(layer) => &self.model.layers[layer].norm_attention,
+            Norm::Mlp(layer) => &self.model.layers[layer].norm_mlp,
+            Norm::Final => &self.model.norm,
+        })
+    }
 
     /// `y (+)= base(x) + scale * B(A(dropout(x)))`; keeps `A(…)` in `ranks`.
-    #[allow(clippy::too_many_arguments)]
-    pub fn forward(
+    fn linear(
         &mut self,
-        backend: &B,
-        model: &Model<B>,
-        adapter: &Adapter<B>,
-        dropout: DropoutPlan,
         (layer, target): (usize, Target),
         x: &B::Buffer,
         y: &mut B::Buffer,
@@ -95,14 +126,16 @@ impl<B: Backend> LoraScratch<B> {
         accumulate: bool,
         ranks: &mut B::Buffer,
     ) {
-        model.layers[layer].forward(backend, target, x, y, tokens, accumulate);
+        let (backend, adapter) = (self.backend, self.adapter);
+        self.model.layers[layer].forward(backend, target, x, y, tokens, accumulate);
         let Some(m) = adapter.layout.get(layer, target) else {
             return;
         };
-        let input = match dropout.site(layer, target) {
+        let input = match self.dropout.site(layer, target) {
             Some(site) => {
-                backend.dropout(x, &mut self.dropped, tokens * m.input, site, false);
-                &self.dropped
+                let dropped = &mut self.scratch.dropped;
+                backend.dropout(x, dropped, tokens * m.input, site, false);
+                &**dropped
             }
             None => x,
         };
@@ -111,13 +144,8 @@ impl<B: Backend> LoraScratch<B> {
     }
 
     /// `dx (+)= dy · W + scale * (dy · B) · A`; adds the gradients of A and B. Without `dx` only the latter.
-    #[allow(clippy::too_many_arguments)]
-    pub fn backward(
+    fn linear_backward(
         &mut self,
-        backend: &B,
-        model: &Model<B>,
-        adapter: &Adapter<B>,
-        dropout: DropoutPlan,
         (layer, target): (usize, Target),
         x: &B::Buffer,
         dy: &B::Buffer,
@@ -125,22 +153,17 @@ impl<B: Backend> LoraScratch<B> {
         tokens: usize,
         accumulate: bool,
         ranks: &B::Buffer,
-        gradients: &mut B::Buffer,
     ) {
+        let (backend, adapter) = (self.backend, self.adapter);
         if let Some(dx) = &mut dx {
-            backend.linear_backward(
-                &model.layers[layer].linears[target as usize],
-                dy,
-                dx,
-                tokens,
-                accumulate,
-            );
+            let weight = &self.model.layers[layer].linears[target as usize];
+            backend.linear_backward(weight, dy, dx, tokens, accumulate);
         }
         let Some(m) = adapter.layout.get(layer, target) else {
             return;
         };
-        let site = dropout.site(layer, target);
-        self.weights_backward(backend, adapter, m, site, x, dy, tokens, ranks, gradients);
+        let site = self.dropout.site(layer, target);
+        self.weights_backward(m, site, x, dy, tokens, ranks);
         let Some(dx) = dx else { return };
         let spec = |accumulate| Matmul {
             layout: Layout::Nn,
@@ -150,30 +173,40 @@ impl<B: Backend> LoraScratch<B> {
             alpha: 1.0,
             accumulate,
         };
-        let (d_ranks, a) = (At::start(&*self.d_ranks), At::new(&adapter.parameters, m.a));
+        let scratch = &mut *self.scratch;
+        let (d_ranks, a) = (At::start(&*scratch.d_ranks), At::new(&adapter.parameters, m.a));
         match site {
             Some(site) => {
-                backend.matmul(spec(false), d_ranks, a, AtMut::start(&mut self.dropped));
-                backend.dropout(&self.dropped, dx, tokens * m.input, site, true);
+                backend.matmul(spec(false), d_ranks, a, AtMut::start(&mut scratch.dropped));
+                backend.dropout(&scratch.dropped, dx, tokens * m.input, site, true);
             }
             None => backend.matmul(spec(true), d_ranks, a, AtMut::start(dx)),
         }
     }
 
+    fn head(&self, x: &B::Buffer, logits: &mut B::Buffer, rows: usize) {
+        self.backend
+            .linear_forward(self.model.head(), x, logits, rows, false);
+    }
+
+    fn head_backward(&mut self, _x: &B::Buffer, d_logits: &B::Buffer, dx: &mut B::Buffer, rows: usize) {
+        self.backend
+            .linear_backward(self.model.head(), d_logits, dx, rows, false);
+    }
+}
+
+impl<B: Backend> LoraLearner<'_, B> {
     /// `d_ranks = scale * dy · B`, `dB += scale * dyᵀ · ranks`, `dA += d_ranksᵀ · dropout(x)`.
-    #[allow(clippy::too_many_arguments)]
     fn weights_backward(
         &mut self,
-        backend: &B,
-        adapter: &Adapter<B>,
         m: &LoraModule,
         site: Option<Dropout>,
         x: &B::Buffer,
         dy: &B::Buffer,
         tokens: usize,
         ranks: &B::Buffer,
-        gradients: &mut B::Buffer,
     ) {
+        let (backend, adapter, scratch) = (self.backend, self.adapter, &mut *self.scratch);
         let dy = || At::start(dy);
         let (t, r) = (tokens, m.rank);
         let spec = Matmul {
@@ -188,7 +221,7 @@ impl<B: Backend> LoraScratch<B> {
             spec,
             dy(),
             At::new(&adapter.parameters, m.b),
-            AtMut::start(&mut self.d_ranks),
+            AtMut::start(&mut scratch.d_ranks),
         );
         let spec = Matmul {
             layout: Layout::Tn,
@@ -202,12 +235,12 @@ impl<B: Backend> LoraScratch<B> {
             spec,
             dy(),
             At::new(ranks, t * m.rank_before),
-            AtMut::new(gradients, m.b),
+            AtMut::new(self.gradients, m.b),
         );
         let input = match site {
             Some(site) => {
-                backend.dropout(x, &mut self.dropped, t * m.input, site, false);
-                &*self.dropped
+                backend.dropout(x, &mut scratch.dropped, t * m.input, site, false);
+                &*scratch.dropped
             }
             None => x,
         };
@@ -221,9 +254,9 @@ impl<B: Backend> LoraScratch<B> {
         };
         backend.matmul(
             spec,
-            At::start(&*self.d_ranks),
+            At::start(&*scratch.d_ranks),
             At::start(input),
-            AtMut::new(gradients, m.a),
+            AtMut::new(self.gradients, m.a),
         );
     }
 }

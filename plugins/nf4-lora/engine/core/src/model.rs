@@ -1,6 +1,6 @@
 //! A Llama-family decoder on a device: frozen weights and the parts that training and generation share.
 
-use crate::backend::{AtMut, AttentionShape, Backend, LinearSource};
+use crate::backend::{At, AtMut, AttentionShape, Backend, LinearSource};
 use crate::lora::{Adapter, lora_forward};
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::error::Result;
@@ -52,7 +52,7 @@ impl<B: Backend> Layer<B> {
     ) {
         backend.linear_forward(&self.linears[target as usize], x, y, tokens, accumulate);
         if let Some(bias) = self.biases.get(target as usize) {
-            backend.add_bias(bias, y, tokens, backend.len(bias));
+            backend.add_bias(At::start(bias), y, tokens, backend.len(bias));
         }
     }
 }

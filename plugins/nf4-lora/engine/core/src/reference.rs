@@ -358,7 +358,8 @@ impl Backend for Reference {
         }
     }
 
-    fn add_bias(&self, bias: &Vec<f32>, x: &mut Vec<f32>, tokens: usize, columns: usize) {
+    fn add_bias(&self, bias: At<'_, Vec<f32>>, x: &mut Vec<f32>, tokens: usize, columns: usize) {
+        let bias = &bias.buffer[bias.offset..];
         for row in x.chunks_mut(columns).take(tokens) {
             row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
         }
@@ -367,13 +368,14 @@ impl Backend for Reference {
     fn rms_norm(
         &self,
         x: &Vec<f32>,
-        weight: &Vec<f32>,
+        weight: At<'_, Vec<f32>>,
         epsilon: f32,
         tokens: usize,
         channels: usize,
         out: &mut Vec<f32>,
         rstd: &mut Vec<f32>,
     ) {
+        let weight = &weight.buffer[weight.offset..];
         for (t, slot) in rstd.iter_mut().take(tokens).enumerate() {
             let row = &x[t * channels..(t + 1) * channels];
             let r = 1.0 / (dot(row, row) / channels as f64 + f64::from(epsilon)).sqrt();
@@ -387,7 +389,7 @@ impl Backend for Reference {
     fn rms_norm_backward(
         &self,
         x: &Vec<f32>,
-        weight: &Vec<f32>,
+        weight: At<'_, Vec<f32>>,
         rstd: &Vec<f32>,
         dy: &Vec<f32>,
         tokens: usize,
@@ -395,6 +397,7 @@ impl Backend for Reference {
         dx: &mut Vec<f32>,
         accumulate: bool,
     ) {
+        let weight = &weight.buffer[weight.offset..];
         for (t, &r) in rstd.iter().take(tokens).enumerate() {
             let (at, r) = (t * channels, f64::from(r));
             let dyw = |c: usize| f64::from(dy[at + c]) * f64::from(weight[c]);
@@ -403,6 +406,54 @@ impl Backend for Reference {
                 let value = r * (dyw(c) - f64::from(x[at + c]) * r * r * mean);
                 put(&mut dx[at + c], value, accumulate);
             }
+        }
+    }
+
+    fn embedding_gradient(
+        &self,
+        d_out: &Vec<f32>,
+        ids: &Vec<u32>,
+        tokens: usize,
+        cols: usize,
+        table: AtMut<'_, Vec<f32>>,
+    ) {
+        for c in 0..cols {
+            let mut sums = std::collections::BTreeMap::new();
+            for t in 0..tokens {
+                *sums.entry(ids[t]).or_insert(0.0) += f64::from(d_out[t * cols + c]);
+            }
+            for (id, sum) in sums {
+                put(
+                    &mut table.buffer[table.offset + id as usize * cols + c],
+                    sum,
+                    true,
+                );
+            }
+        }
+    }
+
+    fn bias_gradient(&self, dy: &Vec<f32>, tokens: usize, columns: usize, bias: AtMut<'_, Vec<f32>>) {
+        for c in 0..columns {
+            let sum = (0..tokens).map(|t| f64::from(dy[t * columns + c])).sum();
+            put(&mut bias.buffer[bias.offset + c], sum, true);
+        }
+    }
+
+    fn rms_norm_gradient(
+        &self,
+        x: &Vec<f32>,
+        rstd: &Vec<f32>,
+        dy: &Vec<f32>,
+        tokens: usize,
+        channels: usize,
+        weight: AtMut<'_, Vec<f32>>,
+    ) {
+        let product = |i: usize| f64::from(x[i]) * f64::from(dy[i]);
+        for c in 0..channels {
+            let sum = (0..tokens)
+                .map(|t| product(t * channels + c) * f64::from(rstd[t]))
+                .sum();
+            put(&mut weight.buffer[weight.offset + c], sum, true);
         }
     }
 

@@ -367,15 +367,47 @@ impl Backend for CpuBackend {
         }
     }
 
-    fn add_bias(&self, bias: &Buffer, x: &mut Buffer, tokens: usize, columns: usize) {
+    fn add_bias(&self, bias: At<'_, Buffer>, x: &mut Buffer, tokens: usize, columns: usize) {
+        let bias = &bias.buffer[bias.offset..][..columns];
         let x = Parts::new(&mut x[..tokens * columns]);
         self.rows(tokens, columns, |t| {
             for row in t {
                 // SAFETY: one row each.
                 unsafe {
                     let to = x.part(row * columns..(row + 1) * columns);
-                    ops::elementwise::add(self.isa, &bias[..columns], to);
+                    ops::elementwise::add(self.isa, bias, to);
                 }
+            }
+        });
+    }
+
+    fn bias_gradient(&self, dy: &Buffer, tokens: usize, columns: usize, bias: AtMut<'_, Buffer>) {
+        let dy = &dy[..tokens * columns];
+        let bias = of(bias, columns);
+        self.columns(columns, |c| {
+            for row in dy.chunks_exact(columns) {
+                // SAFETY: one range of columns each.
+                unsafe { ops::elementwise::add(self.isa, &row[c.clone()], bias.part(c.clone())) };
+            }
+        });
+    }
+
+    fn embedding_gradient(
+        &self,
+        d_out: &Buffer,
+        ids: &Index,
+        tokens: usize,
+        cols: usize,
+        table: AtMut<'_, Buffer>,
+    ) {
+        let d_out = &d_out[..tokens * cols];
+        let table = Parts::new(&mut table.buffer[table.offset..]);
+        self.columns(cols, |c| {
+            for (row, id) in d_out.chunks_exact(cols).zip(ids.iter()) {
+                let at = *id as usize * cols;
+                // SAFETY: one range of columns each, in every row.
+                let to = unsafe { table.part(at + c.start..at + c.end) };
+                unsafe { ops::elementwise::add(self.isa, &row[c.clone()], to) };
             }
         });
     }
@@ -383,13 +415,14 @@ impl Backend for CpuBackend {
     fn rms_norm(
         &self,
         x: &Buffer,
-        weight: &Buffer,
+        weight: At<'_, Buffer>,
         epsilon: f32,
         tokens: usize,
         channels: usize,
         out: &mut Buffer,
         rstd: &mut Buffer,
     ) {
+        let weight = &weight.buffer[weight.offset..][..channels];
         let (out, rstd) = (
             Parts::new(&mut out[..tokens * channels]),
             Parts::new(&mut rstd[..tokens]),
@@ -397,14 +430,14 @@ impl Backend for CpuBackend {
         self.rows(tokens, channels, |t| unsafe {
             let wide = t.start * channels..t.end * channels;
             let (to, scales) = (out.part(wide.clone()), rstd.part(t));
-            ops::norm::rms_norm(self.isa, &x[wide], &weight[..channels], epsilon, to, scales);
+            ops::norm::rms_norm(self.isa, &x[wide], weight, epsilon, to, scales);
         });
     }
 
     fn rms_norm_backward(
         &self,
         x: &Buffer,
-        weight: &Buffer,
+        weight: At<'_, Buffer>,
         rstd: &Buffer,
         dy: &Buffer,
         tokens: usize,
@@ -412,11 +445,30 @@ impl Backend for CpuBackend {
         dx: &mut Buffer,
         accumulate: bool,
     ) {
+        let weight = &weight.buffer[weight.offset..][..channels];
         let dx = Parts::new(&mut dx[..tokens * channels]);
         self.rows(tokens, channels, |t| unsafe {
             let wide = t.start * channels..t.end * channels;
             let (x, dy, to) = (&x[wide.clone()], &dy[wide.clone()], dx.part(wide));
-            ops::norm::rms_norm_backward(self.isa, x, &weight[..channels], &rstd[t], dy, to, accumulate);
+            ops::norm::rms_norm_backward(self.isa, x, weight, &rstd[t], dy, to, accumulate);
+        });
+    }
+
+    fn rms_norm_gradient(
+        &self,
+        x: &Buffer,
+        rstd: &Buffer,
+        dy: &Buffer,
+        tokens: usize,
+        channels: usize,
+        weight: AtMut<'_, Buffer>,
+    ) {
+        let wide = tokens * channels;
+        let (x, dy, rstd) = (&x[..wide], &dy[..wide], &rstd[..tokens]);
+        let weight = of(weight, channels);
+        self.columns(channels, |c| unsafe {
+            let first = c.start;
+            ops::norm::rms_norm_weight_gradient(self.isa, x, rstd, dy, first, channels, weight.part(c));
         });
     }
 

@@ -25,10 +25,10 @@ case!(Norm(tokens: usize, channels: usize), |self, b| {
     let (t, c) = (self.tokens, self.channels);
     let (x, w, dy) = (buffer(b, &noise(t * c, 1)), buffer(b, &noise(c, 2)), buffer(b, &noise(t * c, 3)));
     let (mut out, mut rstd) = (b.alloc(t * c).unwrap(), b.alloc(t).unwrap());
-    b.rms_norm(&x, &w, 1e-5, t, c, &mut out, &mut rstd);
+    b.rms_norm(&x, At::start(&w), 1e-5, t, c, &mut out, &mut rstd);
     let (mut dx, mut added) = (buffer(b, &noise(t * c, 4)), buffer(b, &noise(t * c, 5)));
-    b.rms_norm_backward(&x, &w, &rstd, &dy, t, c, &mut dx, false);
-    b.rms_norm_backward(&x, &w, &rstd, &dy, t, c, &mut added, true);
+    b.rms_norm_backward(&x, At::start(&w), &rstd, &dy, t, c, &mut dx, false);
+    b.rms_norm_backward(&x, At::start(&w), &rstd, &dy, t, c, &mut added, true);
     [&out, &rstd, &dx, &added].iter().map(|x| host(b, x)).collect()
 });
 
@@ -36,6 +36,32 @@ case!(Norm(tokens: usize, channels: usize), |self, b| {
 fn rms_norm_matches_the_reference() {
     for (tokens, channels) in [(1, 5), (3, 576), (200, 100)] {
         check("rms_norm", &Norm { tokens, channels }, CHAIN_TOLERANCE);
+    }
+}
+
+// Gradients of everything that adds a row's vector: rows of a table (ids repeat), a bias, the weight of a norm. All add
+// to what is there, from an offset on.
+case!(RowGradients(tokens: usize, columns: usize, ids: u32), |self, b| {
+    let (t, c, from) = (self.tokens, self.columns, 3);
+    let (x, dy, rstd) = (buffer(b, &noise(t * c, 1)), buffer(b, &noise(t * c, 2)), buffer(b, &noise(t, 3)));
+    let start = |rows: usize, seed| buffer(b, &noise(from + rows * c, seed));
+    let (mut table, mut bias, mut weight) = (start(self.ids as usize, 4), start(1, 5), start(1, 6));
+    b.embedding_gradient(&dy, &index(b, &random_u32(t, self.ids, 7)), t, c, AtMut::new(&mut table, from));
+    b.bias_gradient(&dy, t, c, AtMut::new(&mut bias, from));
+    b.rms_norm_gradient(&x, &rstd, &dy, t, c, AtMut::new(&mut weight, from));
+    let mut y = buffer(b, &noise(t * c, 8));
+    b.add_bias(At::new(&bias, from), &mut y, t, c);
+    [&table, &bias, &weight, &y].iter().map(|x| host(b, x)).collect()
+});
+
+#[test]
+fn row_gradients_match_the_reference() {
+    for (tokens, columns, ids) in [(1, 5, 1), (40, 576, 7), (300, 100, 2), (17, 200, 1000)] {
+        check(
+            "row gradients",
+            &RowGradients { tokens, columns, ids },
+            CHAIN_TOLERANCE,
+        );
     }
 }
 

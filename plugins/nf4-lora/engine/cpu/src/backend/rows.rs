@@ -7,6 +7,8 @@ use std::ops::Range;
 
 /// Elements of one task: a multiple of every vector and of the dropout's groups, about 10 microseconds of work.
 const TASK_ELEMENTS: usize = 16_384;
+/// Columns of one task, where the sum runs over all rows: whole cache lines.
+const TASK_COLUMNS: usize = 64;
 /// Elements that share one partial sum of `sum_squares`.
 const SUM_ELEMENTS: usize = 65_536;
 
@@ -25,6 +27,14 @@ impl CpuBackend {
         self.team.run(rows.div_ceil(per_task), |task| {
             let start = task * per_task;
             work(start..(start + per_task).min(rows));
+        });
+    }
+
+    /// Calls `work` for ranges of columns that cover `0..columns`.
+    pub(super) fn columns(&self, columns: usize, work: impl Fn(Range<usize>) + Sync) {
+        self.team.run(columns.div_ceil(TASK_COLUMNS), |task| {
+            let start = task * TASK_COLUMNS;
+            work(start..(start + TASK_COLUMNS).min(columns));
         });
     }
 
