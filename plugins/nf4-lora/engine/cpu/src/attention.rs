@@ -125,6 +125,7 @@ unsafe fn scores_tile<S: Simd>(
             a,
             a_row,
             a_col: 1,
+            packed: false,
             b: panels.add(start * head_size),
             b_row: nr,
             c: scores.add(start),

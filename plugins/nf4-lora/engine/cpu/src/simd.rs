@@ -69,6 +69,18 @@ pub trait Simd: Copy + 'static {
     unsafe fn lookup(table: Self::Table, p: *const u8) -> (Self::V, Self::V);
     /// `dst[j*dst_ld + i] = src[i*src_ld + j]` for a square of `LANES`.
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize);
+    /// Asks for the cache line at `p`, which may be any address.
+    #[inline(always)]
+    unsafe fn prefetch(_p: *const f32) {}
+    /// `dst[p*MR + i] = src[i*ld + p]` for `MR` rows and `k` columns; `dst` is aligned to 16 bytes.
+    #[inline(always)]
+    unsafe fn pack_strip(src: *const f32, ld: usize, k: usize, dst: *mut f32) {
+        for p in 0..k {
+            for i in 0..Self::MR {
+                *dst.add(p * Self::MR + i) = *src.add(i * ld + p);
+            }
+        }
+    }
     /// `gemm::micro::tile_body` of the class: a call, because a copy of all its kernels at every use would multiply
     /// the code.
     unsafe fn tile(t: &Tile);

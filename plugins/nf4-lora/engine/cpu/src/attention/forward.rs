@@ -247,6 +247,7 @@ unsafe fn add_values<S: Simd>(
         a: weights,
         a_row: KEY_BLOCK,
         a_col: 1,
+        packed: false,
         b: v,
         b_row: v_row,
         c: rows.out,

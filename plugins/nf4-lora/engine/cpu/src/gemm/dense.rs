@@ -1,6 +1,6 @@
 //! f32 operands: row-major matrices packed on the fly, and weights kept as panels.
 
-use super::driver::Panels;
+use super::driver::{Block, Panel, Panels};
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
@@ -49,13 +49,24 @@ shared!(RowMajor, Transposed, WeightForward, WeightBackward);
 unsafe impl Panels for RowMajor {
     const NEEDS_SCRATCH: bool = true;
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
-        let column = index * 2 * S::LANES;
-        let src = self.data.add(k0 * self.ld + column);
-        copy_panel::<S>(src, self.ld, self.n - column, kc, scratch);
-        scratch
+    unsafe fn fetch<S: Simd>(&self, index: usize, block: Block, scratch: *mut f32) -> Panel {
+        let nr = 2 * S::LANES;
+        let column = index * nr;
+        let columns = self.n - column;
+        let data = self.data.add(block.k0 * self.ld + column);
+        if columns == S::LANES {
+            return Panel { data, row: self.ld };
+        }
+        copy_panel::<S>(data, self.ld, columns, block.kc, scratch);
+        Panel {
+            data: scratch,
+            row: nr,
+        }
     }
 }
+
+/// Rows that are fetched ahead of being copied.
+const AHEAD: usize = 8;
 
 /// Copies `kc` rows of up to `NR` columns (`n` exist) into a panel, zeroes behind them.
 #[inline(always)]
@@ -65,6 +76,9 @@ unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, p
     let second = n.min(nr) - first;
     for k in 0..kc {
         let (from, to) = (src.add(k * ld), panel.add(k * nr));
+        // Rows are far apart: the hardware does not foresee the next.
+        S::prefetch(from.wrapping_add(AHEAD * ld));
+        S::prefetch(from.wrapping_add(AHEAD * ld + S::LANES));
         if second == S::LANES {
             S::store(to, S::load(from));
             S::store(to.add(S::LANES), S::load(from.add(S::LANES)));
@@ -78,11 +92,14 @@ unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, p
 unsafe impl Panels for Transposed {
     const NEEDS_SCRATCH: bool = true;
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
         let row = index * 2 * S::LANES;
         let src = self.data.add(row * self.ld + k0);
         transpose_panel::<S>(src, self.ld, (self.n - row).min(2 * S::LANES), kc, scratch);
-        scratch
+        Panel {
+            data: scratch,
+            row: 2 * S::LANES,
+        }
     }
 }
 
@@ -111,15 +128,17 @@ pub unsafe fn transpose_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc:
 unsafe impl Panels for WeightForward {
     const NEEDS_SCRATCH: bool = false;
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, _kc: usize, _: *mut f32) -> *const f32 {
-        self.data.add((index * self.k + k0) * 2 * S::LANES)
+    unsafe fn fetch<S: Simd>(&self, index: usize, block: Block, _: *mut f32) -> Panel {
+        let row = 2 * S::LANES;
+        let data = self.data.add((index * self.k + block.k0) * row);
+        Panel { data, row }
     }
 }
 
 unsafe impl Panels for WeightBackward {
     const NEEDS_SCRATCH: bool = true;
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
         // Here the summed index is the weight's row; blocks start on multiples of 16, so that they may start and end
         // inside a stored panel.
         let nr = 2 * S::LANES;
@@ -133,7 +152,10 @@ unsafe impl Panels for WeightBackward {
             transpose_panel::<S>(src, nr, columns, rows, scratch.add(done * nr));
             done += rows;
         }
-        scratch
+        Panel {
+            data: scratch,
+            row: 2 * S::LANES,
+        }
     }
 }
 

@@ -6,34 +6,48 @@ use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::team::Team;
 
-/// Longest block of `K`: a panel of `KC x NR` and a strip of `MR x KC` share the first-level cache.
-pub const K_BLOCK: usize = 256;
-/// Rows whose strips stay in the second-level cache while the panels of a task pass by.
-const M_BLOCK: usize = 240;
-/// Most panels of one task: `K_BLOCK x 6 NR` f32 stay in the second-level cache.
-const TASK_PANELS: usize = 6;
+/// Longest block of `K`: a packed strip of `MR` rows stays in the first-level cache while panels pass by.
+pub const K_BLOCK: usize = 640;
+/// Most panels of one task: their blocks of `K` stay in the second-level cache while strips pass by.
+const TASK_PANELS: usize = 12;
+/// Fewest panels that repay packing a strip.
+const PACK_PANELS: usize = 2;
 /// Multiply-adds below which a product is not worth waking the team for.
 const SERIAL_WORK: usize = 100_000;
 /// Tasks per thread to even out unequal progress.
 const TASKS_PER_THREAD: usize = 3;
 /// Fewest rows of a task when the rows are split: each task fetches its panels anew.
-const SPLIT_ROWS: usize = 48;
+const SPLIT_ROWS: usize = 96;
 
 /// Length of the blocks of `K` (the last may be shorter): depends on `k` only, for equal bits everywhere.
 pub fn k_block(k: usize) -> usize {
     k.div_ceil(k.div_ceil(K_BLOCK).max(1)).next_multiple_of(16)
 }
 
+/// Part of `K` that is fetched: rows `k0 .. k0+kc` of the panels.
+#[derive(Clone, Copy)]
+pub struct Block {
+    pub k0: usize,
+    pub kc: usize,
+}
+
+/// A block of a panel: row `p` at `data[p * row ..]`.
+#[derive(Clone, Copy)]
+pub struct Panel {
+    pub data: *const f32,
+    pub row: usize,
+}
+
 /// Where the panels of `B` come from.
 ///
 /// # Safety
-/// Implementors return pointers valid for `[kc, NR]`.
+/// Implementors return blocks valid for `kc` rows of `NR` columns, or of one vector where no more columns exist.
 #[allow(clippy::missing_safety_doc)]
 pub unsafe trait Panels: Copy + Send + Sync {
     /// Whether `fetch` writes to the scratch memory.
     const NEEDS_SCRATCH: bool;
-    /// Rows `k0 .. k0+kc` of panel `index` (columns `index*NR ..`), `[kc, NR]`: in place, or written to `scratch`.
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32;
+    /// The block of panel `index` (columns `index*NR ..`): in place, or written to `scratch [kc, NR]`.
+    unsafe fn fetch<S: Simd>(&self, index: usize, block: Block, scratch: *mut f32) -> Panel;
     /// Whether `direct` is there.
     const DIRECT: bool = false;
     /// Computes a tile of at most `MR` rows straight from panel `index`, without `fetch`; same bits.
@@ -87,9 +101,15 @@ impl Grid {
         } else {
             threads * TASKS_PER_THREAD
         };
-        let per_task = panels.div_ceil(wanted).clamp(1, TASK_PANELS);
+        // Rows are split first: a task with many panels uses each packed strip often.
+        let most_splits = (m / SPLIT_ROWS).max(1);
+        let panel_tasks = wanted
+            .div_ceil(most_splits)
+            .max(panels.div_ceil(TASK_PANELS))
+            .max(1);
+        let per_task = panels.div_ceil(panel_tasks).max(1);
         let panel_tasks = panels.div_ceil(per_task);
-        let splits = wanted.div_ceil(panel_tasks.max(1)).min(m / SPLIT_ROWS).max(1);
+        let splits = wanted.div_ceil(panel_tasks.max(1)).min(most_splits);
         let rows = m.div_ceil(splits).next_multiple_of(12).max(1);
         Grid {
             rows,
@@ -167,7 +187,11 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
     } else {
         std::ptr::null_mut()
     };
-    let mut fetched = [std::ptr::null::<f32>(); TASK_PANELS];
+    let none = Panel {
+        data: std::ptr::null(),
+        row: nr,
+    };
+    let mut fetched = [none; TASK_PANELS];
     let mut k0 = 0;
     while k0 < product.k {
         let kc = kc_full.min(product.k - k0);
@@ -178,6 +202,7 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
             a: product.a.add(k0 * product.a_col),
             a_row: product.a_row,
             a_col: product.a_col,
+            packed: false,
             b: std::ptr::null(),
             b_row: nr,
             c: product.c,
@@ -196,7 +221,7 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
             } else {
                 scratch
             };
-            *slot = panels.fetch::<S>(part.p0 + j, k0, kc, own);
+            *slot = panels.fetch::<S>(part.p0 + j, Block { k0, kc }, own);
         }
         multiply_block::<S>(&block, product.n, &fetched[..count], part);
         k0 += kc;
@@ -224,22 +249,44 @@ unsafe fn direct_block<S: Simd, P: Panels>(panels: &P, k0: usize, block: &Tile, 
 }
 
 #[inline(always)]
-unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[*const f32], part: Part) {
+unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[Panel], part: Part) {
     let nr = 2 * S::LANES;
+    let pack = fetched.len() >= PACK_PANELS;
     let mut m0 = part.m0;
     while m0 < part.m1 {
-        let m = M_BLOCK.min(part.m1 - m0);
+        let m = S::MR.min(part.m1 - m0);
+        let packed = pack && m == S::MR;
+        let source = block.a.add(m0 * block.a_row);
+        let a = if packed { strip::<S>(block, source) } else { source };
         for (j, b) in fetched.iter().enumerate() {
             let column = (part.p0 + j) * nr;
             S::tile(&Tile {
                 m,
                 n: nr.min(n - column),
-                a: block.a.add(m0 * block.a_row),
-                b: *b,
+                a,
+                packed,
+                b: b.data,
+                b_row: b.row,
                 c: block.c.add(m0 * block.c_row + column),
                 ..*block
             });
         }
         m0 += m;
     }
+}
+
+/// `MR` rows of the block as a packed strip `[k, MR]`.
+#[inline(always)]
+unsafe fn strip<S: Simd>(block: &Tile, source: *const f32) -> *const f32 {
+    let to = with_scratch(3, K_BLOCK * S::MR);
+    if block.a_col == 1 {
+        S::pack_strip(source, block.a_row, block.k, to);
+    } else {
+        for p in 0..block.k {
+            for i in 0..S::MR {
+                *to.add(p * S::MR + i) = *source.add(i * block.a_row + p * block.a_col);
+            }
+        }
+    }
+    to
 }

@@ -9,10 +9,11 @@ pub struct Tile {
     /// Columns of `c`, at most two vectors.
     pub n: usize,
     pub k: usize,
-    /// Element `(i, p)` at `a[i*a_row + p*a_col]`.
+    /// Element `(i, p)` at `a[i*a_row + p*a_col]`, or at `a[p*MR + i]` of a `packed` strip of exactly `MR` rows.
     pub a: *const f32,
     pub a_row: usize,
     pub a_col: usize,
+    pub packed: bool,
     /// Row `p` at `b[p*b_row ..]`, readable for whole vectors.
     pub b: *const f32,
     pub b_row: usize,
@@ -37,9 +38,22 @@ pub unsafe fn tile_body<S: Simd>(t: &Tile) {
 
 #[inline(always)]
 unsafe fn rows<S: Simd, const NV: usize>(t: &Tile) {
+    if t.packed {
+        return match S::MR {
+            4 => packed::<S, 4, NV>(t),
+            6 => packed::<S, 6, NV>(t),
+            _ => packed::<S, 12, NV>(t),
+        };
+    }
     let mut row = 0;
     while row < t.m {
-        let count = (t.m - row).min(S::MR);
+        let left = t.m - row;
+        // A little more than one tile goes as two halves: a small tile cannot hide the latency of its multiply-adds.
+        let count = if left > S::MR && left < S::MR * 3 / 2 {
+            left.div_ceil(2)
+        } else {
+            left.min(S::MR)
+        };
         let part = Tile {
             m: count,
             a: t.a.add(row * t.a_row),
@@ -74,7 +88,10 @@ unsafe fn kernel<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
         let mut columns = [S::splat(0.0); NV];
         for (v, column) in columns.iter_mut().enumerate() {
             *column = S::load(b.add(v * S::LANES));
+            S::prefetch(b.wrapping_add(AHEAD * t.b_row + v * S::LANES));
         }
+        // Of a column-major operand every step is another cache line, too far apart for the hardware to foresee.
+        S::prefetch(a.wrapping_add(AHEAD * t.a_col));
         for (i, sums) in acc.iter_mut().enumerate() {
             let value = S::splat(*a.add(i * t.a_row));
             for v in 0..NV {
@@ -82,6 +99,40 @@ unsafe fn kernel<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
             }
         }
         a = a.add(t.a_col);
+        b = b.add(t.b_row);
+    }
+    finish::<S, MR, NV>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+}
+
+/// Rows of a panel that are fetched ahead of their use: 2 KiB, some hundred cycles.
+const AHEAD: usize = 16;
+
+/// `kernel` over a packed strip: the panel comes from the second-level cache, so it is fetched ahead; `c`, which may be
+/// anywhere, at the start.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+unsafe fn packed<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
+    let nr = NV * S::LANES;
+    for i in 0..MR {
+        for v in 0..NV {
+            S::prefetch(t.c.wrapping_add(i * t.c_row + v * S::LANES));
+        }
+    }
+    let mut acc = [[S::splat(0.0); NV]; MR];
+    let (mut a, mut b) = (t.a, t.b);
+    for _ in 0..t.k {
+        let mut columns = [S::splat(0.0); NV];
+        for (v, column) in columns.iter_mut().enumerate() {
+            *column = S::load(b.add(v * S::LANES));
+            S::prefetch(b.wrapping_add(AHEAD * nr + v * S::LANES));
+        }
+        for i in 0..MR {
+            let value = S::splat(*a.add(i));
+            for v in 0..NV {
+                acc[i][v] = S::fma(value, columns[v], acc[i][v]);
+            }
+        }
+        a = a.add(MR);
         b = b.add(t.b_row);
     }
     finish::<S, MR, NV>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);

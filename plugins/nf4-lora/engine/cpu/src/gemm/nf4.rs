@@ -5,7 +5,7 @@
 //! give two vectors in order. Scales are decoded to f32 once, per panel and run of columns with one scale. A
 //! decoded weight is `round(table[code] * scale)`: bit for bit the value of the storage format.
 
-use super::driver::Panels;
+use super::driver::{Block, Panel, Panels};
 use super::micro::{Tile, finish};
 use crate::buffer::Aligned;
 use crate::gemm::dense::transpose_panel;
@@ -208,9 +208,12 @@ unsafe impl Panels for Nf4Forward {
     const DIRECT: bool = true;
 
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
         self.0.decode::<S>(index, k0, kc, scratch);
-        scratch
+        Panel {
+            data: scratch,
+            row: 2 * S::LANES,
+        }
     }
 
     #[inline(always)]
@@ -269,7 +272,7 @@ unsafe impl Panels for Nf4Backward {
     const NEEDS_SCRATCH: bool = true;
 
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, k0: usize, kc: usize, scratch: *mut f32) -> *const f32 {
+    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
         // The summed index is the weight's row: decode a square of a stored panel, then turn it.
         let nr = 2 * S::LANES;
         let column = index * nr;
@@ -283,6 +286,9 @@ unsafe impl Panels for Nf4Backward {
             transpose_panel::<S>(square.add(inside), nr, columns, rows, scratch.add(done * nr));
             done += rows;
         }
-        scratch
+        Panel {
+            data: scratch,
+            row: 2 * S::LANES,
+        }
     }
 }

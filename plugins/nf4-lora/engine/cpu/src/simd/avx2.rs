@@ -169,6 +169,10 @@ impl Simd for Avx2Fma {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[inline(always)]
     unsafe fn tile(t: &Tile) {
         whole_tile(t)
     }

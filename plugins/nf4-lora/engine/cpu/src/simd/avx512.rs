@@ -115,29 +115,17 @@ impl Simd for Avx512 {
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize) {
-        // Quads of rows: lane l of quad[g][j] holds column 4l+j of rows 4g..4g+4.
+        // Lane l of quads[g][j] holds column 4l+j of rows 4g..4g+4.
         let zero = _mm512_setzero_ps();
-        let mut quad = [[zero; 4]; 4];
-        for (g, out) in quad.iter_mut().enumerate() {
-            let row = src.add(4 * g * src_ld);
-            let r0 = _mm512_loadu_ps(row);
-            let r1 = _mm512_loadu_ps(row.add(src_ld));
-            let r2 = _mm512_loadu_ps(row.add(2 * src_ld));
-            let r3 = _mm512_loadu_ps(row.add(3 * src_ld));
-            let t0 = _mm512_castps_pd(_mm512_unpacklo_ps(r0, r1));
-            let t1 = _mm512_castps_pd(_mm512_unpackhi_ps(r0, r1));
-            let t2 = _mm512_castps_pd(_mm512_unpacklo_ps(r2, r3));
-            let t3 = _mm512_castps_pd(_mm512_unpackhi_ps(r2, r3));
-            out[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(t0, t2));
-            out[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(t0, t2));
-            out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(t1, t3));
-            out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(t1, t3));
+        let mut quads = [[zero; 4]; 4];
+        for (g, out) in quads.iter_mut().enumerate() {
+            *out = quad(src.add(4 * g * src_ld), src_ld);
         }
         for j in 0..4 {
-            let v0 = _mm512_shuffle_f32x4::<0x44>(quad[0][j], quad[1][j]);
-            let v1 = _mm512_shuffle_f32x4::<0xEE>(quad[0][j], quad[1][j]);
-            let v2 = _mm512_shuffle_f32x4::<0x44>(quad[2][j], quad[3][j]);
-            let v3 = _mm512_shuffle_f32x4::<0xEE>(quad[2][j], quad[3][j]);
+            let v0 = _mm512_shuffle_f32x4::<0x44>(quads[0][j], quads[1][j]);
+            let v1 = _mm512_shuffle_f32x4::<0xEE>(quads[0][j], quads[1][j]);
+            let v2 = _mm512_shuffle_f32x4::<0x44>(quads[2][j], quads[3][j]);
+            let v3 = _mm512_shuffle_f32x4::<0xEE>(quads[2][j], quads[3][j]);
             _mm512_storeu_ps(dst.add(j * dst_ld), _mm512_shuffle_f32x4::<0x88>(v0, v2));
             _mm512_storeu_ps(dst.add((4 + j) * dst_ld), _mm512_shuffle_f32x4::<0xDD>(v0, v2));
             _mm512_storeu_ps(dst.add((8 + j) * dst_ld), _mm512_shuffle_f32x4::<0x88>(v1, v3));
@@ -145,9 +133,55 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[inline(always)]
+    unsafe fn pack_strip(src: *const f32, ld: usize, k: usize, dst: *mut f32) {
+        let whole = k / 16 * 16;
+        for p in (0..whole).step_by(16) {
+            for g in 0..3 {
+                let columns = quad(src.add(4 * g * ld + p), ld);
+                let to = dst.add(p * Self::MR + 4 * g);
+                for (j, v) in columns.into_iter().enumerate() {
+                    // Lane l holds column 4l+j.
+                    let lane = |l: usize| to.add((4 * l + j) * Self::MR);
+                    _mm_store_ps(lane(0), _mm512_castps512_ps128(v));
+                    _mm_store_ps(lane(1), _mm512_extractf32x4_ps::<1>(v));
+                    _mm_store_ps(lane(2), _mm512_extractf32x4_ps::<2>(v));
+                    _mm_store_ps(lane(3), _mm512_extractf32x4_ps::<3>(v));
+                }
+            }
+        }
+        for p in whole..k {
+            for i in 0..Self::MR {
+                *dst.add(p * Self::MR + i) = *src.add(i * ld + p);
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn tile(t: &Tile) {
         whole_tile(t)
     }
+}
+
+/// Four rows of 16 columns: lane l of element j holds column 4l+j of the four.
+#[inline(always)]
+unsafe fn quad(src: *const f32, ld: usize) -> [__m512; 4] {
+    let r0 = _mm512_loadu_ps(src);
+    let r1 = _mm512_loadu_ps(src.add(ld));
+    let r2 = _mm512_loadu_ps(src.add(2 * ld));
+    let r3 = _mm512_loadu_ps(src.add(3 * ld));
+    let t0 = _mm512_castps_pd(_mm512_unpacklo_ps(r0, r1));
+    let t1 = _mm512_castps_pd(_mm512_unpackhi_ps(r0, r1));
+    let t2 = _mm512_castps_pd(_mm512_unpacklo_ps(r2, r3));
+    let t3 = _mm512_castps_pd(_mm512_unpackhi_ps(r2, r3));
+    [
+        _mm512_castpd_ps(_mm512_unpacklo_pd(t0, t2)),
+        _mm512_castpd_ps(_mm512_unpackhi_pd(t0, t2)),
+        _mm512_castpd_ps(_mm512_unpacklo_pd(t1, t3)),
+        _mm512_castpd_ps(_mm512_unpackhi_pd(t1, t3)),
+    ]
 }
 
 #[inline(never)]
