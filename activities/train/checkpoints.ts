@@ -1,5 +1,5 @@
 import { access, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { linkOrCopy } from '../artifacts/publish.ts';
 
@@ -31,7 +31,12 @@ async function isComplete(checkpoint: string): Promise<boolean> {
 /** The manifest is written last, so it is linked last too. */
 async function adopt(from: string, to: string): Promise<boolean> {
   if (!(await isComplete(from))) return false;
-  const names = (await readdir(from)).filter((name) => name !== 'manifest.json').sort();
+  const entries = await readdir(from, { recursive: true, withFileTypes: true });
+  const names = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(from, join(entry.parentPath, entry.name)))
+    .filter((name) => name !== 'manifest.json')
+    .sort();
   for (const name of [...names, 'manifest.json']) await linkOrCopy(join(from, name), join(to, name));
   return true;
 }

@@ -1,7 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
+import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
+import type { TrainedModel } from '../../plugins/api/trainer.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { bareRecipeSchema, modelSchema } from '../../schemas/adapt/recipe.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
@@ -37,6 +39,28 @@ const outputSchema = z.strictObject({
 type With = z.infer<typeof withSchema>;
 type Output = z.infer<typeof outputSchema>;
 
+/** The base, as its provider finds it. Throws `INVALID_SPEC` when the provider has no weights to hand out. */
+async function trainedModel(
+  { model: { provider, ...choice } }: Pick<With, 'model'>,
+  services: StepServices,
+  signal: AbortSignal,
+): Promise<TrainedModel> {
+  const model = services.languageModel(provider, choice);
+  if (model.doLocate === undefined) {
+    const message = `model.provider: the models of "${provider}" have no weights on this machine, so nothing can be trained on them. Use a provider that has.`;
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message, fields: { provider, model: choice.id } });
+  }
+  const { modelDigest } = await model.doDescribe(signal);
+  return { provider, ...choice, path: await model.doLocate(), digest: modelDigest };
+}
+
+/** An adapter depends on what trains it, as well as on the weights and on the engine that counts their tokens. */
+async function salt(input: With, services: StepServices, signal: AbortSignal): Promise<string> {
+  const model = await trainedModel(input, services, signal);
+  const { build } = await services.trainer(input.trainer).doDescribe(model, signal);
+  return `${await modelSalt(input, services, signal)} ${build}`;
+}
+
 async function run(input: With, context: StepContext): Promise<Output> {
   const { store } = context;
   const rows = await readRows(
@@ -48,8 +72,9 @@ async function run(input: With, context: StepContext): Promise<Output> {
   await requireProgress(context.earlierScratchDirs);
   await adoptCheckpoints(context.earlierScratchDirs, outDir);
   const { system, instruction } = input.recipe;
-  const { provider, ...model } = input.model;
-  const result = await context.trainer(input.trainer).doTrain({
+  const trainer = context.trainer(input.trainer);
+  const model = await trainedModel(input, context, context.signal);
+  const result = await trainer.doTrain({
     model,
     rows: rows.map((row) => ({
       id: row.id,
@@ -59,10 +84,11 @@ async function run(input: With, context: StepContext): Promise<Output> {
     config: input.config,
     outDir,
     signal: context.signal,
-    onProgress: (progress) => context.heartbeat({ kind: 'train', provider, ...progress }),
+    onProgress: (progress) => context.heartbeat({ kind: 'train', provider: model.provider, ...progress }),
   });
-  // No times in here: the artifact of a resumed run equals the one of an undisturbed run.
-  const training = { config: input.config, rows: rows.length, losses: result.losses };
+  // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
+  const by = { id: trainer.id, ...result.by };
+  const training = { trainer: by, config: input.config, rows: rows.length, losses: result.losses };
   return {
     adapter: await store.putFolder(result.adapterPath),
     adapterSha256: result.adapterSha256,
@@ -92,6 +118,6 @@ export const trainAdapter: StepKindV1<With, Output> = {
     const config = input['config'] as { learningRate?: unknown; r?: unknown } | undefined;
     return `train LoRA r=${JSON.stringify(config?.r)} lr=${JSON.stringify(config?.learningRate)}`;
   },
-  doCacheSalt: modelSalt,
+  doCacheSalt: salt,
   doRun: run,
 };

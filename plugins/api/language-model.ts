@@ -132,6 +132,8 @@ export interface LanguageModelV1 {
   doCount(
     request: CountRequest,
   ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]>;
+  /** File or folder of the weights on this machine, for trainers. Absent where they are not the caller's to have. */
+  doLocate?(): Promise<string>;
   /** Absent where the weights are not the caller's to have. */
   doExport?(request: ExportRequest): Promise<ExportResult>;
 }

@@ -30,21 +30,32 @@ export interface LoraTrainingConfig {
   readonly saveSteps: number;
 }
 
+/** The base of a training, as its provider found it. */
+export interface TrainedModel extends ModelChoice {
+  readonly provider: string;
+  /** File or folder of the weights on this machine. */
+  readonly path: string;
+  /** The provider's digest of the weights. */
+  readonly digest: string;
+}
+
 export interface TrainingProgress {
   readonly step: number;
   readonly totalSteps: number;
   readonly lossNats: number;
   readonly learningRate: number;
-  readonly gradientNorm: number;
+  /** Before clipping. Not every trainer tells. */
+  readonly gradientNorm?: number;
   readonly tokensPerSecond: number;
   readonly etaSeconds: number;
-  readonly rssBytes: number;
+  /** Resident memory of the training process. Not every trainer tells. */
+  readonly rssBytes?: number;
   /** Newest complete checkpoint, 0 when none. */
   readonly checkpointStep: number;
 }
 
 export interface TrainRequest {
-  readonly model: ModelChoice;
+  readonly model: TrainedModel;
   readonly rows: readonly {
     readonly id: string;
     readonly messages: readonly Message[];
@@ -57,14 +68,26 @@ export interface TrainRequest {
   readonly onProgress: (progress: TrainingProgress) => void;
 }
 
+export interface TrainerDescription {
+  /** What the result depends on beside the request: name, version, build. Part of every cache key. */
+  readonly build: string;
+  /**
+   * What a training gives that was cut off and resumed: `exact`: the bytes of an undisturbed one; `close`: an adapter of
+   * the same quality; `never`: it begins again.
+   */
+  readonly resumes: 'exact' | 'close' | 'never';
+}
+
 export interface TrainResult {
+  /** What trained. */
+  readonly by: TrainerDescription;
   /** Folder in PEFT format. */
   readonly adapterPath: string;
   readonly adapterSha256: string;
   readonly steps: number;
   readonly lossFirstNats: number;
   readonly lossLastNats: number;
-  /** One entry a step, from the first step also after a resume. */
+  /** One entry for each step that was reported, from the first one also after a resume. */
   readonly losses: readonly {
     readonly step: number;
     readonly lossNats: number;
@@ -75,9 +98,14 @@ export interface TrainResult {
   readonly resumedFromStep: number;
 }
 
-/** Trains adapters. A trainer resumes from `outDir` and gives the same bytes as an undisturbed run. */
+/**
+ * Trains adapters. A complete checkpoint in `outDir` is a folder `checkpoint-<step>` whose `manifest.json` was written
+ * last; a trainer that resumes does so from the newest one, and never writes into one that is complete: its files may
+ * be shared with other attempts.
+ */
 export interface TrainerV1 {
   readonly specificationVersion: 'v1';
   readonly id: string;
+  doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription>;
   doTrain(request: TrainRequest): Promise<TrainResult>;
 }

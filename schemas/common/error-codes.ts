@@ -149,6 +149,41 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'Nothing to do.',
   },
+  TRAINER_NOT_STARTED: {
+    meaning: 'The command of a trainer could not be started, or ended before it greeted.',
+    retryable: false,
+    help: 'Run the command in a terminal; its last lines are in the message.',
+  },
+  TRAINER_PROTOCOL: {
+    meaning: 'A trainer sent what is not in the protocol, or left no adapter where it says.',
+    retryable: false,
+    help: 'Correct the trainer by plugins/process-trainer/PROTOCOL.md; what it sent is in the message.',
+  },
+  TRAINER_UNSUPPORTED: {
+    meaning: 'A trainer does not do what the settings ask of it.',
+    retryable: false,
+    help: 'Change the settings that the message names, or choose another trainer.',
+  },
+  TRAINER_FAILED: {
+    meaning: 'A trainer reported an error of its own.',
+    retryable: false,
+    help: 'See its message.',
+  },
+  TRAINER_CRASHED: {
+    meaning: 'The process of a trainer ended unexpectedly.',
+    retryable: true,
+    help: 'The step is tried again from its newest checkpoint; the last log lines are in the message.',
+  },
+  TRAINER_STALLED: {
+    meaning: 'A trainer gave no sign of life for too long and was stopped.',
+    retryable: true,
+    help: 'The step is tried again from its newest checkpoint; raise stallMs when its steps are long.',
+  },
+  TRAINER_CANCELLED: {
+    meaning: 'A training in a process was cancelled.',
+    retryable: true,
+    help: 'Nothing to do.',
+  },
   TRAINING_OUT_OF_MEMORY: {
     meaning: 'A training would need more memory than is free.',
     retryable: false,

@@ -99,6 +99,10 @@ export class EngineLanguageModel implements LanguageModelV1 {
     });
   }
 
+  doLocate(): Promise<string> {
+    return this.#services.findModelPath(this.#choice.id);
+  }
+
   async doExport(request: ExportRequest): Promise<ExportResult> {
     const { adapterPath, format, base, outPath, check, signal } = request;
     const source = await modelSource(this.#choice, this.#services);
@@ -134,7 +138,7 @@ export class EngineLanguageModel implements LanguageModelV1 {
 }
 
 /** Where the chosen model is, and in which format it is to be held. */
-export async function modelSource(choice: ModelChoice, services: EngineServices): Promise<ModelSource> {
+async function modelSource(choice: ModelChoice, services: EngineServices): Promise<ModelSource> {
   return { path: await services.findModelPath(choice.id), weightFormat: choice.weightFormat };
 }
 

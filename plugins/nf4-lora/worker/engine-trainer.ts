@@ -1,10 +1,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { TrainerV1, TrainRequest, TrainResult } from '../../api/trainer.ts';
-import { loraConfigSchema, type LoraConfig } from '../../../schemas/train/lora-config.ts';
+import type {
+  TrainedModel,
+  TrainerDescription,
+  TrainerV1,
+  TrainRequest,
+  TrainResult,
+} from '../../api/trainer.ts';
+import { checkedLoraConfig } from '../../../activities/shared/checked-lora-config.ts';
 import { TRAINER_ID } from '../contract.ts';
-import { modelSource, type EngineServices } from './engine-language-model.ts';
+import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
 import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
 import { readTrainingLog } from './training-log.ts';
 
@@ -18,28 +23,25 @@ export class EngineTrainer implements TrainerV1 {
     this.#services = services;
   }
 
+  async doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription> {
+    const described = await new EngineLanguageModel(model, this.#services).doDescribe(signal);
+    return { build: `${described.engineBuild} ${described.isaClass}`, resumes: 'exact' };
+  }
+
   async doTrain(request: TrainRequest): Promise<TrainResult> {
     const { rows, outDir, signal, onProgress: onEvent } = request;
-    const source = await modelSource(request.model, this.#services);
-    const config = checkedConfig(request.config);
+    const { path, weightFormat } = request.model;
+    const config = checkedLoraConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
       await writeRows(rowsPath, rows);
       const { stallMs } = this.#services;
-      const result = await this.#services.pool.use(source, signal, (engine) =>
+      const result = await this.#services.pool.use({ path, weightFormat }, signal, (engine) =>
         engine.process.request('train', { rowsPath, outDir, config }, { signal, stallMs, onEvent }),
       );
-      return { ...result, losses: await readTrainingLog(outDir) };
+      const by = await this.doDescribe(request.model, signal);
+      return { ...result, by, losses: await readTrainingLog(outDir) };
     });
   }
-}
-
-function checkedConfig(config: TrainRequest['config']): LoraConfig {
-  const parsed = loraConfigSchema.safeParse(config);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues
-    .map((issue) => `config.${issue.path.join('.')}: ${issue.message}`)
-    .join('; ');
-  throw new EscadaFailure({ code: 'ENGINE_REQUEST_INVALID', message: issues, fields: { issues } });
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import {
+  adoptCheckpoints,
   attemptsWithoutProgress,
   MAX_ATTEMPTS_WITHOUT_PROGRESS,
   requireProgress,
@@ -24,6 +25,20 @@ async function attempts(...all: number[][]): Promise<string[]> {
   }
   return dirs;
 }
+
+suite('checkpoints of earlier attempts', () => {
+  test('complete ones are taken over as links, with the folders inside them', async () => {
+    const [earlier = ''] = await attempts([5, 10, -15]);
+    const nested = join(earlier, 'out', 'checkpoint-10', 'optimizer', 'state');
+    await mkdir(dirname(nested));
+    await writeFile(nested, 'moments');
+    const outDir = await mkdtemp(join(tmpdir(), 'escada-adopt-'));
+    assert.equal(await adoptCheckpoints([earlier], outDir), 2);
+    assert.deepEqual((await readdir(outDir)).sort(), ['checkpoint-10', 'checkpoint-5']);
+    const adopted = await stat(join(outDir, 'checkpoint-10', 'optimizer', 'state'));
+    assert.equal(adopted.ino, (await stat(nested)).ino);
+  });
+});
 
 suite('attempts without progress', () => {
   test('counts the newest attempts that got no further than the one before', async () => {

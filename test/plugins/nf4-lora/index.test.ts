@@ -6,6 +6,7 @@ import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
 
 const TINY = { id: TINY_MODEL, weightFormat: 'nf4' } as const;
+const TRAINED = { ...TINY, provider: 'nf4-lora', path: TINY_MODEL, digest: 'tiny' };
 const signal = new AbortController().signal;
 
 async function withHost<T>(work: (host: PluginHost) => Promise<T>, options: object = {}): Promise<T> {
@@ -59,7 +60,7 @@ suite('nf4-lora plugin', () => {
       await withHost(async ({ registry }) => {
         const steps: number[] = [];
         const trained = await registry.trainers.get('nf4-lora').doTrain({
-          model: TINY,
+          model: TRAINED,
           rows: trainRows(40),
           config: TRAIN_CONFIG,
           outDir: join(folder, 'out'),
@@ -82,7 +83,7 @@ suite('nf4-lora plugin', () => {
     await inFolder(async (folder) => {
       await withHost(async ({ registry }) => {
         const training = registry.trainers.get('nf4-lora').doTrain({
-          model: TINY,
+          model: TRAINED,
           rows: trainRows(4),
           config: { ...TRAIN_CONFIG, learningRate: -1 },
           outDir: join(folder, 'out'),
