@@ -153,7 +153,7 @@ fn training(
         .collect();
     let rows: Vec<&TokenRow> = rows.iter().collect();
     let labelled: usize = rows.iter().map(|r| r.labelled()).sum();
-    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, task.config.optim).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout.parameters(), task.config.optim).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     let (plan, sharing) = (DropoutPlan::NONE, PrefixSharing::WhenWorthwhile);
@@ -168,7 +168,7 @@ fn training(
             .unwrap();
         let step = losses.len();
         optimizer
-            .step(backend, &task.config, step, rate, adapter)
+            .step(backend, &task.config, step, rate, &mut adapter.parameters)
             .unwrap();
         losses.push(loss / labelled as f64);
     });

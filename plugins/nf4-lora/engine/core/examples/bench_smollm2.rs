@@ -80,7 +80,7 @@ fn bench_training(
         })
         .collect();
     let rows: Vec<&TokenRow> = rows.iter().collect();
-    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, Optim::AdamwTorch).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout.parameters(), Optim::AdamwTorch).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     let mut best = f64::INFINITY;

@@ -1,12 +1,13 @@
 //! Checkpoints of a training run: a folder is complete when its manifest is there and every file has the size and
 //! SHA-256 that the manifest states. The manifest is written last, and every file atomically.
 
-use crate::lora::{LoraLayout, LoraTensor};
-use crate::moments::{Moment, MomentLayout, MomentSlot};
+use crate::backend::Backend;
+use crate::checkpoint_parts::parts;
+use crate::optimizer::Optimizer;
 use escada_engine_formats::atomic::{sha256_file, sync_folder, write_file};
 use escada_engine_formats::error::{Code, EngineError, Result};
-use escada_engine_formats::safetensors_file::{Dtype, SafetensorsFile};
-use escada_engine_formats::safetensors_writer::{OutTensor, write_safetensors};
+use escada_engine_formats::safetensors_file::SafetensorsFile;
+use escada_engine_formats::safetensors_writer::{LaterTensor, write_safetensors_later};
 use escada_engine_formats::untrusted::{MAX_TEXT_BYTES, read_bounded, read_text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,24 +45,6 @@ pub struct LogRow {
     pub labelled_tokens: usize,
 }
 
-/// Where parameters and moments lie in the flat vectors of a state.
-#[derive(Clone, Copy)]
-pub struct StateLayout<'a> {
-    pub adapter: &'a LoraLayout,
-    pub moments: &'a MomentLayout,
-}
-
-/// State after `step` optimizer steps, on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainState {
-    pub step: usize,
-    /// `[layout.len] f32`
-    pub parameters: Vec<f32>,
-    pub m: Moment,
-    pub v: Moment,
-    pub log: Vec<LogRow>,
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FileEntry {
@@ -79,29 +62,41 @@ struct Manifest {
     files: BTreeMap<String, FileEntry>,
 }
 
-/// Writes `checkpoint-<step>` into `folder` and removes all but the newest two checkpoints.
-pub fn save(
+/// Writes `checkpoint-<rows of the log>` into `folder`, one tensor in memory at a time, and removes all but the newest
+/// two checkpoints.
+pub fn save<B: Backend>(
     folder: &Path,
-    layout: StateLayout<'_>,
     identity: &RunIdentity,
-    state: &TrainState,
+    log: &[LogRow],
+    backend: &B,
+    parameters: &B::Buffer,
+    optimizer: &Optimizer<B>,
 ) -> Result<()> {
-    let target = folder.join(format!("checkpoint-{}", state.step));
+    let step = log.len();
+    let target = folder.join(format!("checkpoint-{step}"));
     remove(&target)?;
     std::fs::create_dir_all(&target).map_err(|e| EngineError::io("create", &target, &e))?;
     let mut files = BTreeMap::new();
-    let digest = write_safetensors(&target.join(STATE), tensors(layout, state), &BTreeMap::new())?;
+    let parts = parts(optimizer.layout());
+    let headers: Vec<LaterTensor> = parts.iter().map(|part| part.header()).collect();
+    let mut next = parts.iter();
+    let digest = write_safetensors_later(&target.join(STATE), &headers, &BTreeMap::new(), |_| {
+        let part = next
+            .next()
+            .ok_or_else(|| EngineError::new(Code::Internal, "fewer tensors than headers"))?;
+        part.download(backend, parameters, optimizer)
+    })?;
     files.insert(STATE.to_owned(), entry(&target.join(STATE), digest)?);
-    let mut log = Vec::new();
-    for row in &state.log {
-        serde_json::to_writer(&mut log, row).map_err(|e| EngineError::new(Code::Internal, e.to_string()))?;
-        log.push(b'\n');
+    let mut text = Vec::new();
+    for row in log {
+        serde_json::to_writer(&mut text, row).map_err(|e| EngineError::new(Code::Internal, e.to_string()))?;
+        text.push(b'\n');
     }
-    let digest = write_file(&target.join(LOG), &log)?;
+    let digest = write_file(&target.join(LOG), &text)?;
     files.insert(LOG.to_owned(), entry(&target.join(LOG), digest)?);
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
-        step: state.step,
+        step,
         identity: identity.clone(),
         files,
     };
@@ -109,56 +104,36 @@ pub fn save(
         serde_json::to_vec_pretty(&manifest).map_err(|e| EngineError::new(Code::Internal, e.to_string()))?;
     write_file(&target.join(MANIFEST), &text)?;
     sync_folder(folder)?;
-    prune(folder, state.step)
+    prune(folder, step)
 }
 
-/// The newest complete checkpoint that fits `identity`; `None` when there is none. Reasons for skipping a folder go
-/// to `skipped` with its path.
-pub fn resume(
+/// Takes the newest complete checkpoint that fits `identity` and returns its log; `None`, and nothing changed, when there
+/// is none. Reasons for skipping a folder go to `skipped` with its path.
+pub fn resume<B: Backend>(
     folder: &Path,
-    layout: StateLayout<'_>,
     identity: &RunIdentity,
+    backend: &B,
+    parameters: &mut B::Buffer,
+    optimizer: &mut Optimizer<B>,
     mut skipped: impl FnMut(&Path, &str),
-) -> Result<Option<TrainState>> {
+) -> Result<Option<Vec<LogRow>>> {
+    let parts = parts(optimizer.layout());
     for (step, path) in list(folder)?.into_iter().rev() {
-        match read(&path, step, layout, identity) {
-            Ok(state) => return Ok(Some(state)),
+        let found = check(&path, step, identity).and_then(|(file, log)| {
+            parts.iter().try_for_each(|part| part.check(&file))?;
+            Ok((file, log))
+        });
+        match found {
+            Ok((file, log)) => {
+                for part in &parts {
+                    part.upload(&file, backend, parameters, optimizer)?;
+                }
+                return Ok(Some(log));
+            }
             Err(error) => skipped(&path, &error.message),
         }
     }
     Ok(None)
-}
-
-/// `parameters.<name>`; `m.<name>`, `v.<name>` as F32, or as U8 codes with the scales of their blocks beside them in
-/// `m_scales.<name>`, `v_scales.<name>`.
-fn tensors<'a>(layout: StateLayout<'_>, state: &'a TrainState) -> Vec<OutTensor<'a>> {
-    let parameter = |t: LoraTensor| {
-        let slice = &state.parameters[t.offset..t.offset + t.rows * t.cols];
-        OutTensor::f32(format!("parameters.{}", t.name), vec![t.rows, t.cols], slice)
-    };
-    let mut out: Vec<OutTensor<'a>> = layout.adapter.tensors().into_iter().map(parameter).collect();
-    for (part, moment) in [("m", &state.m), ("v", &state.v)] {
-        for slot in &layout.moments.slots {
-            let (name, shape) = (format!("{part}.{}", slot.name), vec![slot.rows, slot.cols]);
-            let range = slot.at..slot.at + slot.len();
-            if !slot.eight_bit {
-                out.push(OutTensor::f32(name, shape, &moment.full[range]));
-                continue;
-            }
-            out.push(OutTensor::u8(name, shape, &moment.codes[range]));
-            let scales = &moment.scales[slot.block..slot.block + slot.blocks()];
-            out.push(OutTensor::f32(
-                scales_name(part, slot),
-                vec![scales.len()],
-                scales,
-            ));
-        }
-    }
-    out
-}
-
-fn scales_name(part: &str, slot: &MomentSlot) -> String {
-    format!("{part}_scales.{}", slot.name)
 }
 
 fn entry(path: &Path, sha256: String) -> Result<FileEntry> {
@@ -168,7 +143,8 @@ fn entry(path: &Path, sha256: String) -> Result<FileEntry> {
     Ok(FileEntry { sha256, size_bytes })
 }
 
-fn read(path: &Path, step: usize, layout: StateLayout<'_>, identity: &RunIdentity) -> Result<TrainState> {
+/// The state file and the log of a complete checkpoint of this run.
+fn check(path: &Path, step: usize, identity: &RunIdentity) -> Result<(SafetensorsFile, Vec<LogRow>)> {
     let misfit = |what: String| EngineError::new(Code::CheckpointMismatch, what);
     let text = read_bounded(&path.join(MANIFEST), MAX_TEXT_BYTES);
     let text = text.map_err(|e| misfit(format!("no manifest ({})", e.message)))?;
@@ -191,19 +167,12 @@ fn read(path: &Path, step: usize, layout: StateLayout<'_>, identity: &RunIdentit
             return Err(misfit(format!("{name} is damaged")));
         }
     }
-    let file = SafetensorsFile::open(&path.join(STATE))?;
-    let mut parameters = vec![0.0; layout.adapter.len];
-    for t in layout.adapter.tensors() {
-        let to = &mut parameters[t.offset..t.offset + t.rows * t.cols];
-        read_f32(&file, &format!("parameters.{}", t.name), &[t.rows, t.cols], to)?;
+    let state = SafetensorsFile::open(&path.join(STATE))?;
+    let log = read_log(&path.join(LOG))?;
+    if log.len() != step {
+        return Err(misfit(format!("{LOG} has {} rows", log.len())));
     }
-    Ok(TrainState {
-        step,
-        parameters,
-        m: read_moment(&file, layout.moments, "m")?,
-        v: read_moment(&file, layout.moments, "v")?,
-        log: read_log(&path.join(LOG))?,
-    })
+    Ok((state, log))
 }
 
 fn difference(found: &RunIdentity, wanted: &RunIdentity) -> String {
@@ -220,40 +189,6 @@ fn difference(found: &RunIdentity, wanted: &RunIdentity) -> String {
         .map(|(name, ..)| *name)
         .collect();
     format!("made by a run with another {}", names.join(", "))
-}
-
-fn read_f32(file: &SafetensorsFile, name: &str, shape: &[usize], to: &mut [f32]) -> Result<()> {
-    let misfit = |what: &str| EngineError::new(Code::CheckpointMismatch, format!("{name} {what}"));
-    let tensor = file.tensor(name)?;
-    if tensor.shape != shape {
-        return Err(misfit("has another shape"));
-    }
-    if !tensor.values.iter().all(|value| value.is_finite()) {
-        return Err(misfit("holds NaN or infinity"));
-    }
-    to.copy_from_slice(&tensor.values);
-    Ok(())
-}
-
-fn read_moment(file: &SafetensorsFile, layout: &MomentLayout, part: &str) -> Result<Moment> {
-    let mut moment = Moment::fresh(layout);
-    for slot in &layout.slots {
-        let (name, shape) = (format!("{part}.{}", slot.name), [slot.rows, slot.cols]);
-        let range = slot.at..slot.at + slot.len();
-        if !slot.eight_bit {
-            read_f32(file, &name, &shape, &mut moment.full[range])?;
-            continue;
-        }
-        let raw = file.raw(&name)?;
-        if raw.dtype != Dtype::U8 || raw.shape != shape {
-            let message = format!("{name} has another shape or type");
-            return Err(EngineError::new(Code::CheckpointMismatch, message));
-        }
-        moment.codes[range].copy_from_slice(raw.bytes);
-        let scales = &mut moment.scales[slot.block..slot.block + slot.blocks()];
-        read_f32(file, &scales_name(part, slot), &[slot.blocks()], scales)?;
-    }
-    Ok(moment)
 }
 
 fn read_log(path: &Path) -> Result<Vec<LogRow>> {

@@ -4,6 +4,8 @@
 mod folder;
 mod gguf;
 
+pub(crate) use folder::write_texts;
+
 use crate::export_check::{CheckParams, Drift};
 use crate::loaded::{Quantization, WeightFormat};
 use escada_engine_formats::error::{Code, EngineError, Result};

@@ -8,7 +8,7 @@ use crate::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::{ChatTemplate, Message, ModelConfig, ModelSource, Tensor, Tokenizer, nf4};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How linear layers are held; embedding and head stay f32, as bitsandbytes leaves a tied head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Loaded<B: Backend> {
     pub tokenizer: Tokenizer,
     pub template: Option<ChatTemplate>,
     pub architecture: String,
+    /// Where it was opened from.
+    pub path: PathBuf,
     /// SHA-256 of the model's files.
     pub digest: String,
     pub quantization: Quantization,
@@ -70,6 +72,7 @@ impl<B: Backend> Loaded<B> {
             tokenizer,
             template,
             architecture: source.config().architecture.clone(),
+            path: path.to_owned(),
             digest: source.digest()?,
             quantization,
             parameters: source.parameters(),
@@ -139,7 +142,7 @@ impl<B: Backend> Loaded<B> {
     }
 }
 
-fn shape_of(config: &ModelConfig) -> ModelShape {
+pub(crate) fn shape_of(config: &ModelConfig) -> ModelShape {
     ModelShape {
         layers: config.layers,
         hidden: config.hidden,
@@ -160,9 +163,9 @@ fn shape_of(config: &ModelConfig) -> ModelShape {
     }
 }
 
-struct SourceWeights<'a> {
-    source: &'a ModelSource,
-    quantization: Quantization,
+pub(crate) struct SourceWeights<'a> {
+    pub source: &'a ModelSource,
+    pub quantization: Quantization,
 }
 
 impl SourceWeights<'_> {

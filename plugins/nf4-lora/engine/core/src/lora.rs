@@ -1,6 +1,7 @@
 //! Low-rank adapters: which layers have one, where its matrices lie in the flat parameter buffer, how they start.
 
 use crate::backend::{At, AtMut, Backend, Layout, Matmul};
+use crate::parameters::{Parameter, Role};
 use crate::rng;
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -23,16 +24,6 @@ pub struct LoraModule {
     pub b: usize,
     /// Sum of the ranks of the modules before it in its layer: column block of `A(x)` among the saved activations.
     pub rank_before: usize,
-}
-
-/// Name, offset and shape of one trainable tensor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoraTensor {
-    /// `<module path>.lora_A.weight` or `….lora_B.weight`, without PEFT's prefix.
-    pub name: String,
-    pub offset: usize,
-    pub rows: usize,
-    pub cols: usize,
 }
 
 /// Where every adapter tensor lies.
@@ -119,21 +110,23 @@ impl LoraLayout {
         self.modules.iter().map(|m| m.layer).min().unwrap_or(0)
     }
 
-    /// All tensors in the order of the flat buffer.
-    pub fn tensors(&self) -> Vec<LoraTensor> {
+    /// All tensors in the order of the flat buffer: `<module path>.lora_A.weight` and `….lora_B.weight`.
+    pub fn parameters(&self) -> Vec<Parameter> {
         let of = |m: &LoraModule| {
             let module = m.target.module(m.layer);
-            let a = LoraTensor {
+            let a = Parameter {
                 name: format!("{module}.lora_A.weight"),
                 offset: m.a,
                 rows: m.rank,
                 cols: m.input,
+                role: Role::Matrix,
             };
-            let b = LoraTensor {
+            let b = Parameter {
                 name: format!("{module}.lora_B.weight"),
                 offset: m.b,
                 rows: m.output,
                 cols: m.rank,
+                role: Role::Matrix,
             };
             [a, b]
         };
@@ -144,7 +137,7 @@ impl LoraLayout {
     pub fn start_values(&self, seed: u64) -> Vec<f32> {
         let mut values = vec![0.0; self.len];
         for tensor in self
-            .tensors()
+            .parameters()
             .iter()
             .filter(|t| t.name.ends_with("lora_A.weight"))
         {

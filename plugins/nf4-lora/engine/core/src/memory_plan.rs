@@ -1,13 +1,12 @@
 //! What a training run will hold in memory, known before its first step.
 
 use crate::batch::{Extent, PrefixSharing, TokenRow};
-use crate::lora::LoraLayout;
 use crate::moments::MomentLayout;
 use crate::pass::{HEAD_ROWS, Pass};
 use crate::prefix_attention::PrefixAttention;
 use crate::schedule::{StepPlan, units};
 use crate::shape::ModelShape;
-use crate::train_config::TrainConfig;
+use crate::train_config::{Method, TrainConfig};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::collections::HashMap;
 
@@ -19,7 +18,7 @@ const MOST_VISITS: usize = 20_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryPlan {
     /// Trained values and their gradients.
-    pub adapter: u64,
+    pub trained: u64,
     /// Both moments of the optimizer.
     pub moments: u64,
     /// Saved by every layer for the backward pass, and working memory of the pass.
@@ -28,19 +27,22 @@ pub struct MemoryPlan {
     pub head: u64,
     /// Copies of a common prefix for attention.
     pub shared_prefix: u64,
+    /// A tensor on its way to or from a file: its values and their bytes.
+    pub transfer: u64,
 }
 
 impl MemoryPlan {
     /// All of it, in bytes.
     pub fn total(&self) -> u64 {
-        self.adapter + self.moments + self.activations + self.head + self.shared_prefix
+        self.trained + self.moments + self.activations + self.head + self.shared_prefix + self.transfer
     }
 }
 
 /// What the plan of a run follows from.
 pub struct Planned<'a> {
     pub shape: &'a ModelShape,
-    pub layout: &'a LoraLayout,
+    /// Sum of the ranks of a layer's adapters.
+    pub layer_ranks: usize,
     pub moments: &'a MomentLayout,
     pub rows: &'a [TokenRow],
     pub config: &'a TrainConfig,
@@ -63,7 +65,11 @@ impl Planned<'_> {
         let head = format!("training {rows} rows at a time needs {need}, {have} are free");
         let way = self.way_out(available).unwrap_or_else(|| {
             let longest = self.rows.iter().map(TokenRow::inputs).max().unwrap_or(0);
-            format!("one row of {longest} tokens does not fit either: lower maxSeqLengthTokens, r or targetModules")
+            let lower = match self.config.method {
+                Method::Lora => "lower maxSeqLengthTokens, r or targetModules",
+                Method::Full => "lower maxSeqLengthTokens, take optim \"adamw_8bit\" or method \"lora\"",
+            };
+            format!("one row of {longest} tokens does not fit either: {lower}")
         });
         Err(EngineError::new(Code::OutOfMemory, format!("{head}; {way}")))
     }
@@ -98,9 +104,9 @@ impl Planned<'_> {
         } else {
             0
         };
-        let (shape, ranks) = (self.shape, self.layout.layer_ranks);
+        let (shape, ranks) = (self.shape, self.layer_ranks);
         MemoryPlan {
-            adapter: 2 * F32 * self.layout.len as u64,
+            trained: 2 * F32 * self.moments.parameters() as u64,
             moments: self.moments.bytes() as u64,
             activations: F32 * pass_elements(shape, ranks, largest.tokens, dropout),
             head: F32 * head_elements(shape, largest.labelled.min(HEAD_ROWS)),
@@ -109,6 +115,7 @@ impl Planned<'_> {
             } else {
                 0
             },
+            transfer: 2 * F32 * self.moments.largest() as u64,
         }
     }
 
@@ -210,17 +217,17 @@ mod tests {
         let (shape, rows) = (tiny_shape(), rows());
         let model = random_model(&Reference, shape.clone(), 1)?;
         let layout = config.layout(&shape)?;
-        let moments = MomentLayout::new(&layout.tensors(), Optim::AdamwTorch);
+        let moments = MomentLayout::new(&layout.parameters(), Optim::AdamwTorch);
         let planned = Planned {
             shape: &shape,
-            layout: &layout,
+            layer_ranks: layout.layer_ranks,
             moments: &moments,
             rows: &rows,
             config,
         };
         let plan = planned.plan();
         let adapter = crate::lora::Adapter::new(&Reference, layout.clone(), &layout.start_values(1))?;
-        let mut optimizer = Optimizer::fresh(&Reference, &layout, Optim::AdamwTorch)?;
+        let mut optimizer = Optimizer::fresh(&Reference, &layout.parameters(), Optim::AdamwTorch)?;
         let (mut pass, mut batch) = (Pass::new(&Reference, &shape)?, Batch::new(&Reference)?);
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
         let units = units(config, &lengths);
@@ -253,7 +260,7 @@ mod tests {
             json!({ "perDeviceTrainBatchSize": 2, "packing": true }),
         ] {
             let (held, plan) = allocated(&config(changes.clone()))?;
-            assert_eq!(held, plan.total(), "{changes}: {plan:?}");
+            assert_eq!(held, plan.total() - plan.transfer, "{changes}: {plan:?}");
         }
         Ok(())
     }
@@ -266,10 +273,10 @@ mod tests {
             config(json!({ "perDeviceTrainBatchSize": 4 })),
         );
         let layout = config.layout(&shape)?;
-        let moments = MomentLayout::new(&layout.tensors(), Optim::AdamwTorch);
+        let moments = MomentLayout::new(&layout.parameters(), Optim::AdamwTorch);
         let planned = Planned {
             shape: &shape,
-            layout: &layout,
+            layer_ranks: layout.layer_ranks,
             moments: &moments,
             rows: &rows,
             config: &config,

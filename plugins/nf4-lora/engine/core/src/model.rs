@@ -113,18 +113,7 @@ impl<B: Backend> Model<B> {
     }
 
     pub fn attention_shape(&self) -> AttentionShape {
-        AttentionShape {
-            heads: self.shape.heads,
-            kv_heads: self.shape.kv_heads,
-            head_size: self.shape.head_size,
-            scale: (1.0 / (self.shape.head_size as f64).sqrt()) as f32,
-            // A window that no sequence outgrows is none: the common prefix of a batch is then shared.
-            window: if self.shape.window_tokens < self.shape.context_tokens {
-                self.shape.window_tokens
-            } else {
-                usize::MAX
-            },
-        }
+        self.shape.attention()
     }
 
     /// `y (+)= base(x) + scale * B(A(x))` without dropout; `ranks [≥ tokens*R]` is scratch.
@@ -169,7 +158,7 @@ fn load_layer<B: Backend>(
     }
     let mut biases = Vec::new();
     if shape.qkv_bias {
-        for target in [Target::Q, Target::K, Target::V] {
+        for target in Target::BIASED {
             let values = source.vector(&format!("{}.bias", target.module(layer)), shape.linear(target).0)?;
             biases.push(upload_vector(backend, &values)?);
         }
@@ -188,14 +177,14 @@ fn load_layer<B: Backend>(
     })
 }
 
-fn upload_vector<B: Backend>(backend: &B, values: &[f32]) -> Result<B::Buffer> {
+pub(crate) fn upload_vector<B: Backend>(backend: &B, values: &[f32]) -> Result<B::Buffer> {
     let mut buffer = backend.alloc(values.len())?;
     backend.upload(values, &mut buffer, 0)?;
     Ok(buffer)
 }
 
 /// Cosine and sine tables `[context_tokens, HS/2]`; the angle is rounded to f32 first, as the usual models do.
-fn rotation(shape: &ModelShape) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn rotation(shape: &ModelShape) -> (Vec<f32>, Vec<f32>) {
     let angles = (0..shape.context_tokens).flat_map(|p| {
         shape
             .inverse_frequencies

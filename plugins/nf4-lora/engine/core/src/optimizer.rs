@@ -1,88 +1,57 @@
 //! Clipping by the global norm and AdamW: as torch computes it, or with 8-bit moments as bitsandbytes' CUDA kernel does.
 
 use crate::backend::{AdamW, AdamW8, At, AtMut, Backend, Moments8};
-use crate::lora::{Adapter, LoraLayout};
-use crate::moments::{Moment, MomentLayout};
+use crate::moments::MomentLayout;
+use crate::parameters::Parameter;
 use crate::train_config::{Optim, TrainConfig};
 use escada_engine_formats::error::{Code, EngineError, Result};
 
 /// torch adds this to the norm before it divides by it.
 const CLIP_EPSILON: f64 = 1e-6;
 
-/// One moment of all tensors on the device; the fields are those of `Moment`.
-struct DeviceMoment<B: Backend> {
-    full: B::Buffer,
-    codes: B::Bytes,
-    scales: B::Buffer,
+/// One moment of all tensors. A fresh 8-bit block is code 0 with scale 0, as in bitsandbytes.
+pub(crate) struct DeviceMoment<B: Backend> {
+    /// `[layout.full] f32`
+    pub full: B::Buffer,
+    /// `[layout.codes] u8`
+    pub codes: B::Bytes,
+    /// `[layout.blocks] f32`
+    pub scales: B::Buffer,
 }
 
 impl<B: Backend> DeviceMoment<B> {
-    fn new(backend: &B, from: &Moment) -> Result<Self> {
-        let upload = |values: &[f32]| {
-            let mut buffer = backend.alloc(values.len())?;
-            backend.upload(values, &mut buffer, 0)?;
-            Ok::<_, EngineError>(buffer)
-        };
-        let mut codes = backend.alloc_bytes(from.codes.len())?;
-        backend.upload_bytes(&from.codes, &mut codes, 0)?;
+    fn fresh(backend: &B, layout: &MomentLayout) -> Result<Self> {
         Ok(Self {
-            full: upload(&from.full)?,
-            codes,
-            scales: upload(&from.scales)?,
+            full: backend.alloc(layout.full)?,
+            codes: backend.alloc_bytes(layout.codes)?,
+            scales: backend.alloc(layout.blocks)?,
         })
-    }
-
-    fn download(&self, backend: &B, layout: &MomentLayout) -> Result<Moment> {
-        let mut to = Moment::fresh(layout);
-        backend.download(&self.full, 0, &mut to.full)?;
-        backend.download_bytes(&self.codes, 0, &mut to.codes)?;
-        backend.download(&self.scales, 0, &mut to.scales)?;
-        Ok(to)
     }
 }
 
-/// Gradients `[layout.len] f32` and moments of all adapter tensors.
+/// Gradients `[layout.parameters()] f32` and moments of all trained tensors.
 pub struct Optimizer<B: Backend> {
     pub gradients: B::Buffer,
     layout: MomentLayout,
-    m: DeviceMoment<B>,
-    v: DeviceMoment<B>,
+    pub(crate) m: DeviceMoment<B>,
+    pub(crate) v: DeviceMoment<B>,
 }
 
 impl<B: Backend> Optimizer<B> {
-    /// Starts from the given moments (fresh ones for a new run); `parameters` is the number of trainable values.
-    pub fn new(
-        backend: &B,
-        parameters: usize,
-        layout: MomentLayout,
-        moments: (&Moment, &Moment),
-    ) -> Result<Self> {
+    /// The optimizer of a run that has not begun.
+    pub fn fresh(backend: &B, parameters: &[Parameter], optim: Optim) -> Result<Self> {
+        let layout = MomentLayout::new(parameters, optim);
         Ok(Self {
-            gradients: backend.alloc(parameters)?,
-            m: DeviceMoment::new(backend, moments.0)?,
-            v: DeviceMoment::new(backend, moments.1)?,
+            gradients: backend.alloc(layout.parameters())?,
+            m: DeviceMoment::fresh(backend, &layout)?,
+            v: DeviceMoment::fresh(backend, &layout)?,
             layout,
         })
-    }
-
-    /// The optimizer of a run that has not begun.
-    pub fn fresh(backend: &B, adapter: &LoraLayout, optim: Optim) -> Result<Self> {
-        let layout = MomentLayout::new(&adapter.tensors(), optim);
-        let zero = Moment::fresh(&layout);
-        Self::new(backend, adapter.len, layout, (&zero, &zero))
     }
 
     /// Where the moments of each tensor lie.
     pub fn layout(&self) -> &MomentLayout {
         &self.layout
-    }
-
-    /// First and second moment, copied to the host.
-    pub fn moments(&self, backend: &B) -> Result<(Moment, Moment)> {
-        Ok((
-            self.m.download(backend, &self.layout)?,
-            self.v.download(backend, &self.layout)?,
-        ))
     }
 
     /// Zeroes the gradients.
@@ -100,12 +69,12 @@ impl<B: Backend> Optimizer<B> {
         config: &TrainConfig,
         step: usize,
         learning_rate: f64,
-        adapter: &mut Adapter<B>,
+        parameters: &mut B::Buffer,
     ) -> Result<f64> {
-        let n = adapter.layout.len;
+        let n = self.layout.parameters();
         let norm = backend.sum_squares(At::start(&self.gradients), n)?.sqrt();
         if !norm.is_finite() {
-            return Err(self.non_finite(backend, &adapter.layout, step));
+            return Err(self.non_finite(backend, step));
         }
         let clipped = config.max_grad_norm > 0.0;
         let scale = if clipped {
@@ -114,14 +83,14 @@ impl<B: Backend> Optimizer<B> {
             1.0
         };
         let scalars = Scalars::new(config, step, learning_rate, scale);
-        for (offset, at, len) in self.layout.full_runs() {
+        for run in self.layout.full_runs() {
             backend.adamw(
-                scalars.torch(),
-                AtMut::new(&mut adapter.parameters, offset),
-                At::new(&self.gradients, offset),
-                AtMut::new(&mut self.m.full, at),
-                AtMut::new(&mut self.v.full, at),
-                len,
+                scalars.torch(run.decays),
+                AtMut::new(parameters, run.offset),
+                At::new(&self.gradients, run.offset),
+                AtMut::new(&mut self.m.full, run.at),
+                AtMut::new(&mut self.v.full, run.at),
+                run.len,
             );
         }
         for slot in self.layout.slots.iter().filter(|slot| slot.eight_bit) {
@@ -131,23 +100,24 @@ impl<B: Backend> Optimizer<B> {
                 m_scales: AtMut::new(&mut self.m.scales, slot.block),
                 v_scales: AtMut::new(&mut self.v.scales, slot.block),
             };
+            let offset = slot.parameter.offset;
             backend.adamw_8bit(
-                scalars.eight_bit(),
-                AtMut::new(&mut adapter.parameters, slot.offset),
-                At::new(&self.gradients, slot.offset),
+                scalars.eight_bit(slot.decays()),
+                AtMut::new(parameters, offset),
+                At::new(&self.gradients, offset),
                 moments,
-                slot.len(),
+                slot.parameter.len(),
             );
         }
         Ok(norm)
     }
 
-    fn non_finite(&self, backend: &B, layout: &LoraLayout, step: usize) -> EngineError {
-        let bad = layout.tensors().into_iter().find(|t| {
-            let sum = backend.sum_squares(At::new(&self.gradients, t.offset), t.rows * t.cols);
+    fn non_finite(&self, backend: &B, step: usize) -> EngineError {
+        let bad = self.layout.slots.iter().map(|slot| &slot.parameter).find(|t| {
+            let sum = backend.sum_squares(At::new(&self.gradients, t.offset), t.len());
             !sum.is_ok_and(f64::is_finite)
         });
-        let name = bad.map_or_else(|| "all tensors together".to_owned(), |t| t.name);
+        let name = bad.map_or_else(|| "all tensors together".to_owned(), |t| t.name.clone());
         let message = format!(
             "the gradient of {name} in step {} is not finite; a smaller learningRate or maxGradNorm may help",
             step + 1
@@ -179,15 +149,19 @@ impl<'a> Scalars<'a> {
         }
     }
 
-    fn decay(&self) -> f32 {
-        (1.0 - self.learning_rate * self.config.weight_decay) as f32
+    fn decay(&self, decays: bool) -> f32 {
+        if decays {
+            (1.0 - self.learning_rate * self.config.weight_decay) as f32
+        } else {
+            1.0
+        }
     }
 
-    fn torch(&self) -> AdamW {
+    fn torch(&self, decays: bool) -> AdamW {
         let config = self.config;
         AdamW {
             gradient_scale: self.gradient_scale as f32,
-            decay: self.decay(),
+            decay: self.decay(decays),
             beta1: config.adam_beta1 as f32,
             one_minus_beta1: (1.0 - config.adam_beta1) as f32,
             beta2: config.adam_beta2 as f32,
@@ -198,12 +172,12 @@ impl<'a> Scalars<'a> {
         }
     }
 
-    fn eight_bit(&self) -> AdamW8 {
+    fn eight_bit(&self, decays: bool) -> AdamW8 {
         let config = self.config;
         let (beta1, beta2) = (config.adam_beta1 as f32, config.adam_beta2 as f32);
         AdamW8 {
             gradient_scale: self.gradient_scale as f32,
-            decay: self.decay(),
+            decay: self.decay(decays),
             beta1,
             one_minus_beta1: 1.0 - beta1,
             beta2,

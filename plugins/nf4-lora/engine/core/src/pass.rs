@@ -10,6 +10,8 @@ pub(crate) mod learner;
 
 use crate::backend::{AtMut, Backend};
 use crate::batch::Batch;
+use crate::full::FullWeights;
+use crate::full_pass::FullLearner;
 use crate::lora::Adapter;
 use crate::lora_pass::{DropoutPlan, LoraLearner, LoraScratch};
 use crate::model::Model;
@@ -87,6 +89,29 @@ impl<B: Backend> Pass<B> {
         let loss = self.learn(backend, &frame, &mut learner, batch, weight, ranks);
         self.lora = scratch;
         loss
+    }
+
+    /// As [`Pass::run`] for all weights; `gradients [weights.layout.len]`.
+    pub fn run_full(
+        &mut self,
+        backend: &B,
+        weights: &FullWeights<B>,
+        batch: &Batch<B>,
+        weight: f32,
+        gradients: &mut B::Buffer,
+    ) -> Result<f64> {
+        let mut learner = FullLearner {
+            backend,
+            weights,
+            gradients,
+        };
+        let frame = Frame {
+            shape: &weights.shape,
+            attention: weights.shape.attention(),
+            cos: &weights.cos,
+            sin: &weights.sin,
+        };
+        self.learn(backend, &frame, &mut learner, batch, weight, 0)
     }
 
     fn learn(

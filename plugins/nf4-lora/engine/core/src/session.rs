@@ -3,6 +3,7 @@
 mod generation;
 mod reporter;
 mod scoring;
+mod training;
 
 use crate::backend::Backend;
 use crate::export::{ExportFormat, ExportParams, ExportResult, export};
@@ -11,7 +12,6 @@ use crate::json_lines;
 use crate::loaded::{Loaded, Quantization};
 use crate::process;
 use crate::requests::*;
-use crate::train::{TrainEvent, TrainRequest, TrainResult, train};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,37 +134,6 @@ impl<B: Backend> Session<B> {
             rows: rows.len(),
             seconds: started.elapsed().as_secs_f64(),
         })
-    }
-
-    /// Trains an adapter, resuming where an interrupted run stopped.
-    pub fn train(
-        &self,
-        params: &TrainParams,
-        emit: &mut dyn FnMut(TrainEvent),
-        cancelled: &AtomicBool,
-    ) -> Result<TrainResult> {
-        let loaded = self.model()?;
-        let row = |(i, row): (usize, ChatRow)| match &row.answer {
-            Some(answer) => loaded.row(&row.messages, answer),
-            None => Err(EngineError::new(
-                Code::TrainingDataInvalid,
-                format!("row {} (id \"{}\") has no answer", i + 1, row.id),
-            )),
-        };
-        let rows = json_lines::read(&params.rows_path)?;
-        let rows = rows
-            .into_iter()
-            .enumerate()
-            .map(row)
-            .collect::<Result<Vec<_>>>()?;
-        let request = TrainRequest {
-            rows: &rows,
-            config: &params.config,
-            out_dir: &params.out_dir,
-            model_digest: &loaded.identity(),
-            engine_build: &self.engine_build,
-        };
-        train(&self.backend, &loaded.model, &request, emit, cancelled)
     }
 
     /// Writes an export; with `check` the loaded model must be its base.

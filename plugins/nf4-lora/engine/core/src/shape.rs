@@ -1,5 +1,6 @@
 //! The sizes of a Llama-family decoder and the names of its seven linear layers.
 
+use crate::backend::AttentionShape;
 use escada_engine_formats::error::{Code, EngineError, Result};
 
 /// Everything the computation needs to know about a model besides its weights.
@@ -41,6 +42,22 @@ impl ModelShape {
     /// `NKV * HS`
     pub fn kv_width(&self) -> usize {
         self.kv_heads * self.head_size
+    }
+
+    /// Heads, scale and window of its attention.
+    pub fn attention(&self) -> AttentionShape {
+        AttentionShape {
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_size: self.head_size,
+            scale: (1.0 / (self.head_size as f64).sqrt()) as f32,
+            // A window that no sequence outgrows is none: the common prefix of a batch is then shared.
+            window: if self.window_tokens < self.context_tokens {
+                self.window_tokens
+            } else {
+                usize::MAX
+            },
+        }
     }
 
     /// Refuses sizes that no kernel can work with.
@@ -131,6 +148,9 @@ impl Target {
         Target::Up,
         Target::Down,
     ];
+
+    /// Those with a bias, in models that have one.
+    pub const BIASED: [Target; 3] = [Target::Q, Target::K, Target::V];
 
     /// Module path within its layer, as transformers names it.
     pub fn path(self) -> &'static str {

@@ -16,6 +16,12 @@ pub enum TargetModules {
     Names(Vec<String>),
 }
 
+impl Default for TargetModules {
+    fn default() -> Self {
+        TargetModules::Keyword("all-linear".to_owned())
+    }
+}
+
 /// Shape of the learning rate over the steps (as transformers computes it; `constant` honours the warm-up too).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,14 +56,37 @@ impl Optim {
     }
 }
 
+/// What learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Low-rank adapters on frozen weights.
+    #[default]
+    Lora,
+    /// All weights, in f32.
+    Full,
+}
+
+impl Method {
+    fn is_lora(&self) -> bool {
+        *self == Method::Lora
+    }
+}
+
 /// See the protocol's `train`. Units: learning rate none, lengths in tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrainConfig {
+    #[serde(default, skip_serializing_if = "Method::is_lora")]
+    pub method: Method,
+    /// Of an adapter, as the four fields behind it: `full` wants none of them.
+    #[serde(default)]
     pub r: usize,
+    #[serde(default)]
     pub lora_alpha: f64,
     #[serde(default)]
     pub lora_dropout: f64,
+    #[serde(default)]
     pub target_modules: TargetModules,
     #[serde(default)]
     pub rs_lora: bool,
@@ -86,14 +115,21 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
+    /// As `check`, for a caller that trains with one method only.
+    pub fn check_as(&self, method: Method) -> Result<()> {
+        if self.method != method {
+            let message = format!("config.method: {method:?} was expected");
+            return Err(EngineError::new(Code::Internal, message));
+        }
+        self.check()
+    }
+
     /// Refuses values that make no sense, naming the field.
     pub fn check(&self) -> Result<()> {
+        self.check_method()?;
         let unit = |x: f64| (0.0..1.0).contains(&x);
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let fields = [
-            ("r", self.r > 0),
-            ("loraAlpha", positive(self.lora_alpha)),
-            ("loraDropout", unit(self.lora_dropout)),
             ("learningRate", positive(self.learning_rate)),
             (
                 "weightDecay",
@@ -119,6 +155,43 @@ impl TrainConfig {
         match fields.iter().find(|(_, good)| !good) {
             None => Ok(()),
             Some((name, _)) => Err(EngineError::new(
+                Code::RequestInvalid,
+                format!("config.{name}: value out of range"),
+            )),
+        }
+    }
+
+    fn check_method(&self) -> Result<()> {
+        let full = self.method == Method::Full;
+        let fields = [
+            ("r", self.r > 0, self.r == 0),
+            (
+                "loraAlpha",
+                self.lora_alpha.is_finite() && self.lora_alpha > 0.0,
+                self.lora_alpha == 0.0,
+            ),
+            (
+                "loraDropout",
+                (0.0..1.0).contains(&self.lora_dropout),
+                self.lora_dropout == 0.0,
+            ),
+            (
+                "targetModules",
+                true,
+                self.target_modules == TargetModules::default(),
+            ),
+            ("rsLora", true, !self.rs_lora),
+        ];
+        match fields
+            .iter()
+            .find(|(_, lora, absent)| !(if full { *absent } else { *lora }))
+        {
+            None => Ok(()),
+            Some((name, ..)) if full => Err(EngineError::new(
+                Code::RequestInvalid,
+                format!("config.{name}: belongs to method \"lora\"; leave it out with \"full\""),
+            )),
+            Some((name, ..)) => Err(EngineError::new(
                 Code::RequestInvalid,
                 format!("config.{name}: value out of range"),
             )),

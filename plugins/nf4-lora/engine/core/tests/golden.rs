@@ -177,7 +177,7 @@ fn check_training<B: Backend>(
 ) {
     let rows: Vec<TokenRow> = shared["rows"].as_array().unwrap().iter().map(row).collect();
     let config = config();
-    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, config.optim).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout.parameters(), config.optim).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     for (step, (numbers_of, want)) in shared["batches"]
@@ -202,7 +202,7 @@ fn check_training<B: Backend>(
         }
         let rate = learning_rate(&config, step, 10);
         let norm = optimizer
-            .step(backend, &config, step, rate, &mut adapter)
+            .step(backend, &config, step, rate, &mut adapter.parameters)
             .unwrap();
         let wanted = |key: &str| want[key].as_f64().unwrap();
         close("learning rate", rate, wanted("learningRate"), 1e-12);
@@ -233,7 +233,7 @@ fn row(value: &Value) -> TokenRow {
 fn check_tensors<B: Backend>(backend: &B, adapter: &Adapter<B>, buffer: &B::Buffer, golden: &Value) {
     let mut values = vec![0.0; adapter.layout.len];
     backend.download(buffer, 0, &mut values).unwrap();
-    let tensors = adapter.layout.tensors();
+    let tensors = adapter.layout.parameters();
     assert_eq!(tensors.len(), golden.as_object().unwrap().len());
     for tensor in tensors {
         let want = &golden[format!("base_model.model.{}", tensor.name)];

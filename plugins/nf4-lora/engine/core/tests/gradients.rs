@@ -79,7 +79,7 @@ fn check_tensors(rows: &[TokenRow], dropout: DropoutPlan) {
     let all: Vec<Vec<&TokenRow>> = vec![rows.iter().collect()];
     let (_, gradients) = loss_and_gradients(&mut f, &all, dropout);
     let start = f.adapter.parameters.clone();
-    for tensor in f.adapter.layout.tensors() {
+    for tensor in f.adapter.layout.parameters() {
         let range = tensor.offset..tensor.offset + tensor.rows * tensor.cols;
         let norm = gradients[range.clone()]
             .iter()

@@ -1,10 +1,11 @@
 //! Checkpoints and rows made to harm: none is resumed from, none ends in a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use escada_engine_core::checkpoint::{LogRow, RunIdentity, StateLayout, TrainState, resume, save};
+use escada_engine_core::checkpoint::{LogRow, RunIdentity, resume, save};
 use escada_engine_core::json_lines;
 use escada_engine_core::lora::LoraLayout;
-use escada_engine_core::moments::{Moment, MomentLayout};
+use escada_engine_core::optimizer::Optimizer;
+use escada_engine_core::reference::Reference;
 use escada_engine_core::requests::ChatRow;
 use escada_engine_core::testing::tiny_shape;
 use escada_engine_core::train_config::Optim;
@@ -40,46 +41,43 @@ impl Drop for Folder {
     }
 }
 
-fn layouts() -> (LoraLayout, MomentLayout) {
+/// Parameters of an adapter and their optimizer.
+fn state(value: f32) -> (Vec<f32>, Optimizer<Reference>) {
     let adapter = LoraLayout::new(&tiny_shape(), |_, _| Some((2, 1.0))).unwrap();
-    let moments = MomentLayout::new(&adapter.tensors(), Optim::AdamwTorch);
-    (adapter, moments)
+    let optimizer = Optimizer::fresh(&Reference, &adapter.parameters(), Optim::AdamwTorch);
+    (vec![value; adapter.len], optimizer.unwrap())
 }
 
 fn write_checkpoint(folder: &Path, first: f32) {
-    let (layout, moments) = layouts();
-    let mut parameters = vec![0.5; layout.len];
+    let (mut parameters, optimizer) = state(0.5);
     parameters[0] = first;
-    let state = TrainState {
+    let log = [LogRow {
         step: 1,
-        parameters,
-        m: Moment::fresh(&moments),
-        v: Moment::fresh(&moments),
-        log: vec![LogRow {
-            step: 1,
-            loss_nats: 1.0,
-            learning_rate: 0.1,
-            gradient_norm: 1.0,
-            labelled_tokens: 3,
-        }],
-    };
-    let layout = StateLayout {
-        adapter: &layout,
-        moments: &moments,
-    };
-    save(folder, layout, &identity(), &state).unwrap();
+        loss_nats: 1.0,
+        learning_rate: 0.1,
+        gradient_norm: 1.0,
+        labelled_tokens: 3,
+    }];
+    save(folder, &identity(), &log, &Reference, &parameters, &optimizer).unwrap();
 }
 
 /// Whether something was resumed from, and if not, why.
 fn resumed(folder: &Path) -> (bool, String) {
-    let (adapter, moments) = layouts();
-    let layout = StateLayout {
-        adapter: &adapter,
-        moments: &moments,
-    };
+    let (mut parameters, mut optimizer) = state(7.0);
     let mut why = String::new();
-    let found = resume(folder, layout, &identity(), |_, reason| why = reason.to_owned());
-    (found.unwrap().is_some(), why)
+    let skipped = |_: &Path, reason: &str| why = reason.to_owned();
+    let found = resume(
+        folder,
+        &identity(),
+        &Reference,
+        &mut parameters,
+        &mut optimizer,
+        skipped,
+    );
+    let found = found.unwrap().is_some();
+    // All of a checkpoint is taken, or nothing.
+    assert!(parameters.iter().all(|value| (*value == 7.0) != found));
+    (found, why)
 }
 
 /// Why nothing was resumed from; panics if something was.

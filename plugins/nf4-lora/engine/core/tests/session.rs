@@ -28,8 +28,12 @@ impl Engine {
     }
 
     fn loaded() -> Self {
+        Self::loaded_as("nf4")
+    }
+
+    fn loaded_as(format: &str) -> Self {
         let mut engine = Self::new();
-        let params = json!({ "path": fixture(), "weightFormat": "nf4", "blockSize": 64, "doubleQuant": true, "threads": 1 });
+        let params = json!({ "path": fixture(), "weightFormat": format, "blockSize": 64, "doubleQuant": true, "threads": 1 });
         let result = engine.run("load", params).unwrap().0;
         assert_eq!(result["layers"], 2);
         assert_eq!(result["vocabularySize"], 384);
@@ -146,6 +150,40 @@ fn trains_then_generates_and_scores_with_the_adapter() {
         score(0) > -0.5 && score(0) > score(1) + 3.0 && plain < -10.0,
         "{scores} {plain}"
     );
+}
+
+#[test]
+fn trains_all_weights_and_has_the_base_again_afterwards() {
+    let dir = folder("full");
+    let mut row = chat("pot", "Describe a pot.");
+    row["answer"] = json!("It is cool.");
+    write(&dir.join("rows"), &[row.clone()]);
+    let config = json!({
+        "method": "full", "learningRate": 0.003, "lrSchedulerType": "linear", "warmupSteps": 0, "weightDecay": 0,
+        "adamBeta1": 0.9, "adamBeta2": 0.999, "adamEpsilon": 1e-8, "maxGradNorm": 1, "perDeviceTrainBatchSize": 1,
+        "gradientAccumulationSteps": 1, "numTrainEpochs": 20, "maxSteps": -1, "maxSeqLengthTokens": 128, "seed": 0,
+        "saveSteps": 10
+    });
+    let train = json!({ "rowsPath": dir.join("rows"), "outDir": dir.join("out"), "config": config });
+    let refused = Engine::loaded().run("train", train.clone()).unwrap_err();
+    assert_eq!(refused.code, Code::RequestInvalid);
+    assert!(refused.message.contains("weightFormat \"f32\""), "{refused}");
+
+    let mut engine = Engine::loaded_as("f32");
+    let text_of = |engine: &mut Engine| {
+        let params = json!({ "requestsPath": dir.join("rows"), "outPath": dir.join("texts"), "maxNewTokens": 20, "batchRows": 1 });
+        engine.run("generate", params).unwrap();
+        read(&dir.join("texts"))[0]["text"].clone()
+    };
+    let base = text_of(&mut engine);
+    let (result, events) = engine.run("train", train).unwrap();
+    assert_eq!((events.len(), &result["adapterPath"]), (20, &Value::Null));
+    assert_eq!(text_of(&mut engine), base);
+    let load =
+        json!({ "path": result["modelPath"], "weightFormat": "f32", "blockSize": 64, "doubleQuant": false });
+    engine.run("load", load).unwrap();
+    assert_eq!(text_of(&mut engine), "It is cool.");
+    assert_ne!(base, "It is cool.");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn loss_falls_and_files_are_written() {
         .collect();
     names.sort();
     assert_eq!(names, ["adapter", "checkpoint-28", "checkpoint-30"]);
-    assert!(result.adapter_path.join("adapter_config.json").exists());
+    assert!(result.path().join("adapter_config.json").exists());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn interrupted_runs_end_in_the_same_bytes() {
     }
     let resumed = run(&broken, &config, None, &mut Vec::new()).unwrap();
     assert_eq!(resumed.resumed_from_step, 6);
-    assert_eq!(resumed.adapter_sha256, whole.adapter_sha256);
+    assert_eq!(resumed.sha256(), whole.sha256());
     assert_eq!(
         (resumed.loss_first_nats, resumed.labelled_tokens),
         (whole.loss_first_nats, whole.labelled_tokens)
@@ -158,10 +158,7 @@ fn interrupted_runs_end_in_the_same_bytes() {
     }
     // A finished run is not trained again.
     let again = run(&broken, &config, None, &mut Vec::new()).unwrap();
-    assert_eq!(
-        (again.resumed_from_step, again.adapter_sha256),
-        (9, whole.adapter_sha256)
-    );
+    assert_eq!((again.resumed_from_step, again.sha256()), (9, whole.sha256()));
 }
 
 #[test]
@@ -187,10 +184,7 @@ fn eight_bit_moments_learn_and_resume_in_the_same_bytes() {
         run_on(&model, &broken, &config, Some(stop), &mut Vec::new()).unwrap_err();
     }
     let resumed = run_on(&model, &broken, &config, None, &mut Vec::new()).unwrap();
-    assert_eq!(
-        (resumed.resumed_from_step, resumed.adapter_sha256),
-        (5, whole.adapter_sha256)
-    );
+    assert_eq!((resumed.resumed_from_step, resumed.sha256()), (5, whole.sha256()));
     let state = "checkpoint-9/state.safetensors";
     assert_eq!(bytes(&straight.join(state)), bytes(&broken.join(state)));
     let file = SafetensorsFile::open(&straight.join(state)).unwrap();
@@ -213,10 +207,7 @@ fn damaged_and_unfinished_checkpoints_are_skipped() {
     std::fs::create_dir_all(out.join("checkpoint-8")).unwrap();
     std::fs::write(out.join("checkpoint-8/log.jsonl"), "").unwrap();
     let resumed = run(&out, &config, None, &mut Vec::new()).unwrap();
-    assert_eq!(
-        (resumed.resumed_from_step, resumed.adapter_sha256),
-        (4, whole.adapter_sha256)
-    );
+    assert_eq!((resumed.resumed_from_step, resumed.sha256()), (4, whole.sha256()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::gguf_seed::gguf;
 use crate::seeds;
-use escada_engine_core::checkpoint::StateLayout;
+use escada_engine_core::reference::Reference;
 use escada_engine_core::requests::ChatRow;
 use escada_engine_core::{checkpoint, json_lines};
 use escada_engine_formats::atomic::sha256_file;
@@ -182,14 +182,17 @@ fn read_checkpoint(folder: &Path) -> Result<()> {
         correct_manifest(&inside)?;
     }
     let mut reason = None;
-    let (adapter, moments) = (seeds::layout()?, seeds::moments()?);
-    let layout = StateLayout {
-        adapter: &adapter,
-        moments: &moments,
-    };
-    checkpoint::resume(folder, layout, &seeds::identity(), |_, why| {
-        reason = Some(why.to_owned());
-    })?;
+    let (mut parameters, mut optimizer) = seeds::state()?;
+    let skipped = |_: &Path, why: &str| reason = Some(why.to_owned());
+    let identity = seeds::identity();
+    checkpoint::resume(
+        folder,
+        &identity,
+        &Reference,
+        &mut parameters,
+        &mut optimizer,
+        skipped,
+    )?;
     match reason {
         Some(why) => Err(EngineError::new(Code::CheckpointMismatch, why)),
         None => Ok(()),

@@ -1,8 +1,9 @@
 //! Good files, made here: each reader's folder before it is damaged.
 
-use escada_engine_core::checkpoint::{LogRow, RunIdentity, StateLayout, TrainState, save};
+use escada_engine_core::checkpoint::{LogRow, RunIdentity, save};
 use escada_engine_core::lora::LoraLayout;
-use escada_engine_core::moments::{Moment, MomentLayout};
+use escada_engine_core::optimizer::Optimizer;
+use escada_engine_core::reference::Reference;
 use escada_engine_core::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_core::testing::uniform;
 use escada_engine_core::train_config::Optim;
@@ -201,14 +202,17 @@ pub fn identity() -> RunIdentity {
     }
 }
 
-pub fn layout() -> Result<LoraLayout> {
-    LoraLayout::new(&shape(), |_, _| Some((2, 1.0)))
+/// Parameters and an optimizer in its first state.
+pub fn state() -> Result<(Vec<f32>, Optimizer<Reference>)> {
+    let layout = LoraLayout::new(&shape(), |_, _| Some((2, 1.0)))?;
+    // Tensors of this size have f32 moments whatever the optimizer; the codes of a file are read by the same code as
+    // any U8 tensor's.
+    let optimizer = Optimizer::fresh(&Reference, &layout.parameters(), Optim::AdamwTorch)?;
+    Ok((uniform(3, "p", layout.len), optimizer))
 }
 
 /// A folder with one checkpoint.
 pub fn checkpoint(folder: &Path) -> Result<()> {
-    let layout = layout()?;
-    let values = |name: &str| uniform(3, name, layout.len);
     let row = |step: usize| LogRow {
         step,
         loss_nats: 2.5,
@@ -216,30 +220,15 @@ pub fn checkpoint(folder: &Path) -> Result<()> {
         gradient_norm: 0.5,
         labelled_tokens: 9,
     };
-    let moments = moments()?;
-    // Tensors of this size have f32 moments whatever the optimizer; the codes of a file are read by the same code as
-    // any U8 tensor's.
-    let moment = |name: &str| Moment {
-        full: values(name),
-        ..Moment::fresh(&moments)
-    };
-    let state = TrainState {
-        step: 2,
-        parameters: values("p"),
-        m: moment("m"),
-        v: moment("v"),
-        log: vec![row(1), row(2)],
-    };
-    let layout = StateLayout {
-        adapter: &layout,
-        moments: &moments,
-    };
-    save(folder, layout, &identity(), &state)
-}
-
-/// Where the moments of `layout()` lie.
-pub fn moments() -> Result<MomentLayout> {
-    Ok(MomentLayout::new(&layout()?.tensors(), Optim::AdamwTorch))
+    let (parameters, optimizer) = state()?;
+    save(
+        folder,
+        &identity(),
+        &[row(1), row(2)],
+        &Reference,
+        &parameters,
+        &optimizer,
+    )
 }
 
 /// Rows for the engine, one JSON object a line.

@@ -126,7 +126,7 @@ impl<'a> Run<'a> {
         let adapter = adapter_file::load(backend, &loaded.model.shape, adapter).unwrap();
         Self {
             cpu: (backend, loaded),
-            optimizer: Optimizer::fresh(backend, &adapter.layout, Optim::AdamwTorch).unwrap(),
+            optimizer: Optimizer::fresh(backend, &adapter.layout.parameters(), Optim::AdamwTorch).unwrap(),
             pass: Pass::new(backend, &loaded.model.shape).unwrap(),
             batch: Batch::new(backend).unwrap(),
             adapter,
@@ -177,7 +177,7 @@ pub fn train(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Train)
         let rate = learning_rate(&request.config, step, request.batches.len());
         let norm = run
             .optimizer
-            .step(backend, &request.config, step, rate, &mut run.adapter);
+            .step(backend, &request.config, step, rate, &mut run.adapter.parameters);
         norms.push(norm.unwrap());
     }
     write_adapter(&run, &run.adapter.parameters, &request.out);
@@ -196,12 +196,12 @@ fn write_adapter(run: &Run<'_>, buffer: &<CpuBackend as Backend>::Buffer, out: &
     let layout = &run.adapter.layout;
     let mut values = vec![0.0; layout.len];
     run.cpu.0.download(buffer, 0, &mut values).unwrap();
-    let tensor = |t: &escada_engine_core::lora::LoraTensor| {
+    let tensor = |t: &escada_engine_core::parameters::Parameter| {
         let name = format!("base_model.model.{}", t.name);
         let part = &values[t.offset..t.offset + t.rows * t.cols];
         OutTensor::f32(name, vec![t.rows, t.cols], part)
     };
-    write(out, layout.tensors().iter().map(tensor).collect());
+    write(out, layout.parameters().iter().map(tensor).collect());
 }
 
 pub fn write(out: &Path, tensors: Vec<OutTensor<'_>>) {

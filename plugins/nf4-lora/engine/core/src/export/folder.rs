@@ -1,6 +1,7 @@
 //! An export as a folder that transformers reads: weights, configuration, tokenizer.
 
 use super::Merge;
+use escada_engine_formats::ModelSource;
 use escada_engine_formats::atomic::write_file;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::{BlockType, Value};
@@ -31,84 +32,84 @@ impl Merge<'_> {
                 EngineError::new(Code::NonFinite, message)
             })
         })?;
-        self.write_texts(out, dtype)?;
+        write_texts(&self.source, out, dtype)?;
         Ok((file, sha256))
     }
+}
 
-    /// `config.json` and the tokenizer's files: those of the folder, or made from what the GGUF file says.
-    fn write_texts(&self, out: &Path, dtype: Dtype) -> Result<()> {
-        let name = match dtype {
-            Dtype::F16 => "float16",
-            Dtype::BF16 => "bfloat16",
-            _ => "float32",
-        };
-        let Some(gguf) = self.source.gguf() else {
-            return self.copy_texts(out, name);
-        };
-        let config = self.source.config();
-        let ids = |key: &str| match gguf.value(&format!("tokenizer.ggml.{key}_token_id")) {
-            Some(Value::Int(id)) => json!(id),
-            _ => Json::Null,
-        };
-        let model = json!({
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": name, "torch_dtype": name,
-            "vocab_size": config.vocab, "hidden_size": config.hidden, "intermediate_size": config.intermediate,
-            "num_hidden_layers": config.layers, "num_attention_heads": config.heads,
-            "num_key_value_heads": config.kv_heads, "head_dim": config.head_dim, "hidden_act": "silu",
-            "max_position_embeddings": config.context, "rope_theta": config.rope_theta,
-            "rms_norm_eps": f64::from(config.rms_eps), "tie_word_embeddings": config.tie_embeddings,
-            "attention_bias": false, "mlp_bias": false,
-            "bos_token_id": ids("bos"), "eos_token_id": ids("eos"),
-        });
-        let token = |key: &str| match (gguf.value("tokenizer.ggml.tokens"), ids(key).as_u64()) {
-            (Some(Value::Texts(tokens)), Some(id)) => json!(tokens.get(id as usize)),
-            _ => Json::Null,
-        };
-        let template = match gguf.value("tokenizer.chat_template") {
-            Some(Value::Text(template)) => json!(template),
-            _ => Json::Null,
-        };
-        let tokenizer = json!({
-            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": token("bos"), "eos_token": token("eos"),
-            "clean_up_tokenization_spaces": false, "model_max_length": config.context, "chat_template": template,
-        });
-        write_file(&out.join("config.json"), format!("{model:#}\n").as_bytes())?;
-        write_file(
-            &out.join("tokenizer_config.json"),
-            format!("{tokenizer:#}\n").as_bytes(),
-        )?;
-        let text = self.source.tokenizer()?.to_json()?;
-        write_file(&out.join("tokenizer.json"), text.as_bytes())?;
-        Ok(())
-    }
+/// `config.json` and the tokenizer's files: those of the folder, or made from what the GGUF file says.
+pub(crate) fn write_texts(source: &ModelSource, out: &Path, dtype: Dtype) -> Result<()> {
+    let name = match dtype {
+        Dtype::F16 => "float16",
+        Dtype::BF16 => "bfloat16",
+        _ => "float32",
+    };
+    let Some(gguf) = source.gguf() else {
+        return copy_texts(source, out, name);
+    };
+    let config = source.config();
+    let ids = |key: &str| match gguf.value(&format!("tokenizer.ggml.{key}_token_id")) {
+        Some(Value::Int(id)) => json!(id),
+        _ => Json::Null,
+    };
+    let model = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": name, "torch_dtype": name,
+        "vocab_size": config.vocab, "hidden_size": config.hidden, "intermediate_size": config.intermediate,
+        "num_hidden_layers": config.layers, "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads, "head_dim": config.head_dim, "hidden_act": "silu",
+        "max_position_embeddings": config.context, "rope_theta": config.rope_theta,
+        "rms_norm_eps": f64::from(config.rms_eps), "tie_word_embeddings": config.tie_embeddings,
+        "attention_bias": false, "mlp_bias": false,
+        "bos_token_id": ids("bos"), "eos_token_id": ids("eos"),
+    });
+    let token = |key: &str| match (gguf.value("tokenizer.ggml.tokens"), ids(key).as_u64()) {
+        (Some(Value::Texts(tokens)), Some(id)) => json!(tokens.get(id as usize)),
+        _ => Json::Null,
+    };
+    let template = match gguf.value("tokenizer.chat_template") {
+        Some(Value::Text(template)) => json!(template),
+        _ => Json::Null,
+    };
+    let tokenizer = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": token("bos"), "eos_token": token("eos"),
+        "clean_up_tokenization_spaces": false, "model_max_length": config.context, "chat_template": template,
+    });
+    write_file(&out.join("config.json"), format!("{model:#}\n").as_bytes())?;
+    write_file(
+        &out.join("tokenizer_config.json"),
+        format!("{tokenizer:#}\n").as_bytes(),
+    )?;
+    let text = source.tokenizer()?.to_json()?;
+    write_file(&out.join("tokenizer.json"), text.as_bytes())?;
+    Ok(())
+}
 
-    fn copy_texts(&self, out: &Path, dtype: &str) -> Result<()> {
-        const TEXTS: [&str; 5] = [
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "generation_config.json",
-            "chat_template.jinja",
-        ];
-        let from = self.source.path();
-        for name in TEXTS {
-            let path = from.join(name);
-            if path.is_file() {
-                let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
-                write_file(&out.join(name), &bytes)?;
-            }
+fn copy_texts(source: &ModelSource, out: &Path, dtype: &str) -> Result<()> {
+    const TEXTS: [&str; 5] = [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "generation_config.json",
+        "chat_template.jinja",
+    ];
+    let from = source.path();
+    for name in TEXTS {
+        let path = from.join(name);
+        if path.is_file() {
+            let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+            write_file(&out.join(name), &bytes)?;
         }
-        let path = from.join("config.json");
-        let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
-        let mut config: Json =
-            serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(&path, cause))?;
-        if let Some(config) = config.as_object_mut() {
-            config.remove("quantization_config");
-            for key in ["dtype", "torch_dtype"] {
-                config.insert(key.to_owned(), json!(dtype));
-            }
-        }
-        write_file(&out.join("config.json"), format!("{config:#}\n").as_bytes())?;
-        Ok(())
     }
+    let path = from.join("config.json");
+    let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
+    let mut config: Json =
+        serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(&path, cause))?;
+    if let Some(config) = config.as_object_mut() {
+        config.remove("quantization_config");
+        for key in ["dtype", "torch_dtype"] {
+            config.insert(key.to_owned(), json!(dtype));
+        }
+    }
+    write_file(&out.join("config.json"), format!("{config:#}\n").as_bytes())?;
+    Ok(())
 }

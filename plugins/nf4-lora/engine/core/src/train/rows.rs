@@ -1,0 +1,43 @@
+//! The rows of a training: which are refused, and their digest.
+
+use crate::batch::TokenRow;
+use crate::train_config::TrainConfig;
+use escada_engine_formats::error::{Code, EngineError, Result};
+use sha2::{Digest, Sha256};
+
+/// Refuses rows that cannot be trained on as they are; nothing is ever cut silently.
+pub(super) fn check_rows(rows: &[TokenRow], config: &TrainConfig, context_tokens: usize) -> Result<()> {
+    let refuse = |what: String| Err(EngineError::new(Code::TrainingDataInvalid, what));
+    if rows.is_empty() {
+        return refuse("there are no training rows".to_owned());
+    }
+    if let Some(i) = rows
+        .iter()
+        .position(|r| r.labelled_from == 0 || r.labelled_from >= r.tokens.len())
+    {
+        return refuse(format!("row {} has no prompt or no answer", i + 1));
+    }
+    let limit = config.max_seq_length_tokens.min(context_tokens);
+    let long = rows.iter().filter(|r| r.tokens.len() > limit).count();
+    if long > 0 {
+        let longest = rows.iter().map(|r| r.tokens.len()).max().unwrap_or(0);
+        return refuse(format!(
+            "{long} of {} rows are longer than {limit} tokens (longest: {longest}; maxSeqLengthTokens {}, the \
+             model's context {context_tokens}): raise maxSeqLengthTokens, or shorten or leave out these rows",
+            rows.len(),
+            config.max_seq_length_tokens
+        ));
+    }
+    Ok(())
+}
+
+/// SHA-256 over all token ids and label borders.
+pub(super) fn rows_digest(rows: &[TokenRow]) -> String {
+    let mut hasher = Sha256::new();
+    for row in rows {
+        hasher.update((row.tokens.len() as u64).to_le_bytes());
+        hasher.update((row.labelled_from as u64).to_le_bytes());
+        row.tokens.iter().for_each(|id| hasher.update(id.to_le_bytes()));
+    }
+    escada_engine_formats::atomic::hex(&hasher.finalize())
+}
