@@ -6,7 +6,7 @@ export interface Message {
   readonly content: string;
 }
 
-/** Which model, in which weight format; `adapterPath` is a folder in PEFT format. */
+/** Which model, in which weight format. */
 export interface ModelChoice {
   readonly id: string;
   readonly weightFormat: 'nf4' | 'f32';
@@ -22,8 +22,17 @@ export interface ModelDescription {
   readonly isaClass: string;
 }
 
+/** A row may name an adapter of its own; without one it takes the call's. */
+export interface PromptRow {
+  readonly id: string;
+  readonly messages: readonly Message[];
+  /** A folder in PEFT format; rows with different adapters are computed in the same batches. */
+  readonly adapterPath?: string;
+}
+
 export interface GenerateRequest {
-  readonly rows: readonly { readonly id: string; readonly messages: readonly Message[] }[];
+  readonly rows: readonly PromptRow[];
+  /** Adapter of the rows that name none: a folder in PEFT format. */
   readonly adapterPath?: string;
   readonly maxNewTokens: number;
   readonly temperature: number;
@@ -55,11 +64,8 @@ export interface GenerateResult {
 }
 
 export interface ScoreRequest {
-  readonly rows: readonly {
-    readonly id: string;
-    readonly messages: readonly Message[];
-    readonly continuations: readonly string[];
-  }[];
+  readonly rows: readonly (PromptRow & { readonly continuations: readonly string[] })[];
+  /** Adapter of the rows that name none: a folder in PEFT format. */
   readonly adapterPath?: string;
   readonly signal: AbortSignal;
 }

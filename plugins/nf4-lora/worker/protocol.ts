@@ -171,6 +171,9 @@ export type EventOf<M extends Method> = process.EventOf<typeof METHODS, M>;
 /** Anything the child may send. */
 export const replySchema = replySchemaOf(PROTOCOL_VERSION);
 
+/** In every row that asks something; `adapterPath` goes before the call's. */
+const promptRow = { id: z.string(), adapterPath: path.optional() };
+
 /** Rows of the bulk files, by the method that reads or writes them. */
 export const ROWS = {
   count: {
@@ -183,8 +186,8 @@ export const ROWS = {
   },
   generate: {
     input: z.union([
-      z.strictObject({ id: z.string(), messages: z.array(messageSchema) }),
-      z.strictObject({ id: z.string(), prompt: z.string() }),
+      z.strictObject({ ...promptRow, messages: z.array(messageSchema) }),
+      z.strictObject({ ...promptRow, prompt: z.string() }),
     ]),
     output: z.strictObject({
       id: z.string(),
@@ -197,11 +200,11 @@ export const ROWS = {
   score: {
     input: z.union([
       z.strictObject({
-        id: z.string(),
+        ...promptRow,
         messages: z.array(messageSchema),
         continuations: z.array(z.string()),
       }),
-      z.strictObject({ id: z.string(), prompt: z.string(), continuations: z.array(z.string()) }),
+      z.strictObject({ ...promptRow, prompt: z.string(), continuations: z.array(z.string()) }),
     ]),
     output: z.strictObject({
       id: z.string(),

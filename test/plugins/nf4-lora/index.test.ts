@@ -75,6 +75,18 @@ suite('nf4-lora plugin', () => {
         const adapted = await model.doGenerate({ ...GENERATE, adapterPath: trained.adapterPath });
         const texts = (result: typeof plain): string[] => result.answers.map((answer) => answer.text);
         assert.notDeepEqual(texts(adapted), texts(plain));
+        const { adapterPath } = trained;
+        const rows = GENERATE.rows.map((row, index) => (index % 2 === 0 ? { ...row, adapterPath } : row));
+        const mixed = await model.doGenerate({ ...GENERATE, rows });
+        assert.deepEqual(
+          texts(mixed),
+          texts(adapted).map((text, index) => (index % 2 === 0 ? text : texts(plain)[index])),
+        );
+        const nowhere = rows.map((row) => ({ ...row, adapterPath: join(folder, 'nowhere') }));
+        await assert.rejects(model.doGenerate({ ...GENERATE, rows: nowhere }), {
+          code: 'ENGINE_REQUEST_INVALID',
+          message: /request 1 \(id "r0"\), adapterPath/,
+        });
       });
     });
   });

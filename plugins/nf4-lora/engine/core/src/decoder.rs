@@ -5,7 +5,7 @@
 
 use crate::backend::{At, Backend, CachedKeys, Sequences};
 use crate::buffers::{Growing, GrowingIndex};
-use crate::lora::Adapter;
+use crate::lora::{Adapter, AdapterRows};
 use crate::model::Model;
 use crate::shape::Target;
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -35,7 +35,8 @@ pub struct Feed<'a> {
 pub struct Decoder<'a, B: Backend> {
     backend: &'a B,
     model: &'a Model<B>,
-    adapter: Option<&'a Adapter<B>>,
+    /// Of each slot.
+    adapters: Vec<Option<&'a Adapter<B>>>,
     caches: Vec<LayerCache<B>>,
     pub prefix_tokens: usize,
     slot_tokens: usize,
@@ -99,7 +100,8 @@ impl<'a, B: Backend> Decoder<'a, B> {
         let mut decoder = Self {
             backend,
             model,
-            adapter,
+            // The prefix needs one, too, when there are no slots.
+            adapters: vec![adapter; slots.max(1)],
             caches,
             prefix_tokens: 0,
             slot_tokens,
@@ -117,6 +119,11 @@ impl<'a, B: Backend> Decoder<'a, B> {
         }
         decoder.prefix_tokens = prefix.len();
         Ok(decoder)
+    }
+
+    /// Gives a slot another adapter. What it holds was computed with the one before: start it anew.
+    pub fn set_adapter(&mut self, slot: usize, adapter: Option<&'a Adapter<B>>) {
+        self.adapters[slot] = adapter;
     }
 
     /// Runs new tokens through all layers. The outputs stay in memory for `log_probs`, `arg_max` or `logits`, whose
@@ -223,16 +230,42 @@ impl<'a, B: Backend> Decoder<'a, B> {
         self.check(feeds, segment)?;
         self.scratch
             .place(self.backend, feeds, self.prefix_tokens, self.slot_tokens)?;
+        let adapters = self.adapter_rows(feeds);
         self.scratch
-            .reserve(self.backend, self.model, self.adapter, tokens)?;
+            .reserve(self.backend, self.model, &adapters, tokens)?;
         let s = &mut self.scratch;
         self.backend
             .embedding(&self.model.embedding, &s.ids, tokens, &mut s.x);
         for layer in 0..self.model.shape.layers {
-            self.attention(layer, segment, (feeds.len(), tokens, longest, longest_keys));
-            self.mlp(layer, tokens);
+            self.attention(
+                layer,
+                segment,
+                &adapters,
+                (feeds.len(), tokens, longest, longest_keys),
+            );
+            self.mlp(layer, &adapters, tokens);
         }
         Ok(())
+    }
+
+    /// Token rows that have an adapter; neighbours with the same one together.
+    fn adapter_rows(&self, feeds: &[Feed<'_>]) -> Vec<AdapterRows<'a, B>> {
+        let mut all: Vec<AdapterRows<'a, B>> = Vec::new();
+        let mut end = 0;
+        for feed in feeds {
+            let (from, count) = (end, feed.tokens.len());
+            end += count;
+            let Some(adapter) = self.adapters[feed.slot] else {
+                continue;
+            };
+            match all.last_mut() {
+                Some(last) if std::ptr::eq(last.adapter, adapter) && last.from + last.count == from => {
+                    last.count += count;
+                }
+                _ => all.push(AdapterRows { adapter, from, count }),
+            }
+        }
+        all
     }
 
     fn check(&self, feeds: &[Feed<'_>], segment: Segment) -> Result<()> {
@@ -252,6 +285,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         &mut self,
         layer: usize,
         segment: Segment,
+        adapters: &[AdapterRows<'_, B>],
         (sequences, tokens, longest, longest_keys): (usize, usize, usize, usize),
     ) {
         let (b, model, s) = (self.backend, self.model, &mut self.scratch);
@@ -273,7 +307,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         ] {
             model.apply(
                 b,
-                self.adapter,
+                adapters,
                 (layer, target),
                 &s.normed,
                 y,
@@ -324,19 +358,10 @@ impl<'a, B: Backend> Decoder<'a, B> {
         };
         b.attention_cached(model.attention_shape(), queries, keys, &s.q, &mut s.attended);
         let at = (layer, Target::O);
-        model.apply(
-            b,
-            self.adapter,
-            at,
-            &s.attended,
-            &mut s.x,
-            tokens,
-            true,
-            &mut s.ranks,
-        );
+        model.apply(b, adapters, at, &s.attended, &mut s.x, tokens, true, &mut s.ranks);
     }
 
-    fn mlp(&mut self, layer: usize, tokens: usize) {
+    fn mlp(&mut self, layer: usize, adapters: &[AdapterRows<'_, B>], tokens: usize) {
         let (b, model, s) = (self.backend, self.model, &mut self.scratch);
         let (shape, weights) = (&model.shape, &model.layers[layer]);
         let (c, eps) = (shape.hidden, shape.rms_epsilon);
@@ -352,7 +377,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         for (target, y) in [(Target::Gate, &mut s.gate), (Target::Up, &mut s.up)] {
             model.apply(
                 b,
-                self.adapter,
+                adapters,
                 (layer, target),
                 &s.normed,
                 y,
@@ -363,16 +388,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         }
         b.swiglu(&s.gate, &s.up, &mut s.product, tokens * shape.intermediate);
         let at = (layer, Target::Down);
-        model.apply(
-            b,
-            self.adapter,
-            at,
-            &s.product,
-            &mut s.x,
-            tokens,
-            true,
-            &mut s.ranks,
-        );
+        model.apply(b, adapters, at, &s.product, &mut s.x, tokens, true, &mut s.ranks);
     }
 }
 
@@ -432,13 +448,14 @@ impl<B: Backend> Scratch<B> {
         &mut self,
         b: &B,
         model: &Model<B>,
-        adapter: Option<&Adapter<B>>,
+        adapters: &[AdapterRows<'_, B>],
         tokens: usize,
     ) -> Result<()> {
         let shape = &model.shape;
         let (c, f) = (tokens * shape.hidden, tokens * shape.intermediate);
         let (q, kv) = (tokens * shape.query_width(), tokens * shape.kv_width());
-        let ranks = adapter.map_or(0, |a| a.layout.layer_ranks) * tokens;
+        let widest = adapters.iter().map(|rows| rows.adapter.layout.layer_ranks).max();
+        let ranks = widest.unwrap_or(0) * tokens;
         for (buffer, len) in [
             (&mut self.x, c),
             (&mut self.normed, c),

@@ -1,9 +1,10 @@
 //! Batched generation: the prompts' common prefix once, then slots that are refilled as soon as a row is done.
 
 use crate::backend::Backend;
-use crate::decoder::{Decoder, Feed, PASS_TOKENS, shared_prefix};
-use crate::lora::Adapter;
+use crate::decoder::{Decoder, Feed, PASS_TOKENS};
 use crate::model::Model;
+use crate::prompt_prefixes::PromptPrefixes;
+use crate::row_adapters::RowAdapters;
 use crate::sampling::Sampling;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::collections::VecDeque;
@@ -57,6 +58,8 @@ pub struct GenerateOutcome {
 struct Active {
     prompt: usize,
     slot: usize,
+    /// Number of its adapter in the call.
+    adapter: Option<usize>,
     /// Tokens in the slot.
     held: usize,
     /// Tokens to be fed before the next one is picked.
@@ -66,66 +69,41 @@ struct Active {
 
 /// Generates for all prompts. `progress` gets (rows done, new tokens) after every pass.
 ///
-/// A row's tokens depend on its prompt, its key and the options only: not on the other rows or `batch_rows`.
+/// A slot whose row is done gets the next waiting prompt before the next pass. A row's tokens depend on its prompt, its
+/// key, its adapter and the options only: not on the other rows or `batch_rows`.
 /// Errors: `RequestInvalid` for an empty prompt or one that fills the context; `Cancelled`.
-pub fn generate<B: Backend>(
-    backend: &B,
-    model: &Model<B>,
-    adapter: Option<&Adapter<B>>,
-    prompts: &[Prompt],
+pub fn generate<'a, B: Backend>(
+    backend: &'a B,
+    model: &'a Model<B>,
+    adapters: impl Into<RowAdapters<'a, B>>,
+    prompts: &'a [Prompt],
     options: &GenerateOptions<'_>,
     progress: &mut dyn FnMut(usize, usize),
     cancelled: &AtomicBool,
 ) -> Result<GenerateOutcome> {
-    let context = model.shape.context_tokens;
-    check(prompts, context)?;
-    let prefix = shared_prefix(prompts.iter().map(|p| p.tokens.as_slice()));
-    let own = |p: &Prompt| (p.tokens.len() - prefix + options.max_new_tokens).min(context - prefix);
-    let slot_tokens = prompts.iter().map(own).max().unwrap_or(0);
-    let slot_bytes = slot_tokens * model.shape.kv_width() * 2 * 4 * model.shape.layers;
-    let slots = options
-        .batch_rows
-        .min(prompts.len())
-        .min(CACHE_LIMIT_BYTES / slot_bytes.max(1))
-        .max(1);
-    let shared = prompts.first().map_or(&[][..], |p| &p.tokens[..prefix]);
-    let mut decoder = Decoder::new(backend, model, adapter, shared, slots, slot_tokens)?;
+    check(prompts, model.shape.context_tokens)?;
+    let adapters = adapters.into();
+    let mut slots = Slots::new(backend, model, &adapters, prompts, options)?;
     let mut rows: Vec<Option<Generated>> = prompts.iter().map(|_| None).collect();
     let mut queue: VecDeque<usize> = (0..prompts.len()).collect();
-    let mut free: Vec<usize> = (0..slots).rev().collect();
     let mut active: Vec<Active> = Vec::new();
     let (mut done, mut new_tokens) = (0, 0);
     while done < prompts.len() {
         if cancelled.load(Ordering::Relaxed) {
-            return Err(EngineError::new(
-                Code::Cancelled,
-                format!("cancelled after {done} rows"),
-            ));
+            let message = format!("cancelled after {done} rows");
+            return Err(EngineError::new(Code::Cancelled, message));
         }
-        while let (Some(&slot), Some(&prompt)) = (free.last(), queue.front()) {
-            free.pop();
-            queue.pop_front();
-            let pending = prompts[prompt].tokens[prefix..].to_vec();
-            active.push(Active {
-                prompt,
-                slot,
-                held: 0,
-                pending,
-                new: Vec::new(),
-            });
-        }
-        new_tokens += pass(&mut decoder, &mut active, prompts, options)?;
+        slots.admit(&adapters, prompts, &mut queue, &mut active)?;
+        new_tokens += pass(&mut slots.decoder, &mut active, prompts, options)?;
         let mut still = Vec::with_capacity(active.len());
         for row in active {
-            match finish(&row, prompts, options, context)? {
+            match finish(&row, prompts, options, model.shape.context_tokens)? {
                 None => still.push(row),
                 Some(finish) => {
                     done += 1;
-                    free.push(row.slot);
-                    rows[row.prompt] = Some(Generated {
-                        tokens: row.new,
-                        finish,
-                    });
+                    slots.free.push(row.slot);
+                    let tokens = row.new;
+                    rows[row.prompt] = Some(Generated { tokens, finish });
                 }
             }
         }
@@ -134,8 +112,72 @@ pub fn generate<B: Backend>(
     }
     Ok(GenerateOutcome {
         rows: rows.into_iter().flatten().collect(),
-        shared_prefix_tokens: prefix,
+        shared_prefix_tokens: slots.prefixes.tokens(),
     })
+}
+
+/// Slots of the cache: those of rows first, then those of prefixes.
+struct Slots<'a, B: Backend> {
+    decoder: Decoder<'a, B>,
+    prefixes: PromptPrefixes<'a, B>,
+    rows: usize,
+    free: Vec<usize>,
+}
+
+impl<'a, B: Backend> Slots<'a, B> {
+    fn new(
+        backend: &'a B,
+        model: &'a Model<B>,
+        adapters: &RowAdapters<'a, B>,
+        prompts: &'a [Prompt],
+        options: &GenerateOptions<'_>,
+    ) -> Result<Self> {
+        let prefixes = PromptPrefixes::new(prompts, adapters);
+        let (segment, spares) = (prefixes.segment, prefixes.spare_slots());
+        let room = model.shape.context_tokens - segment;
+        let own = |p: &Prompt| (p.tokens.len() - segment + options.max_new_tokens).min(room);
+        let slot_tokens = prompts.iter().map(own).max().unwrap_or(0);
+        let slot_bytes = slot_tokens * model.shape.kv_width() * 2 * 4 * model.shape.layers;
+        let fitting = (CACHE_LIMIT_BYTES / slot_bytes.max(1)).saturating_sub(spares);
+        let rows = options.batch_rows.min(prompts.len()).min(fitting).max(1);
+        let shared = prompts.first().map_or(&[][..], |p| &p.tokens[..segment]);
+        let adapter = adapters.of(0).map(|number| adapters.adapters()[number]);
+        let mut decoder = Decoder::new(backend, model, adapter, shared, rows + spares, slot_tokens)?;
+        prefixes.compute(&mut decoder, rows)?;
+        Ok(Self {
+            decoder,
+            prefixes,
+            rows,
+            free: (0..rows).rev().collect(),
+        })
+    }
+
+    /// Gives free slots to waiting prompts.
+    fn admit(
+        &mut self,
+        adapters: &RowAdapters<'a, B>,
+        prompts: &[Prompt],
+        queue: &mut VecDeque<usize>,
+        active: &mut Vec<Active>,
+    ) -> Result<()> {
+        while let (Some(&slot), Some(&prompt)) = (self.free.last(), queue.front()) {
+            self.free.pop();
+            queue.pop_front();
+            let adapter = adapters.of(prompt);
+            let device = adapter.map(|number| adapters.adapters()[number]);
+            self.decoder.set_adapter(slot, device);
+            let held = self.prefixes.start(&mut self.decoder, prompt, slot, self.rows)?;
+            active.push(Active {
+                prompt,
+                slot,
+                adapter,
+                held,
+                pending: prompts[prompt].tokens[self.prefixes.segment + held..].to_vec(),
+                new: Vec::new(),
+            });
+        }
+        Ok(())
+    }
 }
 
 fn check(prompts: &[Prompt], context: usize) -> Result<()> {
@@ -162,27 +204,16 @@ fn pass<B: Backend>(
     prompts: &[Prompt],
     options: &GenerateOptions<'_>,
 ) -> Result<usize> {
-    let decoding = active.iter().filter(|r| r.pending.len() == 1).count();
-    let mut budget = PASS_TOKENS.saturating_sub(decoding);
-    let (mut feeds, mut wanted, mut taken) = (Vec::new(), Vec::new(), Vec::new());
-    let mut fed = 0;
-    for (i, row) in active.iter().enumerate() {
-        let count = if row.pending.len() == 1 {
-            1
-        } else {
-            row.pending.len().min(budget)
-        };
-        if count == 0 {
-            continue;
-        }
-        budget -= if row.pending.len() == 1 { 0 } else { count };
+    let taken = shares(active);
+    let (mut feeds, mut wanted, mut fed) = (Vec::new(), Vec::new(), 0);
+    for &(i, count) in &taken {
+        let row = &active[i];
         feeds.push(Feed {
             slot: row.slot,
             before: row.held,
             tokens: &row.pending[..count],
         });
         fed += count;
-        taken.push((i, count));
         if count == row.pending.len() {
             wanted.push((i, (fed - 1) as u32));
         }
@@ -198,6 +229,26 @@ fn pass<B: Backend>(
         active[*i].new.push(*id);
     }
     Ok(picked.len())
+}
+
+/// (row, tokens) of the next pass, first come first served; then by adapter, so that rows of one are computed together.
+fn shares(active: &[Active]) -> Vec<(usize, usize)> {
+    let decoding = active.iter().filter(|r| r.pending.len() == 1).count();
+    let mut budget = PASS_TOKENS.saturating_sub(decoding);
+    let mut taken = Vec::with_capacity(active.len());
+    for (i, row) in active.iter().enumerate() {
+        if row.pending.len() == 1 {
+            taken.push((i, 1));
+            continue;
+        }
+        let count = row.pending.len().min(budget);
+        budget -= count;
+        if count > 0 {
+            taken.push((i, count));
+        }
+    }
+    taken.sort_by_key(|(i, _)| active[*i].adapter);
+    taken
 }
 
 fn pick<B: Backend>(

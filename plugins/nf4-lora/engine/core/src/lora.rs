@@ -173,19 +173,52 @@ impl<B: Backend> Adapter<B> {
 pub fn lora_forward<B: Backend>(
     backend: &B,
     adapter: &Adapter<B>,
-    (layer, target): (usize, Target),
+    at: (usize, Target),
     x: &B::Buffer,
     y: &mut B::Buffer,
     tokens: usize,
     ranks: AtMut<'_, B::Buffer>,
 ) {
-    let Some(m) = adapter.layout.get(layer, target) else {
+    let rows = AdapterRows {
+        adapter,
+        from: 0,
+        count: tokens,
+    };
+    lora_forward_rows(backend, rows, at, x, y, ranks);
+}
+
+/// Neighbouring token rows that use the same adapter.
+pub struct AdapterRows<'a, B: Backend> {
+    pub adapter: &'a Adapter<B>,
+    /// First token row.
+    pub from: usize,
+    pub count: usize,
+}
+
+impl<B: Backend> Clone for AdapterRows<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for AdapterRows<'_, B> {}
+
+/// As `lora_forward`, for the token rows `from .. from+count` of `x` and `y` only.
+pub fn lora_forward_rows<B: Backend>(
+    backend: &B,
+    rows: AdapterRows<'_, B>,
+    (layer, target): (usize, Target),
+    x: &B::Buffer,
+    y: &mut B::Buffer,
+    ranks: AtMut<'_, B::Buffer>,
+) {
+    let Some(m) = rows.adapter.layout.get(layer, target) else {
         return;
     };
-    let (params, offset) = (&adapter.parameters, ranks.offset);
+    let (params, offset) = (&rows.adapter.parameters, ranks.offset);
     let spec = Matmul {
         layout: Layout::Nt,
-        m: tokens,
+        m: rows.count,
         n: m.rank,
         k: m.input,
         alpha: 1.0,
@@ -194,13 +227,13 @@ pub fn lora_forward<B: Backend>(
     let ranks = ranks.buffer;
     backend.matmul(
         spec,
-        At::start(x),
+        At::new(x, rows.from * m.input),
         At::new(params, m.a),
         AtMut::new(ranks, offset),
     );
     let spec = Matmul {
         layout: Layout::Nt,
-        m: tokens,
+        m: rows.count,
         n: m.output,
         k: m.rank,
         alpha: m.scale,
@@ -210,6 +243,6 @@ pub fn lora_forward<B: Backend>(
         spec,
         At::new(ranks, offset),
         At::new(params, m.b),
-        AtMut::start(y),
+        AtMut::new(y, rows.from * m.output),
     );
 }

@@ -1,7 +1,7 @@
 //! A Llama-family decoder on a device: frozen weights and the parts that training and generation share.
 
 use crate::backend::{At, AtMut, AttentionShape, Backend, LinearSource};
-use crate::lora::{Adapter, lora_forward};
+use crate::lora::{AdapterRows, lora_forward_rows};
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::error::Result;
 
@@ -116,12 +116,13 @@ impl<B: Backend> Model<B> {
         self.shape.attention()
     }
 
-    /// `y (+)= base(x) + scale * B(A(x))` without dropout; `ranks [≥ tokens*R]` is scratch.
+    /// `y (+)= base(x)`, and `+ scale * B(A(x))` without dropout in the rows that have an adapter; `ranks [≥ tokens*R]`
+    /// is scratch.
     #[allow(clippy::too_many_arguments)]
     pub fn apply(
         &self,
         backend: &B,
-        adapter: Option<&Adapter<B>>,
+        adapters: &[AdapterRows<'_, B>],
         (layer, target): (usize, Target),
         x: &B::Buffer,
         y: &mut B::Buffer,
@@ -130,16 +131,8 @@ impl<B: Backend> Model<B> {
         ranks: &mut B::Buffer,
     ) {
         self.layers[layer].forward(backend, target, x, y, tokens, accumulate);
-        if let Some(adapter) = adapter {
-            lora_forward(
-                backend,
-                adapter,
-                (layer, target),
-                x,
-                y,
-                tokens,
-                AtMut::start(ranks),
-            );
+        for rows in adapters {
+            lora_forward_rows(backend, *rows, (layer, target), x, y, AtMut::start(ranks));
         }
     }
 }

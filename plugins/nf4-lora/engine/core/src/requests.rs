@@ -89,8 +89,11 @@ fn one() -> f64 {
 
 /// A row of `generate`; one of `messages` and `prompt`.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PromptRow {
     pub id: String,
+    /// In place of the call's.
+    pub adapter_path: Option<PathBuf>,
     pub messages: Option<Vec<Message>>,
     pub prompt: Option<String>,
 }

@@ -5,10 +5,12 @@ use crate::backend::Backend;
 use crate::decoder::{Decoder, Feed, PASS_TOKENS, shared_prefix};
 use crate::lora::Adapter;
 use crate::model::Model;
+use crate::row_adapters::RowAdapters;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A prompt and the continuations to be weighed, all tokenized and none empty.
+#[derive(Clone)]
 pub struct ScoreRequest {
     pub prompt: Vec<u32>,
     pub continuations: Vec<Vec<u32>>,
@@ -22,9 +24,41 @@ pub struct Score {
 }
 
 /// Scores of every request's continuations, in order. `progress` gets (requests done, continuation tokens done).
+/// Requests with the same adapter are computed together.
 ///
 /// Errors: `RequestInvalid` for an empty prompt or continuation, or one beyond the context; `Cancelled`.
-pub fn score<B: Backend>(
+pub fn score<'a, B: Backend>(
+    backend: &B,
+    model: &Model<B>,
+    adapters: impl Into<RowAdapters<'a, B>>,
+    requests: &[ScoreRequest],
+    progress: &mut dyn FnMut(usize, usize),
+    cancelled: &AtomicBool,
+) -> Result<Vec<Vec<Score>>> {
+    check(requests, model.shape.context_tokens)?;
+    let groups = adapters.into().groups(requests.len());
+    if let [all] = groups.as_slice() {
+        return score_alike(backend, model, all.adapter, requests, progress, cancelled);
+    }
+    let mut scores: Vec<Vec<Score>> = requests.iter().map(|_| Vec::new()).collect();
+    let mut before = (0, 0);
+    for group in groups {
+        let own: Vec<ScoreRequest> = group.rows.iter().map(|&row| requests[row].clone()).collect();
+        let mut now = before;
+        let mut count = |done, tokens| {
+            now = (before.0 + done, before.1 + tokens);
+            progress(now.0, now.1);
+        };
+        let found = score_alike(backend, model, group.adapter, &own, &mut count, cancelled)?;
+        for (row, found) in group.rows.iter().zip(found) {
+            scores[*row] = found;
+        }
+        before = now;
+    }
+    Ok(scores)
+}
+
+fn score_alike<B: Backend>(
     backend: &B,
     model: &Model<B>,
     adapter: Option<&Adapter<B>>,
@@ -32,7 +66,6 @@ pub fn score<B: Backend>(
     progress: &mut dyn FnMut(usize, usize),
     cancelled: &AtomicBool,
 ) -> Result<Vec<Vec<Score>>> {
-    check(requests, model.shape.context_tokens)?;
     let prefix = shared_prefix(requests.iter().map(|r| r.prompt.as_slice()));
     let groups = groups(requests, prefix);
     let slots = groups.iter().map(|g| places(g).len()).max().unwrap_or(0);

@@ -1,5 +1,6 @@
 //! The engine's operations over one loaded model: what the protocol serves.
 
+mod adapters;
 mod generation;
 mod reporter;
 mod scoring;

@@ -187,6 +187,97 @@ fn trains_all_weights_and_has_the_base_again_afterwards() {
 }
 
 #[test]
+fn each_row_may_name_its_adapter() {
+    let (mut engine, dir) = (Engine::loaded(), folder("row-adapters"));
+    let first = fixture().join("adapter");
+    // The same matrices with another factor are another adapter.
+    let second = dir.join("second");
+    std::fs::create_dir_all(&second).unwrap();
+    std::fs::copy(
+        first.join("adapter_model.safetensors"),
+        second.join("adapter_model.safetensors"),
+    )
+    .unwrap();
+    let mut config: Value =
+        serde_json::from_slice(&std::fs::read(first.join("adapter_config.json")).unwrap()).unwrap();
+    config["lora_alpha"] = json!(24);
+    std::fs::write(second.join("adapter_config.json"), config.to_string()).unwrap();
+    let adapters = [None, Some(&first), Some(&second)];
+    let row = |i: usize| {
+        let mut row = chat(&format!("{i}"), ["Describe a pot.", "Is it dry?", "Why?"][i % 3]);
+        row["continuations"] = json!([" yes", " no, not at all"]);
+        row
+    };
+    let answers = |engine: &mut Engine, rows: &[Value], adapter: Option<&PathBuf>| {
+        write(&dir.join("in"), rows);
+        let mut params = json!({
+            "requestsPath": dir.join("in"), "outPath": dir.join("out"), "adapterPath": adapter,
+        });
+        engine.run("score", params.clone()).unwrap();
+        let scores = read(&dir.join("out"));
+        params["maxNewTokens"] = json!(12);
+        params["batchRows"] = json!(4);
+        params["temperature"] = json!(1);
+        engine.run("generate", params).unwrap();
+        (scores, read(&dir.join("out")))
+    };
+    let rows: Vec<Value> = (0..9).map(row).collect();
+    let alone: Vec<_> = adapters
+        .map(|path| answers(&mut engine, &rows, path))
+        .into_iter()
+        .collect();
+    assert!(alone[0] != alone[1] && alone[1] != alone[2]);
+    let mixed: Vec<Value> = (0..9)
+        .map(|i| {
+            let mut row = row(i);
+            if let Some(path) = adapters[i % 3] {
+                row["adapterPath"] = json!(path);
+            }
+            row
+        })
+        .collect();
+    let (scores, texts) = answers(&mut engine, &mixed, None);
+    for i in 0..9 {
+        assert_eq!((&scores[i], &texts[i]), (&alone[i % 3].0[i], &alone[i % 3].1[i]));
+    }
+    // A row's own path wins over the call's, which the others take.
+    let (scores, texts) = answers(&mut engine, &mixed, Some(&second));
+    for i in 0..9 {
+        let by = &alone[[2, 1, 2][i % 3]];
+        assert_eq!((&scores[i], &texts[i]), (&by.0[i], &by.1[i]));
+    }
+}
+
+#[test]
+fn a_bad_adapter_path_names_its_row() {
+    let (mut engine, dir) = (Engine::loaded(), folder("bad-adapters"));
+    let mut rows = vec![chat("a", "Why?"), chat("b", "Why?")];
+    rows[1]["adapterPath"] = json!(dir.join("nowhere"));
+    write(&dir.join("in"), &rows);
+    let params = json!({ "requestsPath": dir.join("in"), "outPath": dir.join("out"), "maxNewTokens": 1, "batchRows": 2 });
+    let error = engine.run("generate", params.clone()).unwrap_err();
+    assert_eq!(error.code, Code::RequestInvalid);
+    for part in ["request 2 (id \"b\"), adapterPath", "nowhere", "PEFT"] {
+        assert!(error.message.contains(part), "{error}");
+    }
+    std::fs::create_dir_all(dir.join("nowhere")).unwrap();
+    std::fs::write(dir.join("nowhere/adapter_config.json"), "{").unwrap();
+    let error = engine.run("generate", params.clone()).unwrap_err();
+    assert_eq!(error.code, Code::ModelFileInvalid, "{error}");
+    assert!(
+        error.message.starts_with("request 2 (id \"b\"), adapterPath"),
+        "{error}"
+    );
+    let mut params = params;
+    params["adapterPath"] = json!(dir.join("gone"));
+    let error = engine.run("generate", params).unwrap_err();
+    assert!(
+        error.message.starts_with("adapterPath: there is no folder"),
+        "{error}"
+    );
+}
+
+#[test]
 fn plain_prompts_and_stop_strings() {
     let (mut engine, dir) = (Engine::loaded(), folder("stop"));
     write(

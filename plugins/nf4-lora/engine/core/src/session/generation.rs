@@ -2,17 +2,14 @@
 
 use super::Session;
 use super::reporter::Reporter;
-use crate::adapter_file;
 use crate::backend::Backend;
 use crate::generate::{Finish, GenerateOptions, Prompt, generate};
 use crate::json_lines;
 use crate::loaded::Loaded;
-use crate::lora::Adapter;
 use crate::requests::{GenerateParams, GenerateResult, GenerateRow, PromptRow, RowProgress};
 use crate::rng;
 use crate::sampling::Sampling;
 use escada_engine_formats::error::{Code, EngineError, Result};
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -35,7 +32,10 @@ impl<B: Backend> Session<B> {
             })
         };
         let prompts = requests.iter().map(prompt).collect::<Result<Vec<_>>>()?;
-        let adapter = self.adapter(loaded, params.adapter_path.as_deref())?;
+        let own = requests
+            .iter()
+            .map(|r| (r.id.as_str(), r.adapter_path.as_deref()));
+        let adapters = self.adapters(loaded, params.adapter_path.as_deref(), own)?;
         let sampling = Sampling {
             temperature: params.temperature,
             top_p: params.top_p,
@@ -62,7 +62,7 @@ impl<B: Backend> Session<B> {
         let outcome = generate(
             backend,
             model,
-            adapter.as_ref(),
+            adapters.rows(),
             &prompts,
             &options,
             &mut progress,
@@ -90,11 +90,6 @@ impl<B: Backend> Session<B> {
             new_tokens: rows.iter().map(|r| r.new_tokens).sum(),
             seconds: started.elapsed().as_secs_f64(),
         })
-    }
-
-    pub(super) fn adapter(&self, loaded: &Loaded<B>, path: Option<&Path>) -> Result<Option<Adapter<B>>> {
-        path.map(|path| adapter_file::load(&self.backend, &loaded.model.shape, path))
-            .transpose()
     }
 }
 

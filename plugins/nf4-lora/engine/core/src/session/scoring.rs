@@ -33,14 +33,17 @@ impl<B: Backend> Session<B> {
             })
         };
         let requests = rows.iter().map(request).collect::<Result<Vec<_>>>()?;
-        let adapter = self.adapter(loaded, params.adapter_path.as_deref())?;
+        let own = rows
+            .iter()
+            .map(|r| (r.prompt.id.as_str(), r.prompt.adapter_path.as_deref()));
+        let adapters = self.adapters(loaded, params.adapter_path.as_deref(), own)?;
         let mut report = Reporter::new(requests.len(), emit);
         let mut progress = |done, tokens| report.progress(done, tokens);
         let (backend, model) = (&self.backend, &loaded.model);
         let scores = score(
             backend,
             model,
-            adapter.as_ref(),
+            adapters.rows(),
             &requests,
             &mut progress,
             cancelled,
