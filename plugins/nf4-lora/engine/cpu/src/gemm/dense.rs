@@ -65,6 +65,8 @@ unsafe impl Panels for RowMajor {
     }
 }
 
+/// f32 of a cache line.
+const LINE: usize = 16;
 /// Rows that are fetched ahead of being copied.
 const AHEAD: usize = 8;
 
@@ -149,6 +151,11 @@ unsafe impl Panels for WeightBackward {
             let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
             let rows = (nr - inside).min(kc - done);
             let src = self.data.add((panel * self.k + column) * nr + inside);
+            // The next square lies far away.
+            let next = src.wrapping_add(self.k * nr);
+            for line in 0..columns * nr / LINE {
+                S::prefetch(next.wrapping_add(line * LINE));
+            }
             transpose_panel::<S>(src, nr, columns, rows, scratch.add(done * nr));
             done += rows;
         }

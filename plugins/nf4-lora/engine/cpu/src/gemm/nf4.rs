@@ -46,6 +46,8 @@ pub static NF4_TABLE: [f32; 16] = {
     table
 };
 
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 /// Code of the value zero, for padding rows.
 const ZERO_CODES: u8 = 0x77;
 
@@ -282,6 +284,11 @@ unsafe impl Panels for Nf4Backward {
         while done < kc {
             let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
             let rows = (nr - inside).min(kc - done);
+            // The next square lies far away.
+            let next = self.0.codes.wrapping_add(((panel + 1) * self.0.k + column) * S::LANES);
+            for line in 0..columns * S::LANES / LINE_BYTES {
+                S::prefetch(next.wrapping_add(line * LINE_BYTES).cast());
+            }
             self.0.decode::<S>(panel, column, columns, square);
             transpose_panel::<S>(square.add(inside), nr, columns, rows, scratch.add(done * nr));
             done += rows;
