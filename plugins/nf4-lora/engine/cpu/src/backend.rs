@@ -4,6 +4,7 @@ mod attend;
 mod rows;
 
 use crate::buffer::Aligned;
+use crate::gemm::bf16::{self, Bf16Weight};
 use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
 use crate::gemm::driver::{Product, multiply};
 use crate::gemm::nf4::Nf4Weight;
@@ -26,6 +27,8 @@ pub type Bytes = Aligned<u8>;
 /// A frozen weight `[N, K]`, rearranged for the instruction-set class.
 pub enum CpuLinear {
     F32(DenseWeight),
+    /// f32 values that are all bfloat16.
+    Bf16(Bf16Weight),
     Nf4(Nf4Weight),
 }
 
@@ -34,6 +37,7 @@ impl CpuLinear {
     pub fn shape(&self) -> (usize, usize) {
         match self {
             CpuLinear::F32(w) => (w.rows, w.cols),
+            CpuLinear::Bf16(w) => (w.rows, w.cols),
             CpuLinear::Nf4(w) => (w.rows, w.cols),
         }
     }
@@ -83,6 +87,8 @@ impl CpuBackend {
             match (weight, backward) {
                 (CpuLinear::F32(w), false) => multiply(&self.team, self.isa, product, w.forward()),
                 (CpuLinear::F32(w), true) => multiply(&self.team, self.isa, product, w.backward()),
+                (CpuLinear::Bf16(w), false) => multiply(&self.team, self.isa, product, w.forward()),
+                (CpuLinear::Bf16(w), true) => multiply(&self.team, self.isa, product, w.backward()),
                 (CpuLinear::Nf4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
                 (CpuLinear::Nf4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
             }
@@ -210,6 +216,13 @@ impl Backend for CpuBackend {
                 if data.len() < rows * cols {
                     return Err(out_of_range("a weight"));
                 }
+                let data = &data[..rows * cols];
+                if bf16::fits(data) {
+                    let packed = Bf16Weight::pack(&self.team, self.isa, rows, cols, data);
+                    return packed
+                        .map(CpuLinear::Bf16)
+                        .ok_or_else(|| no_memory("a weight", rows * cols));
+                }
                 let packed = DenseWeight::pack(&self.team, self.isa, rows, cols, data);
                 packed
                     .map(CpuLinear::F32)
@@ -227,6 +240,7 @@ impl Backend for CpuBackend {
     fn linear_bytes(&self, linear: &CpuLinear) -> usize {
         match linear {
             CpuLinear::F32(w) => w.bytes(),
+            CpuLinear::Bf16(w) => w.bytes(),
             CpuLinear::Nf4(w) => w.bytes(),
         }
     }
@@ -314,6 +328,7 @@ impl Backend for CpuBackend {
                 let to = unsafe { out.part(t * cols..(t + 1) * cols) };
                 match table {
                     CpuLinear::F32(w) => w.row(ids[t] as usize, to),
+                    CpuLinear::Bf16(w) => w.row(ids[t] as usize, to),
                     CpuLinear::Nf4(w) => w.row(self.isa, ids[t] as usize, to),
                 }
             }

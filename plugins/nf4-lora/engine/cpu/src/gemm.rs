@@ -2,6 +2,8 @@
 //! columns of `B`, stored `[K, NR]`; an element of `C` is, for each block of `K` in order, one chain of
 //! multiply-adds over the block, added to what is there.
 
+pub mod bf16;
+pub mod coded;
 pub mod dense;
 pub mod driver;
 pub mod micro;

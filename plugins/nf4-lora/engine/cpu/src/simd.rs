@@ -67,6 +67,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn table(p: *const f32) -> Self::Table;
     /// Looks up `LANES` bytes: the low nibbles, then the high nibbles.
     unsafe fn lookup(table: Self::Table, p: *const u8) -> (Self::V, Self::V);
+    /// `LANES` bfloat16 values as f32.
+    unsafe fn widen(p: *const u16) -> Self::V;
     /// `dst[j*dst_ld + i] = src[i*src_ld + j]` for a square of `LANES`.
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize);
     /// Asks for the cache line at `p`, which may be any address.

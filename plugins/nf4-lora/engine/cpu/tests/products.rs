@@ -74,6 +74,15 @@ fn linear_layers_match_the_reference() {
                     accumulate,
                 };
                 check(&format!("f32 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
+                let weight = Weight::F32(bf16_noise(n * k, 1));
+                let case = Linear {
+                    weight,
+                    n,
+                    k,
+                    m,
+                    accumulate,
+                };
+                check(&format!("bf16 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
                 let weight = Weight::Nf4(nf4(n, k, 64, accumulate, 2));
                 let case = Linear {
                     weight,
@@ -85,6 +94,49 @@ fn linear_layers_match_the_reference() {
                 check(&format!("nf4 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
             }
         }
+    }
+}
+
+/// Values that are bfloat16.
+fn bf16_noise(len: usize, seed: u64) -> Vec<f32> {
+    let round = |v: f32| f32::from_bits(v.to_bits() & 0xFFFF_0000);
+    noise(len, seed).into_iter().map(round).collect()
+}
+
+#[test]
+fn bfloat16_values_take_half_the_memory_and_give_the_same_bits() {
+    let (n, k) = (96, 320);
+    let mut values = bf16_noise((n + 1) * k, 1);
+    // One more row that no bfloat16 holds keeps the whole weight in 32 bits.
+    values[n * k..].fill(0.1);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let backend = CpuBackend::with_isa(2, isa).unwrap();
+        let weight = |rows: usize| {
+            let data = &values[..rows * k];
+            let source = LinearSource::F32 { rows, cols: k, data };
+            backend.upload_linear(source).unwrap()
+        };
+        let (halved, whole) = (weight(n), weight(n + 1));
+        assert_eq!(backend.linear_bytes(&halved), n * k * 2);
+        assert!(backend.linear_bytes(&whole) >= (n + 1) * k * 4);
+        for m in [1, 7, 12, 40, 100] {
+            let x = buffer(&backend, &noise(m * k, 5));
+            let (mut narrow, mut wide) = (buffer(&backend, &[0.0]), buffer(&backend, &[0.0]));
+            for (y, weight, rows) in [(&mut narrow, &halved, n), (&mut wide, &whole, n + 1)] {
+                *y = backend.alloc(m * rows).unwrap();
+                backend.linear_forward(weight, &x, y, m, false);
+            }
+            let (narrow, wide) = (host(&backend, &narrow), host(&backend, &wide));
+            for (a, b) in narrow.chunks(n).zip(wide.chunks(n + 1)) {
+                assert_eq!(bits(a), bits(&b[..n]), "{isa:?}, {m} rows");
+            }
+        }
+        let mut row = vec![0.0; k];
+        let ids = index(&backend, &[5]);
+        let mut out = backend.alloc(k).unwrap();
+        backend.embedding(&halved, &ids, 1, &mut out);
+        backend.download(&out, 0, &mut row).unwrap();
+        assert_eq!(bits(&row), bits(&values[5 * k..6 * k]));
     }
 }
 

@@ -5,12 +5,10 @@
 //! give two vectors in order. Scales are decoded to f32 once, per panel and run of columns with one scale. A
 //! decoded weight is `round(table[code] * scale)`: bit for bit the value of the storage format.
 
-use super::driver::{Block, Panel, Panels};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES};
 use super::micro::{Tile, finish};
 use crate::buffer::Aligned;
-use crate::gemm::dense::transpose_panel;
 use crate::isa::Isa;
-use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::team::{Parts, Team};
 use escada_engine_formats::nf4::Nf4Tensor;
@@ -46,8 +44,6 @@ pub static NF4_TABLE: [f32; 16] = {
     table
 };
 
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
 /// Code of the value zero, for padding rows.
 const ZERO_CODES: u8 = 0x77;
 
@@ -101,13 +97,13 @@ impl Nf4Weight {
     }
 
     /// Source for `X · Wᵀ`.
-    pub fn forward(&self) -> Nf4Forward {
-        Nf4Forward(self.view())
+    pub fn forward(&self) -> CodedForward<View> {
+        CodedForward(self.view())
     }
 
     /// Source for `dY · W`.
-    pub fn backward(&self) -> Nf4Backward {
-        Nf4Backward(self.view())
+    pub fn backward(&self) -> CodedBackward<View> {
+        CodedBackward(self.view())
     }
 
     fn view(&self) -> View {
@@ -157,145 +153,92 @@ fn common_divisor(mut a: usize, mut b: usize) -> usize {
     a
 }
 
+/// The codes and scales of a weight.
 #[derive(Clone, Copy)]
-struct View {
+pub struct View {
     codes: *const u8,
     scales: *const f32,
     k: usize,
     run: usize,
 }
 
+// SAFETY: a read-only view whose memory the caller of the product keeps borrowed.
+unsafe impl Send for View {}
+unsafe impl Sync for View {}
+
 impl View {
-    /// Decodes columns `k0 .. k0+kc` of a panel to `out [kc, NR]`.
+    /// Calls `each` with every run of columns of one scale in `k0 .. k0+kc`: the columns, and the two vectors of scales.
     #[inline(always)]
-    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32) {
+    unsafe fn runs<S: Simd>(
+        &self,
+        panel: usize,
+        k0: usize,
+        kc: usize,
+        mut each: impl FnMut(usize, usize, S::V, S::V),
+    ) {
         let (l, nr) = (S::LANES, 2 * S::LANES);
-        let table = S::table(NF4_TABLE.as_ptr());
         let mut k = k0;
         while k < k0 + kc {
             let run = k / self.run;
             let end = ((run + 1) * self.run).min(k0 + kc);
             let scale = self.scales.add((panel * (self.k / self.run) + run) * nr);
-            let (low_scale, high_scale) = (S::load(scale), S::load(scale.add(l)));
-            let mut codes = self.codes.add((panel * self.k + k) * l);
-            let mut to = out.add((k - k0) * nr);
-            for _ in k..end {
+            each(k, end, S::load(scale), S::load(scale.add(l)));
+            k = end;
+        }
+    }
+}
+
+unsafe impl Coded for View {
+    #[inline(always)]
+    fn columns(&self) -> usize {
+        self.k
+    }
+
+    #[inline(always)]
+    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32) {
+        let (l, nr) = (S::LANES, 2 * S::LANES);
+        let table = S::table(NF4_TABLE.as_ptr());
+        let mut codes = self.codes.add((panel * self.k + k0) * l);
+        let mut to = out;
+        self.runs::<S>(panel, k0, kc, |from, end, low_scale, high_scale| {
+            for _ in from..end {
                 let (low, high) = S::lookup(table, codes);
                 S::store(to, S::mul(low, low_scale));
                 S::store(to.add(l), S::mul(high, high_scale));
                 codes = codes.add(l);
                 to = to.add(nr);
             }
-            k = end;
-        }
-    }
-}
-
-/// `B[k, n]` = element `(n, k)` of an NF4 weight `[N, K]`.
-#[derive(Clone, Copy)]
-pub struct Nf4Forward(View);
-
-/// `B[n, k]` = element `(n, k)` of an NF4 weight `[N, K]`.
-#[derive(Clone, Copy)]
-pub struct Nf4Backward(View);
-
-// SAFETY: read-only views whose memory the caller of the product keeps borrowed.
-unsafe impl Send for Nf4Forward {}
-unsafe impl Sync for Nf4Forward {}
-unsafe impl Send for Nf4Backward {}
-unsafe impl Sync for Nf4Backward {}
-
-unsafe impl Panels for Nf4Forward {
-    const NEEDS_SCRATCH: bool = true;
-    const DIRECT: bool = true;
-
-    #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
-        self.0.decode::<S>(index, k0, kc, scratch);
-        Panel {
-            data: scratch,
-            row: 2 * S::LANES,
-        }
+        });
     }
 
     #[inline(always)]
-    unsafe fn direct<S: Simd>(&self, index: usize, k0: usize, t: &Tile) {
-        match t.m {
-            1 => fused::<S, 1>(&self.0, index, k0, t),
-            2 => fused::<S, 2>(&self.0, index, k0, t),
-            3 => fused::<S, 3>(&self.0, index, k0, t),
-            4 => fused::<S, 4>(&self.0, index, k0, t),
-            _ if S::MR <= 4 => unreachable!(),
-            5 => fused::<S, 5>(&self.0, index, k0, t),
-            6 => fused::<S, 6>(&self.0, index, k0, t),
-            _ if S::MR <= 6 => unreachable!(),
-            7 => fused::<S, 7>(&self.0, index, k0, t),
-            8 => fused::<S, 8>(&self.0, index, k0, t),
-            9 => fused::<S, 9>(&self.0, index, k0, t),
-            10 => fused::<S, 10>(&self.0, index, k0, t),
-            11 => fused::<S, 11>(&self.0, index, k0, t),
-            _ => fused::<S, 12>(&self.0, index, k0, t),
-        }
-    }
-}
-
-/// The register tile with the decoding in its inner loop: a few rows do not repay a pass through memory. The chain
-/// of each element is that of the tile over a decoded panel.
-#[inline(always)]
-unsafe fn fused<S: Simd, const MR: usize>(view: &View, panel: usize, k0: usize, t: &Tile) {
-    let (l, nr) = (S::LANES, 2 * S::LANES);
-    let table = S::table(NF4_TABLE.as_ptr());
-    let mut acc = [[S::splat(0.0); 2]; MR];
-    let mut a = t.a;
-    let mut codes = view.codes.add((panel * view.k + k0) * l);
-    let mut k = k0;
-    while k < k0 + t.k {
-        let run = k / view.run;
-        let end = ((run + 1) * view.run).min(k0 + t.k);
-        let scale = view.scales.add((panel * (view.k / view.run) + run) * nr);
-        let (low_scale, high_scale) = (S::load(scale), S::load(scale.add(l)));
-        for _ in k..end {
-            let (low, high) = S::lookup(table, codes);
-            let (low, high) = (S::mul(low, low_scale), S::mul(high, high_scale));
-            for (i, sums) in acc.iter_mut().enumerate() {
-                let value = S::splat(*a.add(i * t.a_row));
-                sums[0] = S::fma(value, low, sums[0]);
-                sums[1] = S::fma(value, high, sums[1]);
+    unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile) {
+        let l = S::LANES;
+        let table = S::table(NF4_TABLE.as_ptr());
+        let mut acc = [[S::splat(0.0); 2]; MR];
+        let mut a = t.a;
+        let mut codes = self.codes.add((panel * self.k + k0) * l);
+        self.runs::<S>(panel, k0, t.k, |from, end, low_scale, high_scale| {
+            for _ in from..end {
+                let (low, high) = S::lookup(table, codes);
+                let (low, high) = (S::mul(low, low_scale), S::mul(high, high_scale));
+                for (i, sums) in acc.iter_mut().enumerate() {
+                    let value = S::splat(*a.add(i * t.a_row));
+                    sums[0] = S::fma(value, low, sums[0]);
+                    sums[1] = S::fma(value, high, sums[1]);
+                }
+                a = a.add(t.a_col);
+                codes = codes.add(l);
             }
-            a = a.add(t.a_col);
-            codes = codes.add(l);
-        }
-        k = end;
+        });
+        finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
     }
-    finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
-}
-
-unsafe impl Panels for Nf4Backward {
-    const NEEDS_SCRATCH: bool = true;
 
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
-        // The summed index is the weight's row: decode a square of a stored panel, then turn it.
-        let nr = 2 * S::LANES;
-        let column = index * nr;
-        let columns = (self.0.k - column).min(nr);
-        let square = with_scratch(1, nr * nr);
-        let mut done = 0;
-        while done < kc {
-            let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
-            let rows = (nr - inside).min(kc - done);
-            // The next square lies far away.
-            let next = self.0.codes.wrapping_add(((panel + 1) * self.0.k + column) * S::LANES);
-            for line in 0..columns * S::LANES / LINE_BYTES {
-                S::prefetch(next.wrapping_add(line * LINE_BYTES).cast());
-            }
-            self.0.decode::<S>(panel, column, columns, square);
-            transpose_panel::<S>(square.add(inside), nr, columns, rows, scratch.add(done * nr));
-            done += rows;
-        }
-        Panel {
-            data: scratch,
-            row: 2 * S::LANES,
+    unsafe fn prefetch<S: Simd>(&self, panel: usize, k0: usize, kc: usize) {
+        let codes = self.codes.wrapping_add((panel * self.k + k0) * S::LANES);
+        for line in 0..kc * S::LANES / LINE_BYTES {
+            S::prefetch(codes.wrapping_add(line * LINE_BYTES).cast());
         }
     }
 }

@@ -136,6 +136,11 @@ impl Simd for Avx2Fma {
             lookup8(table, _mm256_srli_epi32::<4>(bytes)),
         )
     }
+    #[inline(always)]
+    unsafe fn widen(p: *const u16) -> __m256 {
+        let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+    }
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize) {

@@ -117,6 +117,10 @@ impl Simd for Portable {
         (low, high)
     }
     #[inline(always)]
+    unsafe fn widen(p: *const u16) -> V {
+        std::array::from_fn(|i| f32::from_bits(u32::from(*p.add(i)) << 16))
+    }
+    #[inline(always)]
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize) {
         for i in 0..L {
             for j in 0..L {
