@@ -117,6 +117,7 @@ impl Simd for Avx512 {
         let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
         _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
     }
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn transpose(src: *const f32, src_ld: usize, dst: *mut f32, dst_ld: usize) {
         // Lane l of quads[g][j] holds column 4l+j of rows 4g..4g+4.
