@@ -100,7 +100,7 @@ fn training(task: &Task, backend: &B, loaded: &Loaded<B>, limits: &mut Limits) -
     let rows: Vec<TokenRow> = task.rows.iter().map(row).collect();
     let rows: Vec<&TokenRow> = rows.iter().collect();
     let labelled: usize = rows.iter().map(|r| r.labelled()).sum();
-    let mut optimizer = Optimizer::fresh(backend, &adapter.layout, task.config.optim).unwrap();
+    let mut optimizer = Optimizer::fresh(backend, &adapter.layout.parameters(), task.config.optim).unwrap();
     let mut pass = Pass::new(backend, &loaded.model.shape).unwrap();
     let mut batch = Batch::new(backend).unwrap();
     let (plan, sharing) = (DropoutPlan::NONE, PrefixSharing::WhenWorthwhile);
@@ -120,7 +120,7 @@ fn training(task: &Task, backend: &B, loaded: &Loaded<B>, limits: &mut Limits) -
                 &task.config,
                 step,
                 task.config.learning_rate,
-                &mut adapter,
+                &mut adapter.parameters,
             )
             .unwrap();
         limits.measure();
