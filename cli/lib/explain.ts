@@ -1,5 +1,6 @@
 import { ERROR_CODES, type ErrorCode } from '../../schemas/common/error-codes.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
+import { BootstrapError, explain } from '../../tools/bootstrap/lib/errors.mjs';
 
 interface Caused {
   readonly message?: string;
@@ -25,6 +26,7 @@ function findCoded(error: unknown): { readonly code: ErrorCode; readonly message
 
 /** A failure as a user reads it: code, what happened, what to do. */
 export function explainError(error: unknown): string {
+  if (error instanceof BootstrapError) return explain(error);
   const coded = findCoded(error);
   if (coded === null) return error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `${coded.code}: ${coded.message}\n  What to do: ${ERROR_CODES[coded.code].help}`;
@@ -32,6 +34,7 @@ export function explainError(error: unknown): string {
 
 /** 2 for what the user can correct, 1 for the rest. */
 export function exitCodeFor(error: unknown): number {
+  if (error instanceof BootstrapError) return error.exitCode;
   const coded = findCoded(error);
   return coded !== null && !ERROR_CODES[coded.code].retryable && coded.code !== 'INTERNAL' ? 2 : 1;
 }

@@ -124,6 +124,46 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Use a supported model; the message names what is missing.',
   },
+  HUB_INPUT_INVALID: {
+    meaning: 'A repository, revision, file, option or variable of `escada model pull` cannot be used.',
+    retryable: false,
+    help: 'The message names it and says what may stand there.',
+  },
+  HUB_NOT_FOUND: {
+    meaning: 'The hub has no such repository, revision or file.',
+    retryable: false,
+    help: 'Check the name on the page of the hub; for a private repository set HF_TOKEN.',
+  },
+  HUB_ACCESS_DENIED: {
+    meaning: 'The hub refuses access to a gated or private repository.',
+    retryable: false,
+    help: "Accept the terms on the repository's page, set HF_TOKEN to a token that may read it, and pull again.",
+  },
+  HUB_NOTHING_USABLE: {
+    meaning: 'A repository holds no model that the engine reads.',
+    retryable: false,
+    help: 'Pull a repository with safetensors, or one GGUF file with --file; pickle files are never read.',
+  },
+  HUB_UNREACHABLE: {
+    meaning: 'The hub does not answer, or not any more.',
+    retryable: true,
+    help: 'Pull again later: what was fetched is kept. HF_ENDPOINT names a mirror; an absolute path is an id too.',
+  },
+  HUB_ANSWER_INVALID: {
+    meaning: "The hub's answer is not in its protocol.",
+    retryable: false,
+    help: 'Check HF_ENDPOINT, and whether a proxy is in between.',
+  },
+  HUB_FILE_DAMAGED: {
+    meaning: 'A fetched file is not what the hub lists.',
+    retryable: true,
+    help: 'Pull again; if it stays so, check HF_ENDPOINT, and whether a proxy is in between.',
+  },
+  DISK_FULL: {
+    meaning: 'There is not enough room on the disk.',
+    retryable: false,
+    help: 'Free some space, or choose a folder on another disk (`--out`, or ESCADA_CACHE_DIR for all that is fetched).',
+  },
   ENGINE_NOT_BUILT: {
     meaning: 'The native engine is not built, or was built for another machine.',
     retryable: false,

@@ -33,9 +33,10 @@ export async function findModelPath(id: string, env: NodeJS.ProcessEnv = process
 }
 
 function notFound(id: string, tried: readonly string[]): EscadaFailure {
+  const hint = /^[\w.-]+\/[\w.-]+/.test(id) ? ' and use the id that it prints' : '';
   return new EscadaFailure({
     code: 'MODEL_NOT_FOUND',
-    message: `Model ${id} is not on this machine; looked at ${tried.join(', ')}. Run \`escada model pull ${id}\`, or set ESCADA_MODEL_PATH to a file.`,
+    message: `Model ${id} is not on this machine; looked at ${tried.join(', ')}. Run \`escada model pull ${id}\`${hint}, or set ESCADA_MODEL_PATH to a file.`,
     fields: { model: id, tried },
   });
 }

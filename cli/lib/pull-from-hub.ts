@@ -1,0 +1,37 @@
+import { pullModel } from '../../plugins/nf4-lora/hub/pull.ts';
+import { parseTarget } from '../../plugins/nf4-lora/hub/repository.ts';
+import { withLock } from '../../tools/bootstrap/lib/lock.mjs';
+import { PullLog } from './pull-log.ts';
+import { print } from './terminal.ts';
+
+interface Options {
+  readonly revision?: string;
+  readonly file?: string;
+  readonly out?: string;
+}
+
+/** Pulls a repository of the hub; prints where the model lies and how a spec names it. */
+export async function pullFromHub(text: string, { out, ...choice }: Options): Promise<void> {
+  const target = parseTarget(text, choice);
+  const log = new PullLog(target.repository);
+  try {
+    const { id, path, manifest, receivedBytes } = await pullModel(target, {
+      out,
+      env: process.env,
+      report: (event) => log.add(event),
+      exclusively: (file, action) =>
+        withLock(
+          file,
+          { onWait: (holder) => log.line(`waiting for ${holder}, which is pulling it`) },
+          action,
+        ),
+    });
+    log.close();
+    print(path);
+    print(`  ${manifest.repository} at ${manifest.revision}`);
+    print(`  ${manifest.files.length} files checked, ${receivedBytes} bytes fetched`);
+    print(`  in a spec: "model": ${JSON.stringify({ id })}`);
+  } finally {
+    log.close();
+  }
+}
