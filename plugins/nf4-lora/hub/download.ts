@@ -28,7 +28,7 @@ export async function downloadFile(file: WantedFile, job: Download): Promise<Fil
   const [partPath, finalPath] = [join(job.folder, `${name}.part`), join(job.folder, name)];
   // Whole files of an attempt that did not end are not trusted either.
   await rename(finalPath, partPath).catch(ignoreMissing);
-  const part = await PartFile.open(partPath, sizeBytes);
+  const part = await PartFile.open(partPath, file);
   try {
     job.onBytes(part.length, 0);
     for (let wrong = 0; wrong < 2; wrong += 1) {
@@ -40,7 +40,7 @@ export async function downloadFile(file: WantedFile, job: Download): Promise<Fil
           furthest = Math.max(furthest, part.length);
         }),
       );
-      const sha256 = part.sha256If(digest);
+      const sha256 = part.sha256IfRight();
       if (sha256 !== null) {
         await part.publish(finalPath);
         return { name, path, sizeBytes, sha256 };

@@ -1,7 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
-import type { Digest } from './listing.ts';
+import type { ListedFile } from './listing.ts';
+
+type Contents = Pick<ListedFile, 'sizeBytes' | 'digest'>;
 
 /**
  * A file that is still being fetched: `<name>.part`, and `<name>.part.etag` with the ETag of what it is a part of.
@@ -9,26 +11,27 @@ import type { Digest } from './listing.ts';
  */
 export class PartFile {
   readonly #path: string;
-  readonly #sizeBytes: number;
+  readonly #file: Contents;
   readonly #handle: FileHandle;
   #length = 0;
   #etag: string | null = null;
-  #sha256: Hash = createHash('sha256');
-  #gitBlob: Hash;
+  #sha256: Hash;
+  /** Only where the hub names the content so: the files are large. */
+  #gitBlob: Hash | null;
 
-  private constructor(path: string, sizeBytes: number, handle: FileHandle) {
+  private constructor(path: string, file: Contents, handle: FileHandle) {
     this.#path = path;
-    this.#sizeBytes = sizeBytes;
+    this.#file = file;
     this.#handle = handle;
-    this.#gitBlob = gitBlobHash(sizeBytes);
+    [this.#sha256, this.#gitBlob] = hashesFor(file);
   }
 
-  /** Opens or begins `path`, the part of a file of `sizeBytes`. What is there is hashed; too much of it is dropped. */
-  static async open(path: string, sizeBytes: number): Promise<PartFile> {
-    const part = new PartFile(path, sizeBytes, await open(path, 'a+'));
+  /** Opens or begins `path`, the part of a file. What is there is hashed; more than the file has is dropped. */
+  static async open(path: string, file: Contents): Promise<PartFile> {
+    const part = new PartFile(path, file, await open(path, 'a+'));
     try {
       const { size } = await part.#handle.stat();
-      if (size > sizeBytes) await part.restart(null);
+      if (size > file.sizeBytes) await part.restart(null);
       else if (size > 0) await part.#takeOver();
       return part;
     } catch (error) {
@@ -42,7 +45,7 @@ export class PartFile {
   }
 
   get isWhole(): boolean {
-    return this.#length === this.#sizeBytes;
+    return this.#length === this.#file.sizeBytes;
   }
 
   /** ETag under which the part was begun; `null` when the server told none. */
@@ -54,8 +57,7 @@ export class PartFile {
   async restart(etag: string | null): Promise<void> {
     await this.#handle.truncate(0);
     this.#length = 0;
-    this.#sha256 = createHash('sha256');
-    this.#gitBlob = gitBlobHash(this.#sizeBytes);
+    [this.#sha256, this.#gitBlob] = hashesFor(this.#file);
     this.#etag = etag;
     if (etag === null) await rm(`${this.#path}.etag`, { force: true });
     else await writeFile(`${this.#path}.etag`, etag);
@@ -67,11 +69,11 @@ export class PartFile {
     this.#count(chunk);
   }
 
-  /** SHA-256 of all bytes so far if they are the file of that digest, else `null`. */
-  sha256If({ kind, hex }: Digest): string | null {
+  /** SHA-256 of the bytes if they are the file, by size and digest, else `null`. */
+  sha256IfRight(): string | null {
     const sha256 = this.#sha256.copy().digest('hex');
-    const own = kind === 'sha256' ? sha256 : this.#gitBlob.copy().digest('hex');
-    return this.isWhole && own === hex ? sha256 : null;
+    const own = this.#gitBlob?.copy().digest('hex') ?? sha256;
+    return this.isWhole && own === this.#file.digest.hex ? sha256 : null;
   }
 
   /** Puts the finished file in its place, on disk to stay. */
@@ -92,12 +94,13 @@ export class PartFile {
 
   #count(chunk: Uint8Array): void {
     this.#sha256.update(chunk);
-    this.#gitBlob.update(chunk);
+    this.#gitBlob?.update(chunk);
     this.#length += chunk.length;
   }
 }
 
-/** Git names a blob by the SHA-1 of its kind and size, a zero byte, and its bytes. */
-function gitBlobHash(sizeBytes: number): Hash {
-  return createHash('sha1').update(`blob ${sizeBytes}\0`);
+function hashesFor({ sizeBytes, digest }: Contents): [Hash, Hash | null] {
+  // Git names a blob by the SHA-1 of its kind and size, a zero byte, and its bytes.
+  const isGit = digest.kind === 'gitBlobSha1';
+  return [createHash('sha256'), isGit ? createHash('sha1').update(`blob ${sizeBytes}\0`) : null];
 }
