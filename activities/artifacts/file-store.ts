@@ -8,7 +8,7 @@ import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 import { readEntries, type FolderEntry } from './folder-entries.ts';
-import { linkOrCopy, publishFile, sha256OfBytes, sha256OfFile } from './publish.ts';
+import { linkOrCopy, publishFile, sha256OfBytes, sha256OfFile } from '../shared/publish.ts';
 
 const FOLDER_TYPE = 'application/vnd.escada.folder+json';
 /** Longest JSON that is parsed: a string of more characters could not hold it. */

@@ -6,7 +6,7 @@ import type { PipelinePlan } from '../../schemas/pipeline/plan.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { RungContext, RungV1, TokenWork } from '../../plugins/api/rung.ts';
 import type { PluginHost } from '../../plugins/host/host.ts';
-import { sha256OfBytes } from '../artifacts/publish.ts';
+import { sha256OfBytes } from '../shared/publish.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 import { formatPath } from '../shared/issues.ts';
 import { checkFlowchart } from './check-flowchart.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import { publishFile, sha256OfBytes } from '../artifacts/publish.ts';
+import { publishFile, sha256OfBytes } from '../shared/publish.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 

@@ -1,7 +1,7 @@
 import { access, readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
-import { linkOrCopy } from '../artifacts/publish.ts';
+import { linkOrCopy } from '../shared/publish.ts';
 
 /**
  * Brings the complete checkpoints of earlier attempts into this attempt's folder, as hard links: a straggler of an

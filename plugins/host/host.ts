@@ -1,5 +1,6 @@
 import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
 import { EscadaFailure } from '../api/failure.ts';
+import { nearest } from '../../schemas/common/nearest.ts';
 import { Registry, Shelf } from './registry.ts';
 
 /** A plugin with the options it is to be used with. */
@@ -15,15 +16,23 @@ export interface PluginHost {
   close(): Promise<void>;
 }
 
-/** Checks and registers plugins in their listed order. Everything that can be wrong with a plugin fails here. */
-export function createPluginHost(listed: readonly ListedPlugin[]): PluginHost {
+/**
+ * Checks and registers plugins in their listed order. Everything that can be wrong with a plugin fails here. `configured`:
+ * options by plugin name, for those that are listed without any.
+ */
+export function createPluginHost(
+  listed: readonly ListedPlugin[],
+  configured: Readonly<Record<string, unknown>> = {},
+): PluginHost {
+  checkConfigured(listed, configured);
   const registry = new Registry();
   const seen = new Shelf<PluginV1>('plugin');
   for (const { plugin, options } of listed) {
     checkContract(plugin);
     checkNeeds(plugin, seen);
     seen.add(plugin.name, plugin, plugin.name);
-    plugin.register(registry.registrarFor(plugin.name), checkedOptions(plugin, options));
+    const given = options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
+    plugin.register(registry.registrarFor(plugin.name), checkedOptions(plugin, given));
   }
   return {
     registry,
@@ -32,6 +41,21 @@ export function createPluginHost(listed: readonly ListedPlugin[]): PluginHost {
       for (const { plugin } of [...listed].reverse()) await plugin.close();
     },
   };
+}
+
+function checkConfigured(
+  listed: readonly ListedPlugin[],
+  configured: Readonly<Record<string, unknown>>,
+): void {
+  const names = listed.map(({ plugin }) => plugin.name);
+  const unknown = Object.keys(configured).find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  const guess = nearest(unknown, names);
+  throw new EscadaFailure({
+    code: 'PLUGIN_OPTIONS_INVALID',
+    message: `There are options for a plugin "${unknown}", which is not listed.${guess === null ? '' : ` Did you mean "${guess}"?`} Listed: ${names.join(', ')}.`,
+    fields: { plugin: unknown, listed: names },
+  });
 }
 
 function checkContract(plugin: PluginV1): void {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { messageSchema } from '../../plugins/process-trainer/worker/protocol.ts';
 import { adaptationSpecSchema } from '../../schemas/adapt/adaptation-spec.ts';
 import { flowchartSchema } from '../../schemas/adapt/flowchart.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
@@ -14,6 +15,7 @@ export const PUBLISHED = {
   'lora-config': loraConfigSchema,
   'pipeline-spec': pipelineSpecSchema,
   'train-spec': trainSpecSchema,
+  'trainer-protocol': messageSchema,
 } as const;
 
 /** The text of a committed JSON Schema file. `io: 'input'`: what a user writes, before defaults are filled in. */

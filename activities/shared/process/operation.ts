@@ -38,6 +38,7 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
   #stallTimer: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
   #messages = 0;
+  #settled = false;
   /** What the listener threw: the operation then ends with it. */
   #listenerError: { readonly error: unknown } | undefined;
   /** The caller's async context. Messages arrive in that of whoever started the process, perhaps another activity. */
@@ -63,6 +64,8 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
 
   /** Hands an event on. A listener that throws fails the operation, not the worker. */
   event(event: unknown): void {
+    // What was sent behind the reply may be read with it.
+    if (this.#settled) return;
     this.#watch();
     const parsed = this.#parse('event', event);
     if (parsed === undefined || this.#listenerError !== undefined) return;
@@ -76,6 +79,7 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
 
   /** Settles with the reply's result. */
   result(result: unknown): void {
+    if (this.#settled) return;
     const parsed = this.#parse('result', result);
     if (parsed === undefined) return;
     if (this.#listenerError !== undefined) return this.reject(this.#listenerError.error);
@@ -129,6 +133,7 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
   }
 
   #settle(): void {
+    this.#settled = true;
     clearTimeout(this.#stallTimer);
     clearTimeout(this.#graceTimer);
     this.#stallTimer = undefined;

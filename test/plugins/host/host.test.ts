@@ -37,6 +37,18 @@ test('options are checked and defaults filled in before a plugin registers', () 
   });
 });
 
+test('options of the configuration go to the plugin of that name; one that is not listed is refused', () => {
+  const seen: unknown[] = [];
+  const listed = [{ plugin: plugin({ register: (_, options) => seen.push(options) }) }];
+  createPluginHost(listed, { one: { level: 5 } });
+  createPluginHost([{ plugin: listed[0]?.plugin ?? plugin(), options: { level: 6 } }], { one: { level: 5 } });
+  assert.deepEqual(seen, [{ level: 5 }, { level: 6 }]);
+  assert.throws(() => createPluginHost(listed, { onne: {} }), {
+    code: 'PLUGIN_OPTIONS_INVALID',
+    message: /options for a plugin "onne", which is not listed\. Did you mean "one"\?/,
+  });
+});
+
 test('another contract version is refused', () => {
   assert.throws(() => createPluginHost([{ plugin: plugin({ apiVersion: 2 }) }]), {
     code: 'PLUGIN_API_VERSION',

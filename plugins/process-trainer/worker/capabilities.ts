@@ -1,0 +1,37 @@
+import type { LoraConfig } from '../../../schemas/train/lora-config.ts';
+import { EscadaFailure } from '../../api/failure.ts';
+import type { TrainedModel } from '../../api/trainer.ts';
+import type { Capabilities } from './protocol.ts';
+
+/** Refuses what a trainer does not do, all of it at once. Throws `TRAINER_UNSUPPORTED` with the fields. */
+export function requireSupported(
+  trainer: string,
+  capabilities: Capabilities,
+  asked: { readonly config: LoraConfig; readonly model: TrainedModel },
+): void {
+  const { config, model } = asked;
+  const issues = [
+    oneOf('model.weightFormat', model.weightFormat, capabilities.weightFormats),
+    oneOf(
+      `the model's files (${model.path})`,
+      model.path.endsWith('.gguf') ? 'gguf' : 'hf-folder',
+      capabilities.modelFiles,
+    ),
+    oneOf('config.optim', config.optim, capabilities.optim),
+    oneOf('config.lrSchedulerType', config.lrSchedulerType, capabilities.lrSchedulerTypes),
+    oneOf('config.rsLora', config.rsLora, capabilities.rsLora ? [true, false] : [false]),
+    oneOf('config.packing', config.packing, capabilities.packing ? [true, false] : [false]),
+  ].filter((issue) => issue !== null);
+  if (issues.length === 0) return;
+  throw new EscadaFailure({
+    code: 'TRAINER_UNSUPPORTED',
+    message: `trainer "${trainer}": ${issues.join('; ')}`,
+    fields: { trainer, issues },
+  });
+}
+
+function oneOf<T>(field: string, value: T, able: readonly T[]): string | null {
+  return able.includes(value)
+    ? null
+    : `${field}: ${String(value)} is not supported; it takes ${able.join(', ')}`;
+}
