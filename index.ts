@@ -14,6 +14,7 @@ export { ERROR_CODES, type ErrorCode, type ErrorEntry } from './schemas/common/e
 export type { JsonObject, JsonValue } from './schemas/common/json.ts';
 export type * from './schemas/pipeline/approval.ts';
 export * from './schemas/pipeline/pipeline-spec.ts';
+export * from './schemas/train/full-config.ts';
 export { loraConfigSchema, type LoraConfig } from './schemas/train/lora-config.ts';
 export type * from './schemas/train/train-run.ts';
 export * from './schemas/train/train-spec.ts';

@@ -9,6 +9,7 @@ import { generateAnswers } from './llm/generate-answers.ts';
 import { buildIndex } from './retrieve/build-index.ts';
 import { measureRecall } from './retrieve/measure-recall.ts';
 import { trainAdapter } from './train/train-adapter.ts';
+import { trainFull } from './train/train-full.ts';
 
 /** The step kinds that every rung builds on; they know contracts only, never a named plugin. */
 export const corePlugin: PluginV1 = {
@@ -23,6 +24,7 @@ export const corePlugin: PluginV1 = {
     registrar.addStepKind(buildIndex);
     registrar.addStepKind(measureRecall);
     registrar.addStepKind(trainAdapter);
+    registrar.addStepKind(trainFull);
     registrar.addStepKind(scorePredictions);
     registrar.addStepKind(selectLowest);
     registrar.addStepKind(rungResult);

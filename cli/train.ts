@@ -7,7 +7,7 @@ import { loadSpec } from './lib/load-spec.ts';
 import { print } from './lib/terminal.ts';
 
 export const trainCommand = new Command('train')
-  .description('Train one adapter from a spec file, without a ladder')
+  .description('Train one adapter, or all weights, from a spec file, without a ladder')
   .argument('<spec>', 'JSON file; paths in it are relative to it')
   .option('--id <id>', 'workflow id')
   .option('--detach', 'only print the run id; `escada status RUN` follows it')
@@ -26,16 +26,19 @@ export const trainCommand = new Command('train')
         return;
       }
       const outcome = await handle.result();
-      const adapterPath = await new FileStore(settings.storeRoot).localFolder(outcome.adapter);
+      const path = await new FileStore(settings.storeRoot).localFolder(outcome.adapter ?? outcome.model);
       if (options.json === true) {
-        print(JSON.stringify({ ...outcome, workflowId: handle.workflowId, adapterPath }));
+        const paths = outcome.adapter === undefined ? { modelPath: path } : { adapterPath: path };
+        print(JSON.stringify({ ...outcome, workflowId: handle.workflowId, ...paths }));
         return;
       }
       const { steps, rows, lossFirstNats, lossLastNats } = outcome;
       print(
         `${steps} steps over ${rows} rows, loss ${lossFirstNats.toFixed(3)} → ${lossLastNats.toFixed(3)} nats`,
       );
-      print(`adapter (PEFT format): ${adapterPath}`);
+      print(
+        `${outcome.adapter === undefined ? 'model (Hugging Face folder)' : 'adapter (PEFT format)'}: ${path}`,
+      );
     } finally {
       await client.close();
     }

@@ -30,7 +30,7 @@ function nodesOf({ data, model, task, trainer, config }: TrainSpec): PipelineNod
       maxPromptTokens,
       maxAnswerTokens,
     }),
-    step('train', 'train.adapter@1', {
+    step('train', config.method === 'full' ? 'train.full@1' : 'train.adapter@1', {
       trainer,
       model,
       recipe: { instruction, system, shots: 0, choose: 'none' },
@@ -56,6 +56,10 @@ export function compileTrainSpec(
   const spec = parsed.data;
   issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
   issues.attempt('trainer', () => host.registry.trainers.get(spec.trainer));
+  if (spec.config.method === 'full' && spec.model.weightFormat !== 'f32') {
+    const why = `config.method "full" trains 32-bit weights, these are ${spec.model.weightFormat}`;
+    issues.add('model.weightFormat', `${why}; use "f32", or config.method "lora"`);
+  }
   const pipeline = { name: spec.name, nodes: nodesOf(spec) };
   const whole = compilePipeline(pipeline, { registry: host.registry, inputs: [], path: 'spec' }, issues);
   issues.throwIfAny();

@@ -1,10 +1,21 @@
+import type { z } from 'zod';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { trainConfigSchema, type TrainConfig } from '../../schemas/train/full-config.ts';
 import { loraConfigSchema, type LoraConfig } from '../../schemas/train/lora-config.ts';
 import { formatPath } from './issues.ts';
 
 /** Checks the settings of a training that did not come through a spec. Throws `ENGINE_REQUEST_INVALID` with the fields. */
 export function checkedLoraConfig(config: unknown): LoraConfig {
-  const parsed = loraConfigSchema.safeParse(config);
+  return checked(loraConfigSchema, config);
+}
+
+/** As `checkedLoraConfig`, for trainers that train all weights, too. */
+export function checkedTrainConfig(config: unknown): TrainConfig {
+  return checked(trainConfigSchema, config);
+}
+
+function checked<T>(schema: z.ZodType<T>, config: unknown): T {
+  const parsed = schema.safeParse(config);
   if (parsed.success) return parsed.data;
   const message = parsed.error.issues
     .map((issue) => `${formatPath(['config', ...issue.path])}: ${issue.message}`)

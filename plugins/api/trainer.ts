@@ -1,12 +1,7 @@
 import type { Message, ModelChoice } from './language-model.ts';
 
-/** Hyper-parameters by their usual names. */
-export interface LoraTrainingConfig {
-  readonly r: number;
-  readonly loraAlpha: number;
-  readonly loraDropout: number;
-  readonly targetModules: 'all-linear' | readonly string[];
-  readonly rsLora: boolean;
+/** Hyper-parameters that every training has, by their usual names. */
+export interface TrainingConfig {
   readonly learningRate: number;
   readonly lrSchedulerType: 'constant' | 'linear' | 'cosine';
   readonly warmupSteps: number;
@@ -28,6 +23,21 @@ export interface LoraTrainingConfig {
   readonly seed: number;
   /** Steps between checkpoints. */
   readonly saveSteps: number;
+}
+
+/** An adapter on frozen weights. */
+export interface LoraTrainingConfig extends TrainingConfig {
+  readonly method?: 'lora' | undefined;
+  readonly r: number;
+  readonly loraAlpha: number;
+  readonly loraDropout: number;
+  readonly targetModules: 'all-linear' | readonly string[];
+  readonly rsLora: boolean;
+}
+
+/** All weights learn. */
+export interface FullTrainingConfig extends TrainingConfig {
+  readonly method: 'full';
 }
 
 /** The base of a training, as its provider found it. */
@@ -54,15 +64,15 @@ export interface TrainingProgress {
   readonly checkpointStep: number;
 }
 
-export interface TrainRequest {
+export interface TrainRequest<Config extends TrainingConfig = LoraTrainingConfig> {
   readonly model: TrainedModel;
   readonly rows: readonly {
     readonly id: string;
     readonly messages: readonly Message[];
     readonly answer: string;
   }[];
-  readonly config: LoraTrainingConfig;
-  /** Checkpoints and the finished adapter go here; complete checkpoints found here are resumed from. */
+  readonly config: Config;
+  /** Checkpoints and what was trained go here; complete checkpoints found here are resumed from. */
   readonly outDir: string;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: TrainingProgress) => void;
@@ -78,12 +88,10 @@ export interface TrainerDescription {
   readonly resumes: 'exact' | 'close' | 'never';
 }
 
-export interface TrainResult {
+/** What is known of a training that ended. */
+export interface TrainSummary {
   /** What trained. */
   readonly by: TrainerDescription;
-  /** Folder in PEFT format. */
-  readonly adapterPath: string;
-  readonly adapterSha256: string;
   readonly steps: number;
   readonly lossFirstNats: number;
   readonly lossLastNats: number;
@@ -98,6 +106,19 @@ export interface TrainResult {
   readonly resumedFromStep: number;
 }
 
+export interface TrainResult extends TrainSummary {
+  /** Folder in PEFT format. */
+  readonly adapterPath: string;
+  readonly adapterSha256: string;
+}
+
+export interface FullTrainResult extends TrainSummary {
+  /** Folder as transformers reads it, weights in f32. */
+  readonly modelPath: string;
+  /** Of `model.safetensors`. */
+  readonly modelSha256: string;
+}
+
 /**
  * Trains adapters. A complete checkpoint in `outDir` is a folder `checkpoint-<step>` whose `manifest.json` was written
  * last; a trainer that resumes does so from the newest one, and never writes into one that is complete: its files may
@@ -108,4 +129,6 @@ export interface TrainerV1 {
   readonly id: string;
   doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription>;
   doTrain(request: TrainRequest): Promise<TrainResult>;
+  /** Full fine-tuning; absent where only adapters are trained. */
+  doTrainFull?(request: TrainRequest<FullTrainingConfig>): Promise<FullTrainResult>;
 }

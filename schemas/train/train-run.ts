@@ -17,10 +17,25 @@ export interface TrainingState {
   readonly lastFailure: string;
 }
 
-/** What `trainModel` returns. */
-export interface TrainOutcome {
+interface TrainedAdapter {
   readonly adapter: ArtifactRef;
   readonly adapterSha256: string;
+  readonly model?: undefined;
+  readonly modelSha256?: undefined;
+}
+
+/** Of full fine-tuning: a packed folder as transformers reads it. */
+interface TrainedModel {
+  readonly model: ArtifactRef;
+  readonly modelSha256: string;
+  readonly adapter?: undefined;
+  readonly adapterSha256?: undefined;
+}
+
+/** What `trainModel` returns. */
+export type TrainOutcome = (TrainedAdapter | TrainedModel) & TrainingFacts;
+
+interface TrainingFacts {
   readonly training: ArtifactRef;
   readonly rows: number;
   readonly steps: number;

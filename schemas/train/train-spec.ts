@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { dataSourceSchema } from '../adapt/adaptation-spec.ts';
 import { modelSchema } from '../adapt/recipe.ts';
-import { loraConfigSchema } from './lora-config.ts';
+import { trainConfigSchema } from './full-config.ts';
 
-/** What a user writes to have one adapter trained, without a ladder: all rows that survive curation are trained on. */
+/** What a user writes to have one adapter, or all weights, trained without a ladder: all rows that survive curation are trained on. */
 export const trainSpecSchema = z.strictObject({
   specVersion: z.literal(1).default(1),
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
@@ -23,7 +23,7 @@ export const trainSpecSchema = z.strictObject({
     weightFormat: 'nf4',
   }),
   trainer: z.string().min(1).default('nf4-lora'),
-  config: loraConfigSchema.prefault({}),
+  config: trainConfigSchema.prefault({}),
 });
 
 export type TrainSpec = z.infer<typeof trainSpecSchema>;

@@ -1,4 +1,4 @@
-"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,nf4,tokenizer,training,replies].
+"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,nf4,tokenizer,training,full,replies].
 
 Prints one JSON object a line and check; the last line is the list of all. `npm run parity` starts it.
 """
@@ -12,6 +12,7 @@ from common import calm_torch
 
 torch = calm_torch()
 
+import check_full  # noqa: E402
 import check_logits  # noqa: E402
 import check_nf4  # noqa: E402
 import check_replies  # noqa: E402
@@ -23,7 +24,7 @@ from report import Report  # noqa: E402
 from smollm2_texts import TRAINING_PAIRS  # noqa: E402
 from tiny_llama import FAMILIES, TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
 
-GROUPS = ["logits", "nf4", "tokenizer", "training", "replies"]
+GROUPS = ["logits", "nf4", "tokenizer", "training", "full", "replies"]
 
 
 def load_smollm2(path):
@@ -50,6 +51,15 @@ def tiny_checks(groups, probe, report, room):
             make_random_checkpoint(torch, room / name, shape)
             probe.open(room / name)
             check_training.check_gradients(torch, probe, report, name, load_base(torch, room / name), rows[:4], room)
+    if "full" in groups:
+        rows = check_training.random_rows(384, 24, 81, 60)
+        for name, shape in {"tiny": TINY_SHAPES["tiny grouped heads"], **FAMILIES}.items():
+            folder = room / f"full-{name}"
+            make_random_checkpoint(torch, folder, shape)
+            probe.open(folder)
+            base = load_base(torch, folder)
+            check_full.check_full_gradients(torch, probe, report, name, base, rows[:4], room)
+            check_full.check_full_curve(torch, probe, report, name, base, rows, room)
 
 
 def smollm2_checks(groups, probe, report, gguf, room):
@@ -57,13 +67,16 @@ def smollm2_checks(groups, probe, report, gguf, room):
     probe.open(gguf)
     if "tokenizer" in groups:
         check_tokenizer.check(probe, report, tokenizer)
-    if not {"logits", "training", "replies"} & set(groups):
+    if not {"logits", "training", "full", "replies"} & set(groups):
         return
     model = load_smollm2(gguf)
     if "logits" in groups:
         check_logits.check_smollm2(torch, probe, report, model, tokenizer, room)
     if "replies" in groups:
         check_replies.check(torch, probe, report, model, tokenizer, "fp32")
+    if "full" in groups:
+        rows = check_training.text_rows(tokenizer, TRAINING_PAIRS)
+        check_full.check_full_gradients(torch, probe, report, "SmolLM2", model, rows[:3], room)
     if "training" in groups:
         rows = check_training.text_rows(tokenizer, TRAINING_PAIRS)
         model = check_training.check_gradients(torch, probe, report, "SmolLM2", model, rows[:3], room)

@@ -1,7 +1,8 @@
 /** One training without a ladder: attempts that the workflow owns, and what a run hands to the next. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { EscadaClient } from '../../client.ts';
@@ -93,11 +94,32 @@ suite('one training', { skip }, () => {
     assert.ok(existsSync(join(outcome.adapterPath, 'adapter_model.safetensors')));
   });
 
+  test('all weights: escada train prints where the model lies, and it is the one of its steps', async () => {
+    const full = {
+      ...spec(),
+      model: { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'f32' },
+      config: { method: 'full', learningRate: 1e-3, maxSteps: 4, saveSteps: 2 },
+    };
+    await writeFile(join(place.dataDir, 'full.json'), JSON.stringify(full));
+    const { code, stdout, stderr } = await place.escada(['train', 'full.json', '--json']);
+    assert.equal(code, 0, stderr);
+    const outcome = JSON.parse(stdout.trim()) as { steps: number; modelPath: string; modelSha256: string };
+    assert.equal(outcome.steps, 4);
+    const bytes = await readFile(join(outcome.modelPath, 'model.safetensors'));
+    assert.equal(createHash('sha256').update(bytes).digest('hex'), outcome.modelSha256);
+    assert.ok(existsSync(join(outcome.modelPath, 'config.json')));
+  });
+
   test('a spec that is not valid is refused with its fields, by the client and by the run', async () => {
     const wrong = { ...spec(), config: { learningRate: 7 } } as TrainSpecInput;
     await assert.rejects(client.startTraining(wrong), {
       code: 'INVALID_SPEC',
       message: /config\.learningRate/,
+    });
+    const quantized = { ...spec(), config: { method: 'full' } } as TrainSpecInput;
+    await assert.rejects(client.startTraining(quantized), {
+      code: 'INVALID_SPEC',
+      message: /model\.weightFormat.*"f32"/,
     });
     const handle = await client.temporal.workflow.start('trainModel', {
       args: [{ ...spec(), trainer: 'nobody' }],

@@ -5,6 +5,7 @@ import { flowchartSchema } from '../../schemas/adapt/flowchart.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
 import { trainSpecSchema } from '../../schemas/train/train-spec.ts';
+import { fullConfigSchema } from '../../schemas/train/full-config.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
 
 /** Every schema that users and other languages may rely on, by the name of its committed file. */
@@ -12,6 +13,7 @@ export const PUBLISHED = {
   'adaptation-spec': adaptationSpecSchema,
   'artifact-ref': artifactRefSchema,
   flowchart: flowchartSchema,
+  'full-config': fullConfigSchema,
   'lora-config': loraConfigSchema,
   'pipeline-spec': pipelineSpecSchema,
   'train-spec': trainSpecSchema,

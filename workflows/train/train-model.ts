@@ -22,7 +22,7 @@ const SECOND_MS = 1000;
 const LONGEST_PAUSE_MS = 60 * SECOND_MS;
 
 /**
- * Owns one training run: curates, then tries until the adapter is there. An attempt goes on from the newest complete
+ * Owns one training run: curates, then tries until the adapter, or the model, is there. An attempt goes on from the newest complete
  * checkpoint, and how many may fail is limited by progress, which the step itself counts (`TRAINING_NO_PROGRESS`).
  * Checkpoints are no events. What makes a history grow is failed attempts, so after every
  * `TRAINING_ATTEMPTS_PER_RUN` of them the run continues as new; `carried` is what one run hands to the next.
@@ -127,7 +127,9 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
 }
 
 function outcomeOf(output: JsonObject, failedAttempts: number): TrainOutcome {
-  const { adapter, adapterSha256, training, rows, steps, lossFirstNats, lossLastNats } = output;
-  const found = { adapter, adapterSha256, training, rows, steps, lossFirstNats, lossLastNats };
+  const { training, rows, steps, lossFirstNats, lossLastNats } = output;
+  const { adapter, adapterSha256, model, modelSha256 } = output;
+  const made = model === undefined ? { adapter, adapterSha256 } : { model, modelSha256 };
+  const found = { ...made, training, rows, steps, lossFirstNats, lossLastNats };
   return { ...(found as unknown as TrainOutcome), failedAttempts };
 }

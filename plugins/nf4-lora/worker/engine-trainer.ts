@@ -1,19 +1,25 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
+  FullTrainingConfig,
+  FullTrainResult,
+  LoraTrainingConfig,
   TrainedModel,
   TrainerDescription,
   TrainerV1,
   TrainRequest,
   TrainResult,
+  TrainSummary,
 } from '../../api/trainer.ts';
-import { checkedLoraConfig } from '../../../activities/shared/checked-lora-config.ts';
+import { checkedTrainConfig } from '../../../activities/shared/checked-lora-config.ts';
 import { TRAINER_ID } from '../contract.ts';
+import { protocolFailure } from './engine-errors.ts';
 import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
 import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
+import type { ResultOf } from './protocol.ts';
 import { readTrainingLog } from './training-log.ts';
 
-/** Trains LoRA adapters on the engine. Resumes from the checkpoints in `outDir`. */
+/** Trains LoRA adapters, or all weights, on the engine. Resumes from the checkpoints in `outDir`. */
 export class EngineTrainer implements TrainerV1 {
   readonly specificationVersion = 'v1';
   readonly id = TRAINER_ID;
@@ -29,9 +35,24 @@ export class EngineTrainer implements TrainerV1 {
   }
 
   async doTrain(request: TrainRequest): Promise<TrainResult> {
+    const { adapterPath, adapterSha256, ...rest } = await this.#train(request);
+    if (adapterPath === undefined || adapterSha256 === undefined)
+      throw protocolFailure('train', 'no adapter');
+    return { adapterPath, adapterSha256, ...rest };
+  }
+
+  async doTrainFull(request: TrainRequest<FullTrainingConfig>): Promise<FullTrainResult> {
+    const { modelPath, modelSha256, ...rest } = await this.#train(request);
+    if (modelPath === undefined || modelSha256 === undefined) throw protocolFailure('train', 'no model');
+    return { modelPath, modelSha256, ...rest };
+  }
+
+  async #train(
+    request: TrainRequest<LoraTrainingConfig | FullTrainingConfig>,
+  ): Promise<TrainSummary & ResultOf<'train'>> {
     const { rows, outDir, signal, onProgress: onEvent } = request;
     const { path, weightFormat } = request.model;
-    const config = checkedLoraConfig(request.config);
+    const config = checkedTrainConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');

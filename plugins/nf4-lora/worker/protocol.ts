@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type * as process from '../../../activities/shared/process/methods.ts';
 import { replySchemaOf } from '../../../activities/shared/process/methods.ts';
 import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
+import { trainConfigSchema } from '../../../schemas/train/full-config.ts';
 
 /** Version that both sides state in every message. */
 export const PROTOCOL_VERSION = 1;
@@ -14,6 +14,7 @@ export const PROTOCOL_VERSION = 1;
 const count = z.int().nonnegative();
 const seconds = z.number().nonnegative();
 const path = z.string().min(1);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** One chat turn. */
 export const messageSchema = z.strictObject({
@@ -111,10 +112,12 @@ export const METHODS = {
     event: rowProgress,
   },
   train: {
-    params: z.strictObject({ rowsPath: path, outDir: path, config: loraConfigSchema }),
+    params: z.strictObject({ rowsPath: path, outDir: path, config: trainConfigSchema }),
     result: z.strictObject({
-      adapterPath: path,
-      adapterSha256: z.string().regex(/^[0-9a-f]{64}$/),
+      adapterPath: path.optional(),
+      adapterSha256: sha256.optional(),
+      modelPath: path.optional(),
+      modelSha256: sha256.optional(),
       steps: count,
       lossFirstNats: z.number(),
       lossLastNats: z.number(),
@@ -143,7 +146,7 @@ export const METHODS = {
         .optional(),
     }),
     result: z.strictObject({
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      sha256,
       sizeBytes: count,
       merged: count,
       seconds,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
-import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
+import { FULL_CONFIG, inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
 
 const TINY = { id: TINY_MODEL, weightFormat: 'nf4' } as const;
 const TRAINED = { ...TINY, provider: 'nf4-lora', path: TINY_MODEL, digest: 'tiny' };
@@ -86,6 +86,37 @@ suite('nf4-lora plugin', () => {
         await assert.rejects(model.doGenerate({ ...GENERATE, rows: nowhere }), {
           code: 'ENGINE_REQUEST_INVALID',
           message: /request 1 \(id "r0"\), adapterPath/,
+        });
+      });
+    });
+  });
+
+  test('trains all weights; the model it writes answers for itself', async () => {
+    await inFolder(async (folder) => {
+      await withHost(async ({ registry }) => {
+        const trainer = registry.trainers.get('nf4-lora');
+        if (trainer.doTrainFull === undefined) assert.fail('the engine trains all weights');
+        const request = {
+          model: { ...TRAINED, weightFormat: 'f32' as const },
+          rows: trainRows(40),
+          config: FULL_CONFIG,
+          outDir: join(folder, 'out'),
+          signal,
+          onProgress: () => undefined,
+        };
+        const trained = await trainer.doTrainFull(request);
+        assert.equal(trained.losses.length, 20);
+        assert.ok(trained.lossLastNats < trained.lossFirstNats);
+        const open = (id: string) => registry.providers.get('nf4-lora').open({ id, weightFormat: 'f32' });
+        const [tuned, base] = [open(trained.modelPath), open(TINY_MODEL)];
+        const digests = await Promise.all([tuned.doDescribe(signal), base.doDescribe(signal)]);
+        assert.notEqual(digests[0].modelDigest, digests[1].modelDigest);
+        const texts = async (model: typeof base) =>
+          (await model.doGenerate(GENERATE)).answers.map(({ text }) => text);
+        assert.notDeepEqual(await texts(tuned), await texts(base));
+        await assert.rejects(trainer.doTrainFull({ ...request, model: TRAINED }), {
+          code: 'ENGINE_REQUEST_INVALID',
+          message: /weightFormat "f32"/,
         });
       });
     });

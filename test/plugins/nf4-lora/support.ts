@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
+import type { FullTrainingConfig, LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
 import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
 import { writeRows } from '../../../activities/shared/process/rows.ts';
 
@@ -13,14 +13,7 @@ export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', imp
 
 export const LOAD = { path: TINY_MODEL, weightFormat: 'nf4', blockSize: 64, doubleQuant: true } as const;
 
-/** Sixty steps of two rows, a checkpoint every ten: about a second on one core. */
-export const TRAIN_CONFIG = {
-  r: 4,
-  loraAlpha: 8,
-  loraDropout: 0,
-  targetModules: 'all-linear',
-  rsLora: false,
-  learningRate: 5e-3,
+const SHARED_CONFIG = {
   lrSchedulerType: 'linear',
   warmupSteps: 5,
   optim: 'adamw_torch',
@@ -33,11 +26,30 @@ export const TRAIN_CONFIG = {
   perDeviceTrainBatchSize: 2,
   gradientAccumulationSteps: 1,
   numTrainEpochs: 1,
-  maxSteps: 60,
   maxSeqLengthTokens: 128,
   seed: 7,
   saveSteps: 10,
+} as const;
+
+/** Sixty steps of two rows, a checkpoint every ten: about a second on one core. */
+export const TRAIN_CONFIG = {
+  ...SHARED_CONFIG,
+  r: 4,
+  loraAlpha: 8,
+  loraDropout: 0,
+  targetModules: 'all-linear',
+  rsLora: false,
+  learningRate: 5e-3,
+  maxSteps: 60,
 } as const satisfies LoraTrainingConfig;
+
+/** Twenty steps over all weights. */
+export const FULL_CONFIG = {
+  ...SHARED_CONFIG,
+  method: 'full',
+  learningRate: 1e-3,
+  maxSteps: 20,
+} as const satisfies FullTrainingConfig;
 
 /** So many steps that a test always catches the training before its end. */
 export const ENDLESS_CONFIG = { ...TRAIN_CONFIG, maxSteps: 1_000_000 } as const;

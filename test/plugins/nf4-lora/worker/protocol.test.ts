@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
+import { fullConfigSchema } from '../../../../schemas/train/full-config.ts';
 import { loraConfigSchema } from '../../../../schemas/train/lora-config.ts';
 import { METHODS, replySchema } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 
@@ -21,8 +22,8 @@ suite('protocol', () => {
       );
       for (const field of shapes) assert.match(page, new RegExp(`\\b${field}\\b`), `${name}.${field}`);
     }
-    for (const field of Object.keys(loraConfigSchema.shape))
-      assert.match(page, new RegExp(`\\b${field}\\b`), field);
+    const fields = [loraConfigSchema, fullConfigSchema].flatMap(({ shape }) => Object.keys(shape));
+    for (const field of fields) assert.match(page, new RegExp(`\\b${field}\\b`), field);
   });
 
   test('a reply is an event, a result or an error, and nothing else', () => {

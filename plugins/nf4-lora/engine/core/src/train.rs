@@ -138,19 +138,24 @@ pub fn train_full<B: Backend>(
         let source = ModelSource::open(base)?;
         let shape = shape_of(source.config());
         let start = || {
-            let mut source = SourceWeights {
-                source: &source,
-                quantization: Quantization {
-                    format: WeightFormat::F32,
-                    block_size: 0,
-                    double_quant: false,
-                },
-            };
-            let weights = FullWeights::load(backend, shape.clone(), &mut source)?;
+            let weights = full_weights(backend, &source)?;
             Ok(Trained::Full { weights, base })
         };
         let layout = FullLayout::new(&shape);
         Run::new(backend, &shape, (layout.parameters(), 0), request, start)?
     };
     run.drive(emit, cancelled)
+}
+
+/// All weights of a model as f32, whatever its file has. Errors: those of reading.
+pub fn full_weights<B: Backend>(backend: &B, source: &ModelSource) -> Result<FullWeights<B>> {
+    let mut weights = SourceWeights {
+        source,
+        quantization: Quantization {
+            format: WeightFormat::F32,
+            block_size: 0,
+            double_quant: false,
+        },
+    };
+    FullWeights::load(backend, shape_of(source.config()), &mut weights)
 }

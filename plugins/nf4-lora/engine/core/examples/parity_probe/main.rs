@@ -4,6 +4,7 @@
 //! The protocol of the child process has no logits and no gradients, and no product needs them: hence a program apart.
 #![allow(clippy::unwrap_used)]
 
+mod full;
 mod model;
 mod nf4;
 
@@ -34,6 +35,10 @@ enum Request {
     },
     Gradients(Gradients),
     Train(Train),
+    #[serde(rename = "full-gradients")]
+    FullGradients(full::Gradients),
+    #[serde(rename = "full-train")]
+    FullTrain(full::Train),
     Quantize(nf4::Quantize),
     NestedDecode(nf4::NestedDecode),
     NestedEncode(nf4::NestedEncode),
@@ -96,6 +101,8 @@ fn with_model(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: Reques
         Request::Generate { prompts, new_tokens } => model::greedy(backend, loaded, &prompts, new_tokens),
         Request::Gradients(r) => model::gradients(backend, loaded, &r),
         Request::Train(r) => model::train(backend, loaded, &r),
+        Request::FullGradients(r) => full::gradients(backend, &loaded.path, &r),
+        Request::FullTrain(r) => full::train(backend, &loaded.path, &r),
         _ => unreachable!("handled without a model"),
     }
 }

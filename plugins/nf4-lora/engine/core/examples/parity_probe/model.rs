@@ -184,7 +184,7 @@ pub fn train(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Train)
     json!({ "losses": losses, "norms": norms })
 }
 
-fn token_rows(rows: &[Row]) -> Vec<TokenRow> {
+pub fn token_rows(rows: &[Row]) -> Vec<TokenRow> {
     let row = |row: &Row| TokenRow {
         tokens: row.ids.clone(),
         labelled_from: row.labelled_from,

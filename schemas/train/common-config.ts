@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+/** Hyper-parameters that adapters and full fine-tuning share, by their usual names. */
+export const commonFields = {
+  lrSchedulerType: z.enum(['constant', 'linear', 'cosine']).default('linear'),
+  /** Paged: moments in host memory, which on the CPU they are anyway. */
+  optim: z
+    .enum(['adamw_torch', 'adamw_8bit', 'paged_adamw_32bit', 'paged_adamw_8bit'])
+    .default('adamw_torch'),
+  warmupSteps: z.int().min(0).default(5),
+  weightDecay: z.number().min(0).max(1).default(0),
+  adamBeta1: z.number().min(0).max(0.9999).default(0.9),
+  adamBeta2: z.number().min(0).max(0.99999).default(0.999),
+  adamEpsilon: z.number().positive().default(1e-8),
+  maxGradNorm: z.number().positive().default(1),
+  perDeviceTrainBatchSize: z.int().min(1).max(1024).default(4),
+  gradientAccumulationSteps: z.int().min(1).max(1024).default(1),
+  numTrainEpochs: z.number().positive().max(100).default(1),
+  maxSteps: z.int().min(-1).default(-1),
+  maxSeqLengthTokens: z.int().min(16).max(131_072).default(2048),
+  /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
+  packing: z.boolean().default(false),
+  seed: z.int().min(0).default(1),
+  saveSteps: z.int().min(1).default(10),
+} as const;
