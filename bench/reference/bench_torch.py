@@ -51,7 +51,8 @@ def timed(call, warm_up, count):
 def load():
     path = pathlib.Path(task["model"])
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+    where = {"gguf_file": path.name} if path.is_file() else {}
+    model = AutoModelForCausalLM.from_pretrained(path.parent if where else path, dtype=dtype, **where)
     if precision == "nf4":
         to_nf4(model)
     return model
