@@ -90,6 +90,7 @@ suite('training by another program', { skip }, () => {
     };
     assert.deepEqual([training.trainer.id, training.trainer.resumes], ['small', 'exact']);
     assert.equal(training.losses.length, 60);
+    assert.ok(disturbed.adapter);
     await assertAdapts(await place.store.localFolder(disturbed.adapter));
   });
 
