@@ -76,6 +76,29 @@ export interface ScoreResult {
   readonly seconds: number;
 }
 
+export interface EmbedRequest {
+  readonly rows: readonly {
+    readonly id: string;
+    readonly text: string;
+    /** In place of the call's. */
+    readonly adapterPath?: string;
+  }[];
+  /** Adapter of the rows that name none: a folder in PEFT format. */
+  readonly adapterPath?: string;
+  /** Divide every vector by its Euclidean length. */
+  readonly normalize: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: GenerateProgress) => void;
+}
+
+/** One entry a row, in order. */
+export interface EmbedResult {
+  /** Mean of the final hidden states over the text's tokens, f32. */
+  readonly embeddings: readonly Float32Array[];
+  readonly tokens: readonly number[];
+  readonly seconds: number;
+}
+
 export interface CountRequest {
   readonly rows: readonly {
     readonly id: string;
@@ -131,6 +154,8 @@ export interface LanguageModelV1 {
     readonly score: boolean;
     readonly count: boolean;
     readonly adapters: boolean;
+    /** `doEmbed` is there. */
+    readonly embed: boolean;
   };
   doDescribe(signal: AbortSignal): Promise<ModelDescription>;
   doGenerate(request: GenerateRequest): Promise<GenerateResult>;
@@ -140,6 +165,8 @@ export interface LanguageModelV1 {
   ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]>;
   /** File or folder of the weights on this machine, for trainers. Absent where they are not the caller's to have. */
   doLocate?(): Promise<string>;
+  /** Present where `capabilities.embed` says so. Throws the model's coded errors. */
+  doEmbed?(request: EmbedRequest): Promise<EmbedResult>;
   /** Absent where the weights are not the caller's to have. */
   doExport?(request: ExportRequest): Promise<ExportResult>;
 }

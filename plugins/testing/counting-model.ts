@@ -20,7 +20,13 @@ export function countingModel(modelId = 'words', options: { readonly count?: boo
     specificationVersion: 'v1',
     provider: 'testing',
     modelId,
-    capabilities: { generate: false, score: false, count: options.count ?? true, adapters: false },
+    capabilities: {
+      generate: false,
+      score: false,
+      count: options.count ?? true,
+      adapters: false,
+      embed: false,
+    },
     requests,
     doDescribe: async () => ({
       modelDigest: `counting:${modelId}`,

@@ -1,4 +1,4 @@
-"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,nf4,tokenizer,training,full,replies].
+"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,embeddings,nf4,tokenizer,training,full,replies].
 
 Prints one JSON object a line and check; the last line is the list of all. `npm run parity` starts it.
 """
@@ -12,6 +12,7 @@ from common import calm_torch
 
 torch = calm_torch()
 
+import check_embeddings  # noqa: E402
 import check_full  # noqa: E402
 import check_logits  # noqa: E402
 import check_nf4  # noqa: E402
@@ -24,7 +25,7 @@ from report import Report  # noqa: E402
 from smollm2_texts import TRAINING_PAIRS  # noqa: E402
 from tiny_llama import FAMILIES, TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
 
-GROUPS = ["logits", "nf4", "tokenizer", "training", "full", "replies"]
+GROUPS = ["logits", "embeddings", "nf4", "tokenizer", "training", "full", "replies"]
 
 
 def load_smollm2(path):
@@ -39,6 +40,8 @@ def tiny_checks(groups, probe, report, room):
         check_nf4.check(torch, probe, report, room)
     if "logits" in groups:
         check_logits.check_tiny(torch, probe, report, room)
+    if "embeddings" in groups:
+        check_embeddings.check_tiny(torch, probe, report, room)
     if "training" in groups:
         folder = room / "trained-tiny"
         make_random_checkpoint(torch, folder, TINY_SHAPES["tiny grouped heads"])
@@ -67,11 +70,13 @@ def smollm2_checks(groups, probe, report, gguf, room):
     probe.open(gguf)
     if "tokenizer" in groups:
         check_tokenizer.check(probe, report, tokenizer)
-    if not {"logits", "training", "full", "replies"} & set(groups):
+    if not {"logits", "embeddings", "training", "full", "replies"} & set(groups):
         return
     model = load_smollm2(gguf)
     if "logits" in groups:
         check_logits.check_smollm2(torch, probe, report, model, tokenizer, room)
+    if "embeddings" in groups:
+        check_embeddings.check_smollm2(torch, probe, report, model, tokenizer, room)
     if "replies" in groups:
         check_replies.check(torch, probe, report, model, tokenizer, "fp32")
     if "full" in groups:

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type {
   CountRequest,
+  EmbedRequest,
+  EmbedResult,
   ExportRequest,
   ExportResult,
   GenerateRequest,
@@ -12,6 +14,7 @@ import type {
   ScoreResult,
 } from '../../api/language-model.ts';
 import { PROVIDER_ID } from '../contract.ts';
+import { readEmbeddings } from './embeddings-file.ts';
 import { protocolFailure } from './engine-errors.ts';
 import { BLOCK_SIZE, type EnginePool, type LoadedEngine } from './engine-pool.ts';
 import { modelKey, type ModelSource } from './model-key.ts';
@@ -36,7 +39,7 @@ export class EngineLanguageModel implements LanguageModelV1 {
   readonly specificationVersion = 'v1';
   readonly provider = PROVIDER_ID;
   readonly modelId: string;
-  readonly capabilities = { generate: true, score: true, count: true, adapters: true };
+  readonly capabilities = { generate: true, score: true, count: true, adapters: true, embed: true };
   readonly #choice: ModelChoice;
   readonly #services: EngineServices;
 
@@ -84,6 +87,16 @@ export class EngineLanguageModel implements LanguageModelV1 {
       const scored = await readRows(outPath, ROWS.score.output);
       checkOrder('score', rows, scored);
       return { scores: scored.map((row) => row.scores), seconds };
+    });
+  }
+
+  async doEmbed(request: EmbedRequest): Promise<EmbedResult> {
+    const { rows, adapterPath, normalize, signal, onProgress } = request;
+    return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
+      const params = { requestsPath, outPath, adapterPath, normalize };
+      const options = { signal, stallMs: this.#services.stallMs, onEvent: onProgress };
+      const { seconds } = await engine.process.request('embed', params, options);
+      return { ...(await readEmbeddings(outPath, rows.length)), seconds };
     });
   }
 

@@ -111,6 +111,16 @@ export const METHODS = {
     result: z.strictObject({ rows: count, tokens: count, seconds }),
     event: rowProgress,
   },
+  embed: {
+    params: z.strictObject({
+      requestsPath: path,
+      outPath: path,
+      adapterPath: path.optional(),
+      normalize: z.boolean(),
+    }),
+    result: z.strictObject({ rows: count, hiddenSize: z.int().positive(), tokens: count, seconds }),
+    event: rowProgress,
+  },
   train: {
     params: z.strictObject({ rowsPath: path, outDir: path, config: trainConfigSchema }),
     result: z.strictObject({
@@ -213,6 +223,9 @@ export const ROWS = {
       id: z.string(),
       scores: z.array(z.strictObject({ logProbNats: z.number(), tokens: count })),
     }),
+  },
+  embed: {
+    input: z.strictObject({ ...promptRow, text: z.string() }),
   },
   train: {
     input: z.strictObject({ id: z.string(), messages: z.array(messageSchema), answer: z.string() }),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
@@ -17,6 +18,8 @@ async function withHost<T>(work: (host: PluginHost) => Promise<T>, options: obje
     await host.close();
   }
 }
+
+const length = (vector: Iterable<number>): number => Math.hypot(...vector);
 
 const GENERATE = {
   rows: trainRows(5).map(({ id, messages }) => ({ id, messages })),
@@ -118,6 +121,42 @@ suite('nf4-lora plugin', () => {
           code: 'ENGINE_REQUEST_INVALID',
           message: /weightFormat "f32"/,
         });
+      });
+    });
+  });
+
+  test('embeds as transformers does', async () => {
+    const golden = JSON.parse(await readFile(join(TINY_MODEL, 'golden-embed.json'), 'utf8')) as {
+      texts: { text: string; ids: number[]; base: number[]; adapted: number[] }[];
+    };
+    const adapterPath = join(TINY_MODEL, 'adapter');
+    await withHost(async ({ registry }) => {
+      const model = registry.providers.get('nf4-lora').open({ ...TINY, weightFormat: 'f32' });
+      assert.ok(model.capabilities.embed && model.doEmbed !== undefined);
+      const rows = golden.texts.map(({ text }, index) => ({
+        id: `${index}`,
+        text,
+        ...(index % 2 === 0 ? {} : { adapterPath }),
+      }));
+      const ask = { rows, normalize: false, signal, onProgress: () => undefined };
+      const { embeddings, tokens } = await model.doEmbed(ask);
+      assert.deepEqual(
+        tokens,
+        golden.texts.map(({ ids }) => ids.length),
+      );
+      const unit = (await model.doEmbed({ ...ask, normalize: true })).embeddings;
+      for (const [index, { base, adapted }] of golden.texts.entries()) {
+        const wanted = index % 2 === 0 ? base : adapted;
+        const vector = embeddings[index] ?? new Float32Array();
+        assert.equal(vector.length, wanted.length);
+        const difference = vector.map((x, at) => x - (wanted[at] ?? NaN));
+        assert.ok(length(difference) <= 1e-5 * length(wanted), `text ${index}`);
+        assert.ok(Math.abs(length(unit[index] ?? []) - 1) < 1e-6);
+      }
+      const empty = { ...ask, rows: [{ id: 'x', text: '' }] };
+      await assert.rejects(model.doEmbed(empty), {
+        code: 'ENGINE_REQUEST_INVALID',
+        message: /request 1, text/,
       });
     });
   });

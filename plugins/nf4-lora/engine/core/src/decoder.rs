@@ -175,6 +175,25 @@ impl<'a, B: Backend> Decoder<'a, B> {
         Ok(values)
     }
 
+    /// Hidden states behind the last norm of the last pass' first `tokens` token rows, `[tokens, C]`.
+    pub fn hidden(&mut self, tokens: usize) -> Result<Vec<f32>> {
+        let (b, shape, s) = (self.backend, &self.model.shape, &mut self.scratch);
+        let (c, eps) = (shape.hidden, shape.rms_epsilon);
+        s.out.reserve(b, tokens * c)?;
+        b.rms_norm(
+            &s.x,
+            At::start(&self.model.norm),
+            eps,
+            tokens,
+            c,
+            &mut s.out,
+            &mut s.rstd,
+        );
+        let mut values = vec![0.0; tokens * c];
+        b.download(&s.out, 0, &mut values)?;
+        Ok(values)
+    }
+
     /// Copies the first `tokens` rows of one slot into others.
     pub fn clone_slot(&mut self, from: usize, to: &[usize], tokens: usize) -> Result<()> {
         let (b, s) = (self.backend, &mut self.scratch);

@@ -6,6 +6,7 @@ pub mod buffers;
 pub mod checkpoint;
 mod checkpoint_parts;
 pub mod decoder;
+pub mod embed;
 pub mod export;
 pub mod export_check;
 pub mod full;

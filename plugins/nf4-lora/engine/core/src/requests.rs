@@ -119,7 +119,7 @@ pub struct GenerateResult {
     pub seconds: f64,
 }
 
-/// Event of `generate` and `score`.
+/// Event of `generate`, `score` and `embed`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RowProgress {
@@ -162,6 +162,37 @@ pub struct ScoreRow {
 pub struct ScoreResult {
     pub rows: usize,
     /// Of all continuations.
+    pub tokens: usize,
+    pub seconds: f64,
+}
+
+/// `embed`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmbedParams {
+    pub requests_path: PathBuf,
+    pub out_path: PathBuf,
+    pub adapter_path: Option<PathBuf>,
+    /// Divide every vector by its Euclidean length.
+    #[serde(default)]
+    pub normalize: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TextRow {
+    pub id: String,
+    pub text: String,
+    /// In place of the call's.
+    pub adapter_path: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmbedResult {
+    pub rows: usize,
+    pub hidden_size: usize,
+    /// Of all texts.
     pub tokens: usize,
     pub seconds: f64,
 }

@@ -1,6 +1,7 @@
 //! The engine's operations over one loaded model: what the protocol serves.
 
 mod adapters;
+mod embedding;
 mod generation;
 mod reporter;
 mod scoring;
@@ -65,6 +66,7 @@ impl<B: Backend> Session<B> {
             "count" => to_json(self.count(&parse(params)?)?),
             "generate" => to_json(self.generate(&parse(params)?, &mut forward(emit), cancelled)?),
             "score" => to_json(self.score(&parse(params)?, &mut forward(emit), cancelled)?),
+            "embed" => to_json(self.embed(&parse(params)?, &mut forward(emit), cancelled)?),
             "export" => to_json(self.export(&parse(params)?, cancelled)?),
             "train" => to_json(self.train(&parse(params)?, &mut forward(emit), cancelled)?),
             _ => Err(EngineError::new(

@@ -10,7 +10,7 @@ mod nf4;
 
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_cpu::CpuBackend;
-use model::{Gradients, Logits, Train};
+use model::{Embed, Gradients, Logits, Train};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
@@ -29,6 +29,7 @@ enum Request {
         strings: Vec<String>,
     },
     Logits(Logits),
+    Embed(Embed),
     Generate {
         prompts: Vec<Vec<u32>>,
         new_tokens: usize,
@@ -98,6 +99,7 @@ fn with_model(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: Reques
             json!(strings.iter().map(ids).collect::<Vec<_>>())
         }
         Request::Logits(r) => model::logits(backend, loaded, &r),
+        Request::Embed(r) => model::embeddings(backend, loaded, &r),
         Request::Generate { prompts, new_tokens } => model::greedy(backend, loaded, &prompts, new_tokens),
         Request::Gradients(r) => model::gradients(backend, loaded, &r),
         Request::Train(r) => model::train(backend, loaded, &r),

@@ -5,6 +5,7 @@ use escada_engine_core::adapter_file;
 use escada_engine_core::backend::Backend;
 use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
 use escada_engine_core::decoder::{Decoder, Feed};
+use escada_engine_core::embed::embed;
 use escada_engine_core::generate::{GenerateOptions, Prompt, generate};
 use escada_engine_core::loaded::Loaded;
 use escada_engine_core::lora::Adapter;
@@ -26,6 +27,13 @@ pub struct Logits {
     ids: Vec<Vec<u32>>,
     /// Per sequence, counted from 0.
     positions: Vec<Vec<u32>>,
+    out: PathBuf,
+}
+
+/// Writes `embeddings [texts, C] f32` of the base model.
+#[derive(Deserialize)]
+pub struct Embed {
+    ids: Vec<Vec<u32>>,
     out: PathBuf,
 }
 
@@ -75,6 +83,15 @@ pub fn logits(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Logit
     let tensor = OutTensor::f32("logits", vec![all.len() / vocabulary, vocabulary], &all);
     write(&request.out, vec![tensor]);
     json!({ "rows": all.len() / vocabulary })
+}
+
+pub fn embeddings(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Embed) -> Value {
+    let (progress, flag) = (&mut |_: usize, _: usize| (), AtomicBool::new(false));
+    let (model, texts) = (&loaded.model, &request.ids);
+    let values = embed(backend, model, None, texts, false, progress, &flag).unwrap();
+    let shape = vec![texts.len(), model.shape.hidden];
+    write(&request.out, vec![OutTensor::f32("embeddings", shape, &values)]);
+    json!({ "rows": texts.len() })
 }
 
 pub fn greedy(
