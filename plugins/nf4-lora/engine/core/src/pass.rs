@@ -23,7 +23,7 @@ use head::Head;
 use learner::{Frame, Learner};
 
 /// Labelled positions that go through the head together: bounds the logits' memory (`head_rows * V` floats).
-pub const HEAD_ROWS: usize = 256;
+pub const HEAD_ROWS: usize = 512;
 
 /// All memory of a training pass, reused across steps.
 pub struct Pass<B: Backend> {

@@ -74,6 +74,9 @@ pub trait Simd: Copy + 'static {
     /// Asks for the cache line at `p`, which may be any address.
     #[inline(always)]
     unsafe fn prefetch(_p: *const f32) {}
+    /// Asks for the cache line at `p` in the second-level cache.
+    #[inline(always)]
+    unsafe fn prefetch_far(_p: *const f32) {}
     /// `dst[p*MR + i] = src[i*ld + p]` for `MR` rows and `k` columns; `dst` is aligned to 16 bytes.
     #[inline(always)]
     unsafe fn pack_strip(src: *const f32, ld: usize, k: usize, dst: *mut f32) {

@@ -106,6 +106,8 @@ unsafe fn kernel<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
 
 /// Rows of a panel that are fetched ahead of their use: 2 KiB, some hundred cycles.
 const AHEAD: usize = 16;
+/// Rows that are fetched from memory into the second-level cache, for the first strip that uses a panel.
+const FAR_AHEAD: usize = 96;
 
 /// `kernel` over a packed strip: the panel comes from the second-level cache, so it is fetched ahead; `c`, which may be
 /// anywhere, at the start.
@@ -125,6 +127,7 @@ unsafe fn packed<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
         for (v, column) in columns.iter_mut().enumerate() {
             *column = S::load(b.add(v * S::LANES));
             S::prefetch(b.wrapping_add(AHEAD * nr + v * S::LANES));
+            S::prefetch_far(b.wrapping_add(FAR_AHEAD * nr + v * S::LANES));
         }
         for i in 0..MR {
             let value = S::splat(*a.add(i));

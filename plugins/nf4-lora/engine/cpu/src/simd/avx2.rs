@@ -178,6 +178,10 @@ impl Simd for Avx2Fma {
         _mm_prefetch::<_MM_HINT_T0>(p.cast());
     }
     #[inline(always)]
+    unsafe fn prefetch_far(p: *const f32) {
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
+    }
+    #[inline(always)]
     unsafe fn tile(t: &Tile) {
         whole_tile(t)
     }

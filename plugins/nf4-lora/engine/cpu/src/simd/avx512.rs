@@ -142,6 +142,10 @@ impl Simd for Avx512 {
         _mm_prefetch::<_MM_HINT_T0>(p.cast());
     }
     #[inline(always)]
+    unsafe fn prefetch_far(p: *const f32) {
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
+    }
+    #[inline(always)]
     unsafe fn pack_strip(src: *const f32, ld: usize, k: usize, dst: *mut f32) {
         let whole = k / 16 * 16;
         for p in (0..whole).step_by(16) {
