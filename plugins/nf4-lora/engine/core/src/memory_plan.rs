@@ -181,10 +181,11 @@ fn gigabytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::batch::Batch;
+    use crate::full::FullWeights;
     use crate::lora_pass::DropoutPlan;
     use crate::optimizer::Optimizer;
     use crate::reference::Reference;
-    use crate::testing::{random_model, tiny_shape};
+    use crate::testing::{RandomWeights, random_model, tiny_shape};
     use crate::train_config::Optim;
     use serde_json::json;
 
@@ -228,7 +229,25 @@ mod tests {
         let plan = planned.plan();
         let adapter = crate::lora::Adapter::new(&Reference, layout.clone(), &layout.start_values(1))?;
         let mut optimizer = Optimizer::fresh(&Reference, &layout.parameters(), Optim::AdamwTorch)?;
-        let (mut pass, mut batch) = (Pass::new(&Reference, &shape)?, Batch::new(&Reference)?);
+        let mut pass = Pass::new(&Reference, &shape)?;
+        every_batch(config, &rows, |batch| {
+            let dropout = DropoutPlan {
+                probability: config.lora_dropout as f32,
+                ..DropoutPlan::NONE
+            };
+            let gradients = &mut optimizer.gradients;
+            pass.run(&Reference, &model, &adapter, dropout, batch, 0.1, gradients)
+        })?;
+        let held = F32 * pass.elements(&Reference) as u64;
+        Ok((held + 4 * F32 * layout.len as u64, plan))
+    }
+
+    fn every_batch(
+        config: &TrainConfig,
+        rows: &[TokenRow],
+        mut visit: impl FnMut(&Batch<Reference>) -> Result<f64>,
+    ) -> Result<()> {
+        let mut batch = Batch::new(&Reference)?;
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
         let units = units(config, &lengths);
         let steps = StepPlan::new(config, units.len());
@@ -238,16 +257,45 @@ mod tests {
                 let chosen: Vec<&TokenRow> = numbers.map(|i| &rows[*i as usize]).collect();
                 let sharing = PrefixSharing::of(config.lora_dropout);
                 batch.pack(&Reference, &chosen, HEAD_ROWS, sharing)?;
-                let dropout = DropoutPlan {
-                    probability: config.lora_dropout as f32,
-                    ..DropoutPlan::NONE
-                };
-                let gradients = &mut optimizer.gradients;
-                pass.run(&Reference, &model, &adapter, dropout, &batch, 0.1, gradients)?;
+                visit(&batch)?;
             }
         }
-        let held = F32 * pass.elements(&Reference) as u64;
-        Ok((held + 4 * F32 * layout.len as u64, plan))
+        Ok(())
+    }
+
+    #[test]
+    fn the_plan_of_all_weights_is_what_the_buffers_take() -> Result<()> {
+        for optim in [Optim::AdamwTorch, Optim::Adamw8bit] {
+            let (rows, config) = (rows(), config(json!({ "perDeviceTrainBatchSize": 3 })));
+            let mut source = RandomWeights { seed: 1, scale: 2.0 };
+            // Wide enough for tensors with 8-bit moments.
+            let shape = ModelShape {
+                intermediate: 256,
+                ..tiny_shape()
+            };
+            let weights = FullWeights::load(&Reference, shape, &mut source)?;
+            let moments = MomentLayout::new(weights.layout.parameters(), optim);
+            assert_eq!(moments.codes > 0, optim == Optim::Adamw8bit);
+            let plan = Planned {
+                shape: &weights.shape,
+                layer_ranks: 0,
+                moments: &moments,
+                rows: &rows,
+                config: &config,
+            }
+            .plan();
+            let (mut pass, mut gradients) = (
+                Pass::new(&Reference, &weights.shape)?,
+                vec![0.0; weights.layout.len],
+            );
+            every_batch(&config, &rows, |batch| {
+                pass.run_full(&Reference, &weights, batch, 0.1, &mut gradients)
+            })?;
+            let elements = pass.elements(&Reference) + weights.values.len() + gradients.len();
+            let held = F32 * elements as u64 + moments.bytes() as u64;
+            assert_eq!(held, plan.total() - plan.transfer, "{optim:?}: {plan:?}");
+        }
+        Ok(())
     }
 
     #[test]
