@@ -47,7 +47,11 @@ export class Pace {
     this.#since = nowMs;
   }
 
-  /** The first event only starts the clock: before it the model was loaded. */
+  /** What was done before the first step, such as loading a model, is no part of the pace. */
+  restart(nowMs: number): void {
+    if (this.#firstStep === undefined) this.#since = nowMs;
+  }
+
   after({ step, totalSteps, tokens }: ProgressEvent, nowMs: number) {
     if (this.#firstStep === undefined) {
       const seconds = Math.max(1e-3, (nowMs - this.#since) / 1000);

@@ -39,6 +39,7 @@ export class TrainingWatch {
   take(event: TrainEvent): void {
     if (event.kind === 'progress') this.#progress(event);
     if (event.kind === 'checkpoint') this.#announced(event.step);
+    if (event.kind === 'alive') this.#pace.restart(performance.now());
   }
 
   /** Waits until every announced checkpoint is complete; throws why one could not be. */
