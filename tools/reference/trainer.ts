@@ -178,7 +178,8 @@ async function checkWorkflow(server: TestServer): Promise<Check> {
         };
         process.kill((await until('a checkpoint', pending, { everyMs: 20 })).pid, 'SIGKILL');
       }
-      return await handle.result();
+      const { failedAttempts, adapterSha256 = 'no adapter' } = await handle.result();
+      return { failedAttempts, adapterSha256 };
     } finally {
       await place.close();
     }

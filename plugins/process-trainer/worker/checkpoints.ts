@@ -27,6 +27,8 @@ export interface Resume {
   readonly path: string;
   readonly step: number;
   readonly log: readonly LogEntry[];
+  /** Steps of the ones before it, oldest first. */
+  readonly older: readonly number[];
 }
 
 const folderOf = (outDir: string, step: number): string => join(outDir, `checkpoint-${step}`);
@@ -76,7 +78,8 @@ async function filesOf(folder: string): Promise<string[]> {
  * write it again. Throws `CHECKPOINT_MISMATCH` when there is a complete one of another training.
  */
 export async function newestCheckpoint(outDir: string, inputs: string): Promise<Resume | null> {
-  for (const step of await stepsIn(outDir)) {
+  const steps = await stepsIn(outDir);
+  for (const [at, step] of steps.entries()) {
     const path = folderOf(outDir, step);
     const manifest = await readManifest(path);
     if (manifest !== null && manifest.inputs !== inputs) {
@@ -86,7 +89,8 @@ export async function newestCheckpoint(outDir: string, inputs: string): Promise<
         fields: { path },
       });
     }
-    if (manifest?.step === step && (await fits(path, manifest))) return { path, step, log: manifest.log };
+    if (manifest?.step === step && (await fits(path, manifest)))
+      return { path, step, log: manifest.log, older: steps.slice(at + 1).reverse() };
     await dropCheckpoint(outDir, step);
   }
   return null;

@@ -33,7 +33,8 @@ export class TrainingWatch {
   constructor(watched: Watched) {
     this.#watched = watched;
     this.#log = new TrainingLog(watched.resume?.log);
-    this.#complete = watched.resume === null ? [] : [watched.resume.step];
+    const { resume } = watched;
+    this.#complete = resume === null ? [] : [...resume.older, resume.step];
   }
 
   take(event: TrainEvent): void {

@@ -98,6 +98,9 @@ suite('checkpoints of a process trainer', () => {
     const outDir = await outDirOf(context);
     await train(trainerWith(), { outDir });
     assert.deepEqual(await checkpointsIn(outDir), ['checkpoint-25', 'checkpoint-30']);
+    const resumed = await interrupted(context);
+    await resume(resumed);
+    assert.deepEqual(await checkpointsIn(resumed), ['checkpoint-25', 'checkpoint-30']);
   });
 
   test('one with a damaged file is passed over for the one before', async (context) => {
