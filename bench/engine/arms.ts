@@ -10,14 +10,25 @@ const phaseSchema = z.object({
   peakRssBytes: z.number().positive(),
 });
 
-/** Output of both programs. */
+/** Greedy generation; the rest where the program tells it. */
+const generationSchema = phaseSchema.extend({
+  /** Of each call, until every row had its first token. */
+  promptSeconds: z.array(z.number().positive()).optional(),
+  /** Of each call, by the clock of the library behind the program: passes through the model only. */
+  ownSeconds: z.array(z.number().positive()).optional(),
+});
+
+/** Output of the programs; llama.cpp only loads and generates. */
 export const outputSchema = z.object({
   load: phaseSchema,
-  forward: phaseSchema,
-  generate: phaseSchema,
-  train: phaseSchema,
-  lossesNats: z.array(z.number()),
-  gemmGflops: z.number().positive(),
+  /** All rows at once. */
+  generate: generationSchema,
+  /** The first row alone. */
+  generateOne: generationSchema,
+  forward: phaseSchema.optional(),
+  train: phaseSchema.optional(),
+  lossesNats: z.array(z.number()).optional(),
+  gemmGflops: z.number().positive().optional(),
   importSeconds: z.number().optional(),
   isaClass: z.string().optional(),
   versions: z.record(z.string(), z.string()).optional(),
@@ -27,7 +38,7 @@ export type Output = z.infer<typeof outputSchema>;
 /** One column of the table. */
 export interface Arm {
   readonly id: string;
-  readonly side: 'escada' | 'pytorch';
+  readonly side: 'escada' | 'pytorch' | 'llama.cpp';
   /** Weights and arithmetic. */
   readonly precision: string;
   readonly run: () => Promise<Output>;
@@ -41,15 +52,23 @@ export interface Place {
   readonly tasks: Readonly<Record<'f32' | 'nf4', string>>;
   readonly threads: number;
   readonly bf16Env: NodeJS.ProcessEnv;
+  /** Folder with node-llama-cpp. */
+  readonly llama: string;
+  /** Where the base model is written for llama.cpp, by format. */
+  readonly gguf: Readonly<Record<'f16' | 'q4_0', string>>;
 }
 
 /** All arms; the engine has no bf16 arithmetic, so that column has one side. */
-export function arms({ engine, python, tasks, threads, bf16Env }: Place): readonly Arm[] {
+export function arms({ engine, python, tasks, threads, bf16Env, llama, gguf }: Place): readonly Arm[] {
   const ours = async (format: 'f32' | 'nf4') => outputSchema.parse(await runForJson(engine, [tasks[format]]));
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: '1' };
   const theirs = async (precision: string, extra: NodeJS.ProcessEnv = {}) => {
     const args = ['bench/reference/bench_torch.py', tasks.f32, precision];
     return outputSchema.parse(await runForJson(python, args, { env: { ...env, ...extra } }));
+  };
+  const llamaCpp = async (format: 'f16' | 'q4_0') => {
+    const args = ['bench/reference/bench_llama.ts', llama, tasks.f32, gguf[format]];
+    return outputSchema.parse(await runForJson(process.execPath, args));
   };
   return [
     { id: 'escada-f32', side: 'escada', precision: 'fp32', run: () => ours('f32') },
@@ -62,6 +81,18 @@ export function arms({ engine, python, tasks, threads, bf16Env }: Place): readon
       run: () => theirs('nf4'),
     },
     { id: 'pytorch-bf16', side: 'pytorch', precision: 'bf16', run: () => theirs('bf16', bf16Env) },
+    {
+      id: 'llama.cpp-f16',
+      side: 'llama.cpp',
+      precision: 'F16 weights and cache',
+      run: () => llamaCpp('f16'),
+    },
+    {
+      id: 'llama.cpp-q4_0',
+      side: 'llama.cpp',
+      precision: 'Q4_0 weights (4.5 bits), embedding and head Q8_0, F16 cache',
+      run: () => llamaCpp('q4_0'),
+    },
   ];
 }
 

@@ -1,32 +1,19 @@
 /**
- * `npm run bench:engine [-- --json] [--pairs 5] [--steps 20] [--warm-up 3] [--threads 2] [--arms a,b] [--out FILE]`:
- * our engine against PyTorch + PEFT on SmolLM2, in turns, each turn a fresh process. Development only: it needs the
- * reference environment (`tools/reference/venv.ts`). Prints a table; with `--json` the whole result instead.
+ * `npm run bench:engine [-- --json] [--pairs 5] [--steps 20] [--warm-up 3] [--threads 2] [--arms a,b]
+ * [--generation-only] [--out FILE]`: our engine against PyTorch + PEFT and llama.cpp on SmolLM2, in turns, each turn a
+ * fresh process. Development only: it needs the references (`tools/reference`). Prints a table; with `--json` the whole
+ * result instead.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { print, say, table } from '../../cli/lib/terminal.ts';
-import { DEFAULT_MODEL, ensureModel } from '../../tools/bootstrap/lib/model.mjs';
-import { createProgress } from '../../tools/bootstrap/lib/progress.mjs';
-import { buildExample } from '../../tools/reference/programs.ts';
-import { referencePython } from '../../tools/reference/venv.ts';
-import { arms, bf16Environment, type Arm, type Output } from './arms.ts';
+import { DEFAULT_MODEL } from '../../tools/bootstrap/lib/model.mjs';
+import type { Arm, Output } from './arms.ts';
+import { prepare, type Options } from './prepare.ts';
 import { goals, summarize, tableRows } from './summary.ts';
-import { NEW_TOKENS, PROMPT_TOKENS, ROWS, ROW_TOKENS, writeTask } from './task.ts';
-
-const SEED = 1;
-
-interface Options {
-  readonly json: boolean;
-  readonly pairs: number;
-  readonly steps: number;
-  readonly warmUp: number;
-  readonly threads: number;
-  readonly arms: readonly string[] | undefined;
-  readonly out: string | undefined;
-}
+import { NEW_TOKENS, PROMPT_TOKENS, ROWS, ROW_TOKENS } from './task.ts';
 
 function readOptions(): Options {
   const text = (value: string) => ({ type: 'string', default: value }) as const;
@@ -37,6 +24,7 @@ function readOptions(): Options {
       steps: text('20'),
       'warm-up': text('3'),
       threads: text('2'),
+      'generation-only': { type: 'boolean', default: false },
       arms: { type: 'string' },
       out: { type: 'string' },
     },
@@ -53,6 +41,7 @@ function readOptions(): Options {
     steps: count('steps', 1),
     warmUp: count('warm-up', 0),
     threads: count('threads', 1),
+    generationOnly: values['generation-only'],
     arms: values.arms?.split(','),
     out: values.out,
   };
@@ -80,28 +69,6 @@ async function measure(
   }
 }
 
-async function prepare(options: Options, room: string): Promise<Arm[]> {
-  const progress = createProgress();
-  const { path: model } = await ensureModel({ id: DEFAULT_MODEL, progress });
-  progress.close();
-  const python = await referencePython(say);
-  const engine = await buildExample('escada-engine-core', 'bench_engine');
-  const tasks = { f32: join(room, 'f32.json'), nf4: join(room, 'nf4.json') };
-  const { threads, warmUp, steps } = options;
-  const calls = Math.ceil(steps / 4);
-  for (const format of ['f32', 'nf4'] as const) {
-    await writeTask(tasks[format], format, { model, threads, warmUp, steps, calls, seed: SEED });
-  }
-  const bf16Env = await bf16Environment(python);
-  const all = arms({ engine, python, tasks, threads, bf16Env });
-  const chosen = all.filter(({ id }) => options.arms?.includes(id) ?? true);
-  if (chosen.length !== (options.arms?.length ?? all.length)) {
-    throw new Error(`--arms: known are ${all.map(({ id }) => id).join(', ')}`);
-  }
-  if (Object.keys(bf16Env).length > 0) say(`bf16 of PyTorch runs under ${JSON.stringify(bf16Env)}`);
-  return chosen;
-}
-
 function machine(): object {
   const [first] = cpus();
   return {
@@ -116,14 +83,14 @@ function machine(): object {
 /** Everything about the pairs done so far. */
 function resultOf(chosen: readonly Arm[], runs: Map<string, Run[]>, pairs: number, options: Options) {
   const summaries = chosen.map((arm) => summarize(arm, runs.get(arm.id) ?? []));
-  const { steps, warmUp, threads } = options;
+  const { steps, warmUp, threads, generationOnly } = options;
   const task = { rows: ROWS, rowTokens: ROW_TOKENS, promptTokens: PROMPT_TOKENS, newTokens: NEW_TOKENS };
   return {
     measuredAt: new Date().toISOString(),
     model: DEFAULT_MODEL,
     machine: machine(),
-    versions: [...runs.values()].flat().find((run) => run.versions)?.versions,
-    settings: { pairs, steps, warmUp, threads, ...task },
+    versions: Object.assign({}, ...[...runs.values()].flat().map((run) => run.versions)) as object,
+    settings: { pairs, steps, warmUp, threads, generationOnly, ...task },
     goals: goals(summaries),
     summaries,
     raw: Object.fromEntries(runs),

@@ -9,21 +9,29 @@ export interface Spread {
   readonly highest: number;
 }
 
-/** Figures of one arm. */
+/** Figures of one arm; without those that its program does not measure. */
 export interface ArmSummary {
   readonly id: string;
-  readonly side: 'escada' | 'pytorch';
+  readonly side: Arm['side'];
   readonly precision: string;
-  readonly forwardTokensPerSecond: Spread;
-  readonly trainTokensPerSecond: Spread;
+  readonly forwardTokensPerSecond?: Spread;
+  readonly trainTokensPerSecond?: Spread;
+  /** Batch 8: new tokens over the whole call, and after every row had its first. */
   readonly newTokensPerSecond: Spread;
+  readonly decodeTokensPerSecond?: Spread;
+  /** As the first, by the peer's own clock: without the share of its client. */
+  readonly ownTokensPerSecond?: Spread;
+  /** The same at batch 1. */
+  readonly newTokensPerSecondOfOne: Spread;
+  readonly decodeTokensPerSecondOfOne?: Spread;
+  readonly ownTokensPerSecondOfOne?: Spread;
   readonly loadSeconds: Spread;
-  readonly trainPeakRssMib: Spread;
+  readonly trainPeakRssMib?: Spread;
   readonly generatePeakRssMib: Spread;
-  readonly gemmGflops: Spread;
+  readonly gemmGflops?: Spread;
   /** Loss before the first step: equal on both sides where weights and arithmetic are. */
-  readonly firstLossNats: number;
-  readonly lastLossNats: number;
+  readonly firstLossNats?: number;
+  readonly lastLossNats?: number;
 }
 
 /** Middle value; of an even count the mean of the middle two. */
@@ -38,25 +46,51 @@ function spread(values: readonly number[]): Spread {
   return { median: median(values), lowest: Math.min(...values), highest: Math.max(...values) };
 }
 
+/** The spread of a figure that every run has; undefined when one lacks it. */
+function spreadOf(outputs: readonly Output[], figure: (o: Output) => number | undefined): Spread | undefined {
+  const values = outputs.map(figure).filter((value) => value !== undefined);
+  return values.length > 0 && values.length === outputs.length ? spread(values) : undefined;
+}
+
+type Generation = Output['generate'];
+
+/** New tokens per second after every row had its first one: median of the calls. */
+function decodeRate({ seconds, promptSeconds }: Generation, rows: number): number | undefined {
+  if (promptSeconds === undefined) return undefined;
+  const tokens = rows * (NEW_TOKENS - 1);
+  return median(seconds.map((whole, call) => tokens / (whole - (promptSeconds[call] ?? Number.NaN))));
+}
+
+function ownRate({ ownSeconds }: Generation, rows: number): number | undefined {
+  return ownSeconds && (rows * NEW_TOKENS) / median(ownSeconds);
+}
+
 /** Each pair counts with the median of its calls. */
 export function summarize(arm: Arm, outputs: readonly Output[]): ArmSummary {
-  const rate = (tokens: number, phase: 'forward' | 'train' | 'generate') =>
-    spread(outputs.map((output) => tokens / median(output[phase].seconds)));
-  const mib = (phase: 'train' | 'generate') => spread(outputs.map((o) => o[phase].peakRssBytes / 2 ** 20));
-  const losses = outputs[0]?.lossesNats ?? [];
+  const rate = (tokens: number, phase: 'forward' | 'train') =>
+    spreadOf(outputs, (o) => o[phase] && tokens / median(o[phase].seconds));
+  const newTokens = (phase: 'generate' | 'generateOne', rows: number) =>
+    spread(outputs.map((o) => (rows * NEW_TOKENS) / median(o[phase].seconds)));
+  const mib = (bytes: number) => bytes / 2 ** 20;
+  const losses = outputs[0]?.lossesNats;
   return {
     id: arm.id,
     side: arm.side,
     precision: arm.precision,
     forwardTokensPerSecond: rate(ROWS * ROW_TOKENS, 'forward'),
     trainTokensPerSecond: rate(ROWS * ROW_TOKENS, 'train'),
-    newTokensPerSecond: rate(ROWS * NEW_TOKENS, 'generate'),
+    newTokensPerSecond: newTokens('generate', ROWS),
+    decodeTokensPerSecond: spreadOf(outputs, (o) => decodeRate(o.generate, ROWS)),
+    ownTokensPerSecond: spreadOf(outputs, (o) => ownRate(o.generate, ROWS)),
+    newTokensPerSecondOfOne: newTokens('generateOne', 1),
+    decodeTokensPerSecondOfOne: spreadOf(outputs, (o) => decodeRate(o.generateOne, 1)),
+    ownTokensPerSecondOfOne: spreadOf(outputs, (o) => ownRate(o.generateOne, 1)),
     loadSeconds: spread(outputs.map((output) => median(output.load.seconds))),
-    trainPeakRssMib: mib('train'),
-    generatePeakRssMib: mib('generate'),
-    gemmGflops: spread(outputs.map((output) => output.gemmGflops)),
-    firstLossNats: losses[0] ?? Number.NaN,
-    lastLossNats: losses.at(-1) ?? Number.NaN,
+    trainPeakRssMib: spreadOf(outputs, (o) => o.train && mib(o.train.peakRssBytes)),
+    generatePeakRssMib: spread(outputs.map((o) => mib(o.generate.peakRssBytes))),
+    gemmGflops: spreadOf(outputs, (o) => o.gemmGflops),
+    firstLossNats: losses?.[0],
+    lastLossNats: losses?.at(-1),
   };
 }
 
@@ -67,38 +101,71 @@ export interface Goal {
   readonly met: boolean;
 }
 
-/** The two goals, for the arms that both sides have. */
-export function goals(summaries: readonly ArmSummary[]): Goal[] {
-  const [ours, theirs] = ['escada-f32', 'pytorch-fp32'].map((id) => summaries.find((s) => s.id === id));
-  if (ours === undefined || theirs === undefined) return [];
-  const speed = ours.trainTokensPerSecond.median / theirs.trainTokensPerSecond.median;
-  const memory = ours.trainPeakRssMib.median / theirs.trainPeakRssMib.median;
-  return [
-    { goal: 'fp32 training tokens/s, ours over PyTorch, at least 1', measured: speed, met: speed >= 1 },
-    {
-      goal: 'fp32 training peak memory, ours over PyTorch, at most 0.5',
-      measured: memory,
-      met: memory <= 0.5,
-    },
-  ];
+/** Ours over theirs, where both were measured. */
+function ratio(
+  summaries: readonly ArmSummary[],
+  [ours, theirs]: readonly [string, string],
+  figure: (s: ArmSummary) => Spread | undefined,
+): number | undefined {
+  const [mine, peer] = [ours, theirs].map((id) => {
+    const summary = summaries.find((s) => s.id === id);
+    return summary && figure(summary)?.median;
+  });
+  return mine === undefined || peer === undefined ? undefined : mine / peer;
 }
 
-const LINES: readonly [string, (s: ArmSummary) => Spread, number][] = [
+const FP32 = ['escada-f32', 'pytorch-fp32'] as const;
+/** Linear layers in 4.1 and 4.5 bits a weight. */
+const FOUR_BITS = ['escada-nf4', 'llama.cpp-q4_0'] as const;
+const FOUR_BIT_GOAL = 'generation in 4 bits, new tokens/s, ours over llama.cpp';
+
+/** The goals whose arms were measured. */
+export function goals(summaries: readonly ArmSummary[]): Goal[] {
+  const least = (bound: number) => (value: number) => value >= bound;
+  const most = (bound: number) => (value: number) => value <= bound;
+  const wanted = [
+    ['fp32 training tokens/s, ours over PyTorch, at least 1', FP32, (s) => s.trainTokensPerSecond, least(1)],
+    ['fp32 training peak memory, ours over PyTorch, at most 0.5', FP32, (s) => s.trainPeakRssMib, most(0.5)],
+    [`${FOUR_BIT_GOAL}, batch 1, at least 0.9`, FOUR_BITS, (s) => s.newTokensPerSecondOfOne, least(0.9)],
+    [`${FOUR_BIT_GOAL}, batch ${ROWS}, at least 0.9`, FOUR_BITS, (s) => s.newTokensPerSecond, least(0.9)],
+  ] as const satisfies readonly [
+    string,
+    readonly [string, string],
+    (s: ArmSummary) => Spread | undefined,
+    (value: number) => boolean,
+  ][];
+  return wanted.flatMap(([goal, pair, figure, met]) => {
+    const measured = ratio(summaries, pair, figure);
+    return measured === undefined ? [] : [{ goal, measured, met: met(measured) }];
+  });
+}
+
+const LINES: readonly [string, (s: ArmSummary) => Spread | undefined, number][] = [
   ['forward, tokens/s', (s) => s.forwardTokensPerSecond, 0],
   ['training, tokens/s', (s) => s.trainTokensPerSecond, 0],
-  ['generation, new tokens/s', (s) => s.newTokensPerSecond, 0],
+  [`generation, batch ${ROWS}, new tokens/s`, (s) => s.newTokensPerSecond, 0],
+  ['  after the prompts', (s) => s.decodeTokensPerSecond, 0],
+  ['  by its own clock', (s) => s.ownTokensPerSecond, 0],
+  ['generation, batch 1, new tokens/s', (s) => s.newTokensPerSecondOfOne, 1],
+  ['  after the prompt', (s) => s.decodeTokensPerSecondOfOne, 1],
+  ['  by its own clock', (s) => s.ownTokensPerSecondOfOne, 1],
   ['load, s', (s) => s.loadSeconds, 1],
   ['peak RSS while training, MiB', (s) => s.trainPeakRssMib, 0],
   ['peak RSS while generating, MiB', (s) => s.generatePeakRssMib, 0],
   ['matrix product peak, GFLOP/s', (s) => s.gemmGflops, 0],
 ];
 
-/** Rows of the printed table: one line per figure, one column per arm. */
+/** Rows of the printed table: one line per figure that an arm has, one column per arm. */
 export function tableRows(summaries: readonly ArmSummary[]): string[][] {
-  const cell = ({ median, lowest, highest }: Spread, digits: number) =>
-    `${median.toFixed(digits)} (${lowest.toFixed(digits)}-${highest.toFixed(digits)})`;
+  const cell = (spread: Spread | undefined, digits: number) => {
+    if (spread === undefined) return '-';
+    const { median, lowest, highest } = spread;
+    return `${median.toFixed(digits)} (${lowest.toFixed(digits)}-${highest.toFixed(digits)})`;
+  };
+  const lines = LINES.filter(([, figure]) => summaries.some((s) => figure(s) !== undefined));
   return [
     ['median (lowest-highest)', ...summaries.map((s) => s.id)],
-    ...LINES.map(([name, figure, digits]) => [name, ...summaries.map((s) => cell(figure(s), digits))]),
+    ['weights and arithmetic', ...summaries.map((s) => s.precision)],
+    ...lines.map(([name, figure, digits]) => [name, ...summaries.map((s) => cell(figure(s), digits))]),
   ];
 }

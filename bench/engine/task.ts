@@ -17,6 +17,8 @@ export interface TaskOptions {
   readonly steps: number;
   /** Timed calls of forward passes and of generation, after one. */
   readonly calls: number;
+  /** Only load and generate. Default false. */
+  readonly generationOnly?: boolean;
   readonly seed: number;
 }
 
@@ -45,9 +47,10 @@ const LORA = {
 
 /** Writes the task for one weight format of the engine (PyTorch reads the same file). */
 export async function writeTask(file: string, format: 'f32' | 'nf4', options: TaskOptions): Promise<void> {
-  const { seed, ...rest } = options;
+  const { seed, generationOnly = false, ...rest } = options;
   const task = {
     ...rest,
+    generationOnly,
     format,
     rows: randomRows(seed),
     // Every position carries loss: a side that skips the head where there is none must not gain by that here.

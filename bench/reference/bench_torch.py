@@ -89,8 +89,8 @@ def forward(model, rows):
     return timed(call, 1, task["calls"])
 
 
-def generate(model, rows):
-    prompts = rows[:, : task["promptTokens"]]
+def generate(model, rows, count):
+    prompts = rows[:count, : task["promptTokens"]]
     options = {"max_new_tokens": task["newTokens"], "min_new_tokens": task["newTokens"], "do_sample": False,
                "attention_mask": torch.ones_like(prompts), "pad_token_id": 2, "eos_token_id": None}
 
@@ -146,10 +146,12 @@ def main():
     rows = torch.tensor(task["rows"])
     # bitsandbytes' inference path repacks the weights and rounds to bf16: it must not be measured as fp32 arithmetic.
     model.train(precision == "nf4")
-    phases = {"load": loaded, "forward": forward(model, rows), "generate": generate(model, rows)}
-    phases["train"], losses = train(model, rows)
-    print(json.dumps({**phases, "importSeconds": imported - started, "lossesNats": losses, "gemmGflops": gemm_gflops(),
-                      "versions": {"torch": torch.__version__}}))
+    phases = {"load": loaded, "generate": generate(model, rows, len(rows)), "generateOne": generate(model, rows, 1)}
+    if not task["generationOnly"]:
+        phases["forward"] = forward(model, rows)
+        phases["train"], losses = train(model, rows)
+        phases |= {"lossesNats": losses, "gemmGflops": gemm_gflops()}
+    print(json.dumps({**phases, "importSeconds": imported - started, "versions": {"torch": torch.__version__}}))
 
 
 if __name__ == "__main__":

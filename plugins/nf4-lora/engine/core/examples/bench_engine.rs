@@ -17,7 +17,7 @@ use escada_engine_core::rng;
 use escada_engine_core::train_config::TrainConfig;
 use escada_engine_cpu::CpuBackend;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -40,10 +40,15 @@ struct Task {
     steps: usize,
     /// Timed calls of forward passes and generation.
     calls: usize,
+    /// Only load and generate.
+    generation_only: bool,
     config: TrainConfig,
 }
 
 type Measured = (Vec<f64>, u64);
+
+/// Calls of generation before the timed ones.
+const GENERATION_WARM_UP: usize = 1;
 
 fn main() {
     let path = std::env::args().nth(1).unwrap();
@@ -57,20 +62,25 @@ fn main() {
     };
     let loaded = Loaded::open(&backend, &task.model, quantization).unwrap();
     let load = (vec![started.elapsed().as_secs_f64()], peak_rss_bytes());
-    let layout = task.config.layout(&loaded.model.shape).unwrap();
-    let values = layout.start_values(task.config.seed);
-    let mut adapter = Adapter::new(&backend, layout, &values).unwrap();
-    let forward = forward(&task, &backend, &loaded);
-    let generation = generation(&task, &backend, &loaded);
-    let (train, losses) = training(&task, &backend, &loaded, &mut adapter);
-    let phase = |(seconds, peak): &Measured| json!({ "seconds": seconds, "peakRssBytes": peak });
-    let result = json!({
+    let [generate, generate_one] =
+        [task.rows.len(), 1].map(|rows| generation(&task, &backend, &loaded, rows));
+    let mut result = json!({
         "isaClass": backend.isa_class(),
-        "load": phase(&load), "forward": phase(&forward), "generate": phase(&generation), "train": phase(&train),
-        "lossesNats": losses,
-        "gemmGflops": gemm_gflops(&backend),
+        "load": phase(&load), "generate": generate, "generateOne": generate_one,
     });
+    if !task.generation_only {
+        let forward = forward(&task, &backend, &loaded);
+        let (train, losses) = training(&task, &backend, &loaded);
+        result["forward"] = phase(&forward);
+        result["train"] = phase(&train);
+        result["lossesNats"] = json!(losses);
+        result["gemmGflops"] = json!(gemm_gflops(&backend));
+    }
     println!("{result}");
+}
+
+fn phase((seconds, peak): &Measured) -> Value {
+    json!({ "seconds": seconds, "peakRssBytes": peak })
 }
 
 /// Warm-up and timed calls; the peak is that of this phase alone.
@@ -111,10 +121,10 @@ fn forward(task: &Task, backend: &CpuBackend, loaded: &Loaded<CpuBackend>) -> Me
     })
 }
 
-/// Greedy tokens for every row's prompt, none of them ending early.
-fn generation(task: &Task, backend: &CpuBackend, loaded: &Loaded<CpuBackend>) -> Measured {
-    let prompts: Vec<Prompt> = task
-        .rows
+/// Greedy tokens for the prompts of the first `count` rows, none of them ending early; beside the whole call the seconds
+/// until every row had its first token (all prompts fit one pass).
+fn generation(task: &Task, backend: &CpuBackend, loaded: &Loaded<CpuBackend>, count: usize) -> Value {
+    let prompts: Vec<Prompt> = task.rows[..count]
         .iter()
         .zip(0..)
         .map(|(row, key)| Prompt {
@@ -124,25 +134,34 @@ fn generation(task: &Task, backend: &CpuBackend, loaded: &Loaded<CpuBackend>) ->
         .collect();
     let options = GenerateOptions {
         max_new_tokens: task.new_tokens,
-        batch_rows: task.rows.len(),
+        batch_rows: count,
         sampling: None,
         end_ids: &[],
         stops: &|_| Ok(false),
     };
     let flag = AtomicBool::new(false);
-    timed(1, task.calls, || {
+    let mut prompt_seconds = Vec::new();
+    let measured = timed(GENERATION_WARM_UP, task.calls, || {
+        let (started, mut first) = (Instant::now(), None);
+        let mut progress = |_, new_tokens| {
+            if new_tokens >= count {
+                first.get_or_insert_with(|| started.elapsed().as_secs_f64());
+            }
+        };
         let model = &loaded.model;
-        generate(backend, model, None, &prompts, &options, &mut |_, _| (), &flag).unwrap();
-    })
+        generate(backend, model, None, &prompts, &options, &mut progress, &flag).unwrap();
+        prompt_seconds.extend(first);
+    });
+    let mut result = phase(&measured);
+    result["promptSeconds"] = json!(prompt_seconds[GENERATION_WARM_UP..]);
+    result
 }
 
 /// Optimizer steps on one batch: forward, backward, clipping, AdamW.
-fn training(
-    task: &Task,
-    backend: &CpuBackend,
-    loaded: &Loaded<CpuBackend>,
-    adapter: &mut Adapter<CpuBackend>,
-) -> (Measured, Vec<f64>) {
+fn training(task: &Task, backend: &CpuBackend, loaded: &Loaded<CpuBackend>) -> (Measured, Vec<f64>) {
+    let layout = task.config.layout(&loaded.model.shape).unwrap();
+    let values = layout.start_values(task.config.seed);
+    let adapter = &mut Adapter::new(backend, layout, &values).unwrap();
     let rows: Vec<TokenRow> = task
         .rows
         .iter()
