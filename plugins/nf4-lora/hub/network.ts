@@ -19,6 +19,8 @@ export class IdleTimer {
     clearTimeout(this.#timer);
     const fault = new PassingFault(`no data came for ${this.#idleMs / 1000} s`);
     this.#timer = setTimeout(() => this.#own.abort(fault), this.#idleMs);
+    // The connection keeps the program alive, not the watch over it.
+    this.#timer.unref();
   }
 
   stop(): void {

@@ -33,7 +33,7 @@ export interface Fault {
     request: IncomingMessage,
     response: ServerResponse,
     body: Buffer | undefined,
-  ) => boolean | void;
+  ) => boolean | void | Promise<void>;
 }
 
 export const TOKEN = 'hf_the-token-of-the-tests';
