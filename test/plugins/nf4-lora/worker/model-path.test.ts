@@ -33,6 +33,9 @@ suite('findModelPath', () => {
           message: /looked at .*models/,
         });
       }
+      await assert.rejects(findModelPath('org/name', env), {
+        message: /Run `escada model pull org\/name` and use the id that it prints/,
+      });
       await assert.rejects(
         findModelPath('a', { ESCADA_MODEL_PATH: '/nowhere/x.gguf' }),
         /looked at \/nowhere\/x\.gguf/,
