@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answerFailure, PassingFault, unreachableFailure } from './failures.ts';
 import { HubAnswer } from './hub-answer.ts';
-import { IdleTimer, networkFault } from './network.ts';
+import { IdleTimer, networkFault, orAborted } from './network.ts';
 import type { HubSettings } from './settings.ts';
 
 /** What is told while a pull goes on. */
@@ -38,6 +38,7 @@ export interface HubClientOptions {
   readonly wait?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined;
 }
 
+const COMMON_HEADERS = { 'user-agent': 'escada', 'accept-encoding': 'identity' };
 const MAX_REDIRECTS = 5;
 const MAX_FAULTS = 5;
 const FIRST_WAIT_MS = 1000;
@@ -84,22 +85,18 @@ export class HubClient {
       for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
         // Once away from the hub, the token stays at home even if a redirect leads back.
         isTrusted &&= url.origin === this.settings.origin;
-        const response = await fetch(url, {
-          headers: {
-            'user-agent': 'escada',
-            'accept-encoding': 'identity',
-            ...headers,
-            ...this.#identity(isTrusted),
-          },
+        const request = fetch(url, {
+          headers: { ...COMMON_HEADERS, ...headers, ...this.#identity(isTrusted) },
           redirect: 'manual',
           signal: idle.signal,
         });
+        const response = await orAborted(request, idle.signal);
         this.#contact.wasMade = true;
         idle.touch();
         if (isTrusted) linkedEtag = response.headers.get('x-linked-etag') ?? linkedEtag;
         const location = redirectOf(response);
         if (location === null) return new HubAnswer({ response, url, isHub: isTrusted, linkedEtag, idle });
-        await response.body?.cancel();
+        void response.body?.cancel().catch(() => undefined);
         url = nextUrl(url, location);
       }
     } catch (error) {

@@ -57,7 +57,7 @@ async function receive(part: PartFile, file: WantedFile, job: Download, onChunk:
   if (part.isWhole) return;
   const answer = await ask(part, file, job);
   if (answer.status === 200) {
-    await checkLength(answer, file);
+    checkLength(answer, file);
     await startAnew(part, job, answer.etag);
   }
   for await (const chunk of answer.chunks()) {
@@ -82,11 +82,11 @@ async function ask(part: PartFile, file: WantedFile, job: Download): Promise<Hub
   const { status } = answer;
   const told = answer.isHub ? answer.headers.get('x-repo-commit') : null;
   if (told !== null && told !== commit) {
-    await answer.drop();
+    answer.drop();
     throw answerFailure(`${file.name} comes from commit ${told}, not ${commit}`);
   }
   if (status === 200 || (status === 206 && goesOn(answer, part, file))) return answer;
-  await answer.drop();
+  answer.drop();
   if (from > 0 && (status === 206 || status === 416)) {
     await startAnew(part, job, null);
     throw new PassingFault('what was fetched earlier is of another content', { retryAfterMs: 0 });
@@ -107,10 +107,10 @@ function isSame(now: string | null, before: string | null): boolean {
   return now === null || before === null || now === before;
 }
 
-async function checkLength(answer: HubAnswer, { name, sizeBytes }: WantedFile): Promise<void> {
+function checkLength(answer: HubAnswer, { name, sizeBytes }: WantedFile): void {
   const length = answer.headers.get('content-length');
   if (length === null || answer.headers.has('content-encoding') || length === String(sizeBytes)) return;
-  await answer.drop();
+  answer.drop();
   throw damagedFailure(
     name,
     `${length} bytes are sent where the hub lists ${sizeBytes}; a proxy or a log-in page may be in between`,

@@ -1,5 +1,5 @@
 import { answerFailure, PassingFault } from './failures.ts';
-import { networkFault, type IdleTimer } from './network.ts';
+import { networkFault, orAborted, type IdleTimer } from './network.ts';
 
 interface Parts {
   readonly response: Response;
@@ -35,15 +35,19 @@ export class HubAnswer {
    */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const { response, url, idle } = this.#parts;
+    const reader = response.body?.getReader();
     try {
-      for await (const chunk of response.body ?? []) {
+      for (;;) {
+        const next = await orAborted(Promise.resolve(reader?.read()), idle.signal);
+        if (next === undefined || next.done) return;
         idle.touch();
-        yield chunk as Uint8Array;
+        yield next.value;
       }
     } catch (error) {
       throw networkFault(idle.signal.aborted ? idle.signal.reason : error, url);
     } finally {
       idle.stop();
+      void reader?.cancel().catch(() => undefined);
     }
   }
 
@@ -64,9 +68,9 @@ export class HubAnswer {
   }
 
   /** Gives the body up. */
-  async drop(): Promise<void> {
+  drop(): void {
     this.#parts.idle.stop();
-    await this.#parts.response.body?.cancel().catch(() => undefined);
+    void this.#parts.response.body?.cancel().catch(() => undefined);
   }
 
   /** The fault if a later try may go well, else `null`. */

@@ -84,7 +84,7 @@ async function readJson(client: HubClient, target: HubTarget, url: URL): Promise
     if (answer.status === 200) {
       return { body: await answer.json(MAX_ANSWER_BYTES), next: nextQuery(answer.headers.get('link'), url) };
     }
-    await answer.drop();
+    answer.drop();
     throw answer.passingFault() ?? refusal(answer, target, client.settings);
   });
 }

@@ -6,11 +6,16 @@ export class IdleTimer {
   readonly signal: AbortSignal;
   readonly #own = new AbortController();
   readonly #idleMs: number;
+  readonly #outer: AbortSignal | undefined;
+  readonly #onOuter = (): void => this.#own.abort(this.#outer?.reason);
   #timer: NodeJS.Timeout | undefined;
 
   constructor(idleMs: number, signal?: AbortSignal) {
     this.#idleMs = idleMs;
-    this.signal = signal === undefined ? this.#own.signal : AbortSignal.any([signal, this.#own.signal]);
+    this.signal = this.#own.signal;
+    this.#outer = signal;
+    signal?.addEventListener('abort', this.#onOuter);
+    if (signal?.aborted === true) this.#onOuter();
     this.touch();
   }
 
@@ -25,6 +30,25 @@ export class IdleTimer {
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#outer?.removeEventListener('abort', this.#onOuter);
+  }
+}
+
+/**
+ * `work`, or the reason of the signal if that comes first. An aborted body does not always settle the read that waits
+ * for it.
+ */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
