@@ -1,3 +1,4 @@
+import type { Quantization } from '../../schemas/common/quantization.ts';
 import type { ExportFormat } from '../../schemas/train/export-format.ts';
 
 /** What a chat turn is, for every provider. */
@@ -10,6 +11,8 @@ export interface Message {
 export interface ModelChoice {
   readonly id: string;
   readonly weightFormat: 'nf4' | 'f32';
+  /** Of `nf4`; blocks of 64 with double quantization when absent. */
+  readonly quantization?: Quantization | undefined;
 }
 
 export interface ModelDescription {

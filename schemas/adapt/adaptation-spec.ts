@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
+import { quantizationSchema } from '../common/quantization.ts';
 import { pipelineSpecSchema } from '../pipeline/pipeline-spec.ts';
 import { flowchartSchema } from './flowchart.ts';
 import { profileSchema } from './profile.ts';
@@ -56,6 +57,8 @@ export const adaptationSpecSchema = z.strictObject({
       provider: z.string().min(1).default('nf4-lora'),
       id: z.string().min(1).default('smollm2-135m-instruct'),
       weightFormat: z.enum(['nf4', 'f32']).default('nf4'),
+      /** Of `nf4`; blocks of 64 with double quantization when absent. */
+      quantization: quantizationSchema.optional(),
     })
     .prefault({}),
   metrics: z

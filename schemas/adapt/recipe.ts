@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
+import { quantizationSchema } from '../common/quantization.ts';
 
 /** A recipe without look-ups: what training and loss of answers work with. */
 export const bareRecipeSchema = z.strictObject({
@@ -31,6 +32,8 @@ export const modelSchema = z.strictObject({
   provider: z.string().min(1),
   id: z.string().min(1),
   weightFormat: z.enum(['nf4', 'f32']),
+  /** Of `nf4`; blocks of 64 with double quantization when absent. */
+  quantization: quantizationSchema.optional(),
 });
 
 /** Tokens and wall seconds that a batch of answers took. */

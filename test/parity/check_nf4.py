@@ -1,4 +1,5 @@
-"""NF4 against bitsandbytes, bit for bit, on ten million values of each of five distributions, a million at a time."""
+"""NF4 against bitsandbytes, bit for bit, on ten million values of each of five distributions, a million at a time; every
+block size on a million."""
 
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 import nf4_reference as nf4
 
 VALUES, CHUNK = 10_000_000, 1_000_000
-SCALES = 50_000
+BLOCKS = [32, 64, 128, 256, 512, 1024, 2048, 4096]
 
 
 def distributions(torch, generator, count):
@@ -87,6 +88,30 @@ def check_nested(torch, probe, report, room):
     report.at_most("nf4 nested encoding", wrong["codes"] + wrong["absmax"], 0, "codes and scales, nearest rule, same offset")
 
 
+def check_blocks(torch, probe, report, room):
+    """Codes, scales and values in every block size, plain and nested; a million is no multiple of most."""
+    import bitsandbytes.functional as bnb
+    from safetensors.torch import save_file as save_torch
+
+    values = distributions(torch, torch.Generator().manual_seed(53), CHUNK)["heavy tails"]().bfloat16()
+    save_torch({"values": values}, room / "in.safetensors")
+    for block in BLOCKS:
+        probe.ask("quantize", input=str(room / "in.safetensors"), out=str(room / "out.safetensors"), block=block)
+        ours = load_file(room / "out.safetensors")
+        packed, state = bnb.quantize_4bit(values, quant_type="nf4", blocksize=block)
+        state.dtype = torch.float32
+        decoded = bnb.dequantize_4bit(packed, state).numpy()
+        wrong = differing(ours["packed"], packed.numpy()) + differing(ours["absmax"], state.absmax.numpy())
+        wrong += differing(ours["decoded"], decoded)
+        packed, state = bnb.quantize_4bit(values, quant_type="nf4", blocksize=block, compress_statistics=True)
+        state.dtype = torch.float32
+        path = save(room / "nested.safetensors", packed=packed.numpy().reshape(-1), codes=state.absmax.numpy(),
+                    table=state.state2.code.numpy(), absmax=state.state2.absmax.numpy())
+        probe.ask("nestedDecode", input=path, offset=float(state.offset), block=block, out=str(room / "out.safetensors"))
+        wrong += differing(load_file(room / "out.safetensors")["decoded"], bnb.dequantize_4bit(packed, state).numpy())
+        report.at_most(f"nf4 blocks of {block}", wrong, 0, f"codes, scales, values that differ, plain and nested, {CHUNK:,} values")
+
+
 def check_cuda_model(torch, probe, report, room):
     """The block that holds all thresholds of the CUDA kernel (golden file)."""
     golden = json.loads((Path(__file__).parents[1] / "fixtures/golden/nf4_thresholds.json").read_text())
@@ -102,4 +127,5 @@ def check_cuda_model(torch, probe, report, room):
 def check(torch, probe, report, room):
     check_first_level(torch, probe, report, room)
     check_nested(torch, probe, report, room)
+    check_blocks(torch, probe, report, room)
     check_cuda_model(torch, probe, report, room)

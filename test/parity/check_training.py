@@ -1,4 +1,5 @@
-"""LoRA gradients against PEFT, and fifty steps of AdamW with warm-up and decay against PyTorch."""
+"""LoRA gradients against PEFT, and fifty steps of AdamW with warm-up and decay against PyTorch, the base plain or in bitsandbytes' 4
+bits."""
 
 import numpy as np
 from safetensors.numpy import load_file

@@ -1,4 +1,4 @@
-"""NF4 with blocks of 64 and optional double quantization, in numpy, written from the published rule.
+"""NF4 with blocks of 64 (or another size) and optional double quantization, in numpy, written from the published rule.
 
 Encoding: code = number of thresholds strictly below x * (1/absmax), all in float32, zero blocks get code 7.
 Second level (double quantization): mean of the absmax (float64, rounded to float32) subtracted, blocks of 256,
@@ -55,9 +55,9 @@ def _scaled(blocks, absmax):
     return (blocks * inverse[:, None]).astype(np.float32)
 
 
-def encode(weights):
-    """(codes uint8 [n], absmax float32 [ceil(n/64)]) of any finite array."""
-    count, blocks = _blocks(weights, BLOCK)
+def encode(weights, block=BLOCK):
+    """(codes uint8 [n], absmax float32 [ceil(n/block)]) of any finite array."""
+    count, blocks = _blocks(weights, block)
     absmax = np.abs(blocks).max(axis=1)
     codes = np.searchsorted(THRESHOLDS, _scaled(blocks, absmax).reshape(-1), side="left").astype(np.uint8)
     return codes[:count], absmax
@@ -92,6 +92,6 @@ def unnest(codes, second, offset):
     return (product + offset).astype(np.float32)
 
 
-def decode(codes, absmax):
+def decode(codes, absmax, block=BLOCK):
     """float32 weights [n]."""
-    return (CODES[codes] * np.repeat(absmax, BLOCK)[: codes.size]).astype(np.float32)
+    return (CODES[codes] * np.repeat(absmax, block)[: codes.size]).astype(np.float32)

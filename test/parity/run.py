@@ -1,4 +1,4 @@
-"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,embeddings,nf4,tokenizer,training,full,replies].
+"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,embeddings,nf4,bnb,tokenizer,training,full,replies].
 
 Prints one JSON object a line and check; the last line is the list of all. `npm run parity` starts it.
 """
@@ -12,6 +12,7 @@ from common import calm_torch
 
 torch = calm_torch()
 
+import check_bnb_out  # noqa: E402
 import check_embeddings  # noqa: E402
 import check_full  # noqa: E402
 import check_logits  # noqa: E402
@@ -23,9 +24,9 @@ from make_smollm2_goldens import load_tokenizer, to_nf4_double  # noqa: E402
 from probe import Probe  # noqa: E402
 from report import Report  # noqa: E402
 from smollm2_texts import TRAINING_PAIRS  # noqa: E402
-from tiny_llama import FAMILIES, TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
+from tiny_llama import FAMILIES, TINY_SHAPES, load_base, load_bnb, make_random_checkpoint  # noqa: E402
 
-GROUPS = ["logits", "embeddings", "nf4", "tokenizer", "training", "full", "replies"]
+GROUPS = ["logits", "embeddings", "nf4", "bnb", "tokenizer", "training", "full", "replies"]
 
 
 def load_smollm2(path):
@@ -38,6 +39,8 @@ def load_smollm2(path):
 def tiny_checks(groups, probe, report, room):
     if "nf4" in groups:
         check_nf4.check(torch, probe, report, room)
+    if "bnb" in groups:
+        check_bnb_out.check_tiny(torch, probe, report, room)
     if "logits" in groups:
         check_logits.check_tiny(torch, probe, report, room)
     if "embeddings" in groups:
@@ -50,6 +53,7 @@ def tiny_checks(groups, probe, report, room):
         base = load_base(torch, folder)
         base = check_training.check_gradients(torch, probe, report, "tiny", base, rows[:4], room)
         check_training.check_curve(torch, probe, report, "tiny", base, rows, room)
+        check_qlora(probe, report, "tiny QLoRA", folder, folder, rows, room)
         for name, shape in FAMILIES.items():
             make_random_checkpoint(torch, room / name, shape)
             probe.open(room / name)
@@ -65,11 +69,20 @@ def tiny_checks(groups, probe, report, room):
             check_full.check_full_curve(torch, probe, report, name, base, rows, room)
 
 
+def check_qlora(probe, report, name, model, folder, rows, room):
+    """Each side quantizes the same 16-bit weights by itself; `folder` holds them for transformers, `model` for the engine."""
+    probe.open(model, "nf4")
+    check_training.check_curve(torch, probe, report, name, load_bnb(torch, folder), rows, room)
+
+
 def smollm2_checks(groups, probe, report, gguf, room):
     tokenizer = load_tokenizer(gguf)
     probe.open(gguf)
     if "tokenizer" in groups:
         check_tokenizer.check(probe, report, tokenizer)
+    if "bnb" in groups:
+        check_bnb_out.check_smollm2(torch, probe, report, gguf, room)
+        probe.open(gguf)
     if not {"logits", "embeddings", "training", "full", "replies"} & set(groups):
         return
     model = load_smollm2(gguf)
@@ -86,6 +99,8 @@ def smollm2_checks(groups, probe, report, gguf, room):
         rows = check_training.text_rows(tokenizer, TRAINING_PAIRS)
         model = check_training.check_gradients(torch, probe, report, "SmolLM2", model, rows[:3], room)
         model = check_training.check_curve(torch, probe, report, "SmolLM2", model, rows, room)
+        model.save_pretrained(room / "smollm2")
+        check_qlora(probe, report, "SmolLM2 QLoRA", gguf, room / "smollm2", rows, room)
     if "replies" in groups:
         to_nf4_double(torch, model)
         probe.open(gguf, "nf4")

@@ -94,6 +94,19 @@ def load_base(torch, folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
+def load_bnb(torch, folder):
+    """The checkpoint with its linear layers in NF4 by bitsandbytes (blocks of 64, double quantization), computing in float32.
+
+    In training mode: evaluation repacks the weights into bfloat16 on some CPUs.
+    """
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                                bnb_4bit_compute_dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
+                                                quantization_config=config, device_map="cpu").train()
+
+
 def make_adapter(torch, folder, seed=12):
     """Writes adapter/ with PEFT's own save: A uniform in ±1/sqrt(in), B normal (0.05), so that nothing is zero."""
     from peft import LoraConfig, get_peft_model

@@ -194,9 +194,12 @@ class Paraphrasing {
 }
 
 function openModel(input: ParaphraseInput, services: StepServices): LanguageModelV1 {
-  const { provider, id, weightFormat } = input.model;
-  const model = services.languageModel(provider, { id, weightFormat });
+  const model = services.languageModel(input.model.provider, input.model);
   if (model.capabilities.generate) return model;
-  const message = `The model provider ${provider} cannot generate. Choose another model for ${CURATION_KINDS.paraphrase}, or leave the step out.`;
-  throw new EscadaFailure({ code: 'MODEL_UNSUPPORTED', message, fields: { provider, id } });
+  const message = `The model provider ${input.model.provider} cannot generate. Choose another model for ${CURATION_KINDS.paraphrase}, or leave the step out.`;
+  throw new EscadaFailure({
+    code: 'MODEL_UNSUPPORTED',
+    message,
+    fields: { provider: input.model.provider, id: input.model.id },
+  });
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { buildMessages } from '../../../activities/shared/prompts.ts';
+import { modelSchema } from '../../../schemas/adapt/recipe.ts';
 import { EscadaFailure } from '../../api/failure.ts';
 import type { LanguageModelV1 } from '../../api/language-model.ts';
 import type { StepContext, StepKindV1, StepServices } from '../../api/step-kind.ts';
@@ -12,11 +13,7 @@ import type { Duck, Row } from './duck.ts';
 import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
 
 const withSchema = datasetInputSchema.extend({
-  model: z.strictObject({
-    provider: z.string().min(1),
-    id: z.string().min(1),
-    weightFormat: z.enum(['nf4', 'f32']),
-  }),
+  model: modelSchema,
   task: z.strictObject({ system: z.string(), instruction: z.string() }),
   maxPromptTokens: z.int().min(1),
   maxAnswerTokens: z.int().min(1),
@@ -122,11 +119,14 @@ async function lengths(duck: Duck): Promise<Output['tokens']> {
 }
 
 function openModel(input: With, services: StepServices): LanguageModelV1 {
-  const { provider, id, weightFormat } = input.model;
-  const model = services.languageModel(provider, { id, weightFormat });
+  const model = services.languageModel(input.model.provider, input.model);
   if (model.capabilities.count) return model;
-  const message = `The model provider ${provider} cannot count tokens. Leave the token filter out of the pipeline, or choose a provider that can.`;
-  throw new EscadaFailure({ code: 'MODEL_UNSUPPORTED', message, fields: { provider, id } });
+  const message = `The model provider ${input.model.provider} cannot count tokens. Leave the token filter out of the pipeline, or choose a provider that can.`;
+  throw new EscadaFailure({
+    code: 'MODEL_UNSUPPORTED',
+    message,
+    fields: { provider: input.model.provider, id: input.model.id },
+  });
 }
 
 function text(value: Row[string] | undefined): string {

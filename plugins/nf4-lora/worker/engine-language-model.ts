@@ -16,8 +16,8 @@ import type {
 import { PROVIDER_ID } from '../contract.ts';
 import { readEmbeddings } from './embeddings-file.ts';
 import { protocolFailure } from './engine-errors.ts';
-import { BLOCK_SIZE, type EnginePool, type LoadedEngine } from './engine-pool.ts';
-import { modelKey, type ModelSource } from './model-key.ts';
+import { type EnginePool, type LoadedEngine } from './engine-pool.ts';
+import { formatLabel, modelKey, USUAL, type ModelSource } from './model-key.ts';
 import { ROWS } from './protocol.ts';
 import { readRows, withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
 
@@ -127,7 +127,7 @@ export class EngineLanguageModel implements LanguageModelV1 {
       const asked =
         check === undefined ? {} : { check: { requestsPath, maxNewTokens: check.maxNewTokens, batchRows } };
       const merging = { path: source.path, adapterPath, outPath, format };
-      const params = { ...merging, weightFormat, blockSize: BLOCK_SIZE, doubleQuant: true, ...asked };
+      const params = { ...merging, weightFormat, ...(source.quantization ?? USUAL), ...asked };
       return this.#services.pool.use(source, signal, (engine) =>
         engine.process.request('export', params, { signal, stallMs }),
       );
@@ -152,13 +152,14 @@ export class EngineLanguageModel implements LanguageModelV1 {
 
 /** Where the chosen model is, and in which format it is to be held. */
 async function modelSource(choice: ModelChoice, services: EngineServices): Promise<ModelSource> {
-  return { path: await services.findModelPath(choice.id), weightFormat: choice.weightFormat };
+  const { id, weightFormat, quantization } = choice;
+  return { path: await services.findModelPath(id), weightFormat, quantization };
 }
 
 function describe({ hello, model }: LoadedEngine, choice: ModelChoice): ModelDescription {
   const { modelDigest, contextTokens, parameters } = model;
   const { engineBuild, isaClass } = hello;
-  return { modelDigest, weightFormat: choice.weightFormat, contextTokens, parameters, engineBuild, isaClass };
+  return { modelDigest, weightFormat: formatLabel(choice), contextTokens, parameters, engineBuild, isaClass };
 }
 
 /** Answers are matched by position; this makes sure that they may be. */

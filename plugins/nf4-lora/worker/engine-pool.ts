@@ -1,7 +1,7 @@
 import { isEscadaFailure } from '../../api/failure.ts';
 import { cancelFailure } from './engine-errors.ts';
 import { EngineProcess, type EngineProcessOptions } from './engine-process.ts';
-import { modelKey, type ModelSource } from './model-key.ts';
+import { modelKey, USUAL, type ModelSource } from './model-key.ts';
 import { Permit } from './permit.ts';
 import type { ResultOf } from './protocol.ts';
 
@@ -24,9 +24,6 @@ export interface EnginePoolOptions extends EngineProcessOptions {
 interface Warm extends LoadedEngine {
   idleTimer: NodeJS.Timeout | undefined;
 }
-
-/** Values per quantization group: what bitsandbytes uses by default. */
-export const BLOCK_SIZE = 64;
 
 /**
  * The engines of one device. Whoever uses one holds the device's only permit (first come, first served), so that
@@ -120,8 +117,7 @@ export class EnginePool {
     const params = {
       path: source.path,
       weightFormat: source.weightFormat,
-      blockSize: BLOCK_SIZE,
-      doubleQuant: true,
+      ...(source.quantization ?? USUAL),
       threads: this.#options.threads,
     };
     try {

@@ -51,14 +51,14 @@ export class EngineTrainer implements TrainerV1 {
     request: TrainRequest<LoraTrainingConfig | FullTrainingConfig>,
   ): Promise<TrainSummary & ResultOf<'train'>> {
     const { rows, outDir, signal, onProgress: onEvent } = request;
-    const { path, weightFormat } = request.model;
+    const { path, weightFormat, quantization } = request.model;
     const config = checkedTrainConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
       await writeRows(rowsPath, rows);
       const { stallMs } = this.#services;
-      const result = await this.#services.pool.use({ path, weightFormat }, signal, (engine) =>
+      const result = await this.#services.pool.use({ path, weightFormat, quantization }, signal, (engine) =>
         engine.process.request('train', { rowsPath, outDir, config }, { signal, stallMs, onEvent }),
       );
       const by = await this.doDescribe(request.model, signal);

@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EscadaFailure } from '../../api/failure.ts';
+import type { Quantization } from '../../../schemas/common/quantization.ts';
 import type { WeightFormat } from './protocol.ts';
 
 /** A model on this machine and how its weights are to be held. */
@@ -8,6 +9,18 @@ export interface ModelSource {
   /** A `.gguf` file, or a folder with `config.json`, `tokenizer.json` and `*.safetensors`. */
   readonly path: string;
   readonly weightFormat: WeightFormat;
+  /** Of `nf4`; {@link USUAL} when absent. */
+  readonly quantization?: Quantization | undefined;
+}
+
+/** What bitsandbytes does by default, with double quantization. */
+export const USUAL: Quantization = { blockSize: 64, doubleQuant: true };
+
+/** Format of the weights in a word: `nf4` for the usual one, `nf4-128-double`, `nf4-64`, `f32`. */
+export function formatLabel({ weightFormat, quantization = USUAL }: Omit<ModelSource, 'path'>): string {
+  const { blockSize, doubleQuant } = quantization;
+  if (weightFormat === 'f32' || (blockSize === USUAL.blockSize && doubleQuant)) return weightFormat;
+  return `nf4-${blockSize}${doubleQuant ? '-double' : ''}`;
 }
 
 /**
@@ -17,7 +30,7 @@ export interface ModelSource {
 export async function modelKey(source: ModelSource): Promise<string> {
   try {
     const path = await realpath(source.path);
-    return [path, source.weightFormat, ...(await fingerprint(path))].join('|');
+    return [path, formatLabel(source), ...(await fingerprint(path))].join('|');
   } catch (cause) {
     throw new EscadaFailure({
       code: 'MODEL_NOT_FOUND',

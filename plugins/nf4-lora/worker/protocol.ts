@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type * as process from '../../../activities/shared/process/methods.ts';
 import { replySchemaOf } from '../../../activities/shared/process/methods.ts';
+import { blockSizeSchema } from '../../../schemas/common/quantization.ts';
 import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
 import { trainConfigSchema } from '../../../schemas/train/full-config.ts';
 
@@ -62,7 +63,7 @@ export const METHODS = {
     params: z.strictObject({
       path,
       weightFormat: weightFormatSchema,
-      blockSize: z.int().positive(),
+      blockSize: blockSizeSchema,
       doubleQuant: z.boolean(),
       threads: z.int().positive().optional(),
     }),
@@ -145,7 +146,7 @@ export const METHODS = {
       outPath: path,
       format: exportFormatSchema,
       weightFormat: weightFormatSchema,
-      blockSize: z.int().positive(),
+      blockSize: blockSizeSchema,
       doubleQuant: z.boolean(),
       check: z
         .strictObject({

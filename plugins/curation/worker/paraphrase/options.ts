@@ -1,12 +1,9 @@
 import { z } from 'zod';
+import { modelSchema } from '../../../../schemas/adapt/recipe.ts';
 import { datasetInputSchema, datasetOutputSchema } from '../step-output.ts';
 
 export const paraphraseInputSchema = datasetInputSchema.extend({
-  model: z.strictObject({
-    provider: z.string().min(1),
-    id: z.string().min(1),
-    weightFormat: z.enum(['nf4', 'f32']),
-  }),
+  model: modelSchema,
   system: z.string().max(2000).default(''),
   /** What the model is asked; the input follows on a line of its own. */
   instruction: z

@@ -1,6 +1,7 @@
 //! Models for other programs: an adapter merged into its base, in Hugging Face's or GGUF's format, or the adapter alone
 //! as GGUF. Tensor by tensor: a large model is never in memory as a whole.
 
+mod bnb;
 mod folder;
 mod gguf;
 
@@ -27,6 +28,9 @@ pub enum ExportFormat {
     SafetensorsF16,
     #[serde(rename = "safetensors-bf16")]
     SafetensorsBf16,
+    /// A folder as transformers reads it, linear layers in NF4 as bitsandbytes stores them.
+    #[serde(rename = "bnb-4bit")]
+    Bnb4bit,
     #[serde(rename = "gguf-f16")]
     GgufF16,
     #[serde(rename = "gguf-q8_0")]
@@ -51,6 +55,7 @@ pub struct ExportParams {
     pub format: ExportFormat,
     /// Weights that the adapter is added to: `nf4` = as they are decoded in training, `f32` = as the file has them.
     pub weight_format: WeightFormat,
+    /// Also of the NF4 that `bnb-4bit` writes, where the base is not stored in NF4 itself.
     pub block_size: usize,
     pub double_quant: bool,
     /// Prompts on which the export is compared with base and adapter; not for `gguf-lora`.
@@ -83,6 +88,7 @@ struct Merge<'a> {
 /// an adapter that is missing or changes nothing; `NonFinite` for values that the format cannot hold; `Cancelled`.
 pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportResult> {
     let started = Instant::now();
+    nf4::check_blocksize(params.block_size)?;
     let merge = Merge {
         source: ModelSource::open(&params.path)?,
         adapter: params
@@ -102,6 +108,7 @@ pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportRes
         ExportFormat::SafetensorsF32 => merge.folder(&params.out_path, Dtype::F32, BlockType::F32)?,
         ExportFormat::SafetensorsF16 => merge.folder(&params.out_path, Dtype::F16, BlockType::F16)?,
         ExportFormat::SafetensorsBf16 => merge.folder(&params.out_path, Dtype::BF16, BlockType::BF16)?,
+        ExportFormat::Bnb4bit => merge.bnb_folder(&params.out_path)?,
         ExportFormat::GgufF16 => merge.gguf(&params.out_path, BlockType::F16, 1)?,
         ExportFormat::GgufQ80 => merge.gguf(&params.out_path, BlockType::Q8_0, 7)?,
         ExportFormat::GgufQ40 => merge.gguf(&params.out_path, BlockType::Q4_0, 2)?,
@@ -139,16 +146,21 @@ impl Merge<'_> {
         Ok(adapter.tensors.len())
     }
 
-    /// Shape and values of a tensor, adapter included, in f32.
-    fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+    fn check_cancelled(&self) -> Result<()> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(EngineError::new(Code::Cancelled, "the export was cancelled"));
         }
+        Ok(())
+    }
+
+    /// Shape and values of a tensor, adapter included, in f32.
+    fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        self.check_cancelled()?;
         let module = name.strip_suffix(".weight").unwrap_or(name);
         let tensor = self.source.tensor(name)?;
         let (shape, mut values) = (tensor.shape, tensor.values);
         if is_linear(module) {
-            self.as_trained_on(name, &shape, &mut values)?;
+            self.as_trained_on(&shape, &mut values)?;
             if let Some(adapter) = &self.adapter
                 && let Some(factors) = adapter.tensors.get(module)
             {
@@ -159,17 +171,11 @@ impl Merge<'_> {
     }
 
     /// Replaces the values by what the engine computes with in training.
-    fn as_trained_on(&self, name: &str, shape: &[usize], values: &mut [f32]) -> Result<()> {
-        if self.quantization.format == WeightFormat::F32 || self.source.nf4_tensor(name)?.is_some() {
-            return Ok(());
+    fn as_trained_on(&self, shape: &[usize], values: &mut [f32]) -> Result<()> {
+        // What a bitsandbytes checkpoint holds is taken as it is, its plain layers too.
+        if self.quantization.format == WeightFormat::Nf4 && !self.source.is_nf4() {
+            self.quantization.encode(values, shape)?.decode_into(values);
         }
-        let Quantization {
-            block_size,
-            double_quant,
-            ..
-        } = self.quantization;
-        let quantized = nf4::quantize(values, shape[0], shape[1], block_size, double_quant)?;
-        quantized.decode_into(values);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::adapter_file;
 use crate::backend::Backend;
-use crate::export::ExportParams;
+use crate::export::{ExportFormat, ExportParams};
 use crate::generate::{GenerateOptions, Prompt, generate};
 use crate::json_lines;
 use crate::loaded::{Loaded, Quantization, WeightFormat};
@@ -78,7 +78,10 @@ pub fn check<B: Backend>(
         backend,
         &params.out_path,
         Quantization {
-            format: WeightFormat::F32,
+            format: match params.format {
+                ExportFormat::Bnb4bit => WeightFormat::Nf4,
+                _ => WeightFormat::F32,
+            },
             block_size: params.block_size,
             double_quant: false,
         },

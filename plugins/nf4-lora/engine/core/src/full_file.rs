@@ -21,7 +21,7 @@ pub fn write<B: Backend>(
     folder: &Path,
 ) -> Result<String> {
     std::fs::create_dir_all(folder).map_err(|cause| EngineError::io("create", folder, &cause))?;
-    write_texts(&ModelSource::open(base)?, folder, Dtype::F32)?;
+    write_texts(&ModelSource::open(base)?, folder, Dtype::F32, None)?;
     let parameters = weights.layout.parameters();
     let headers: Vec<LaterTensor> = parameters
         .iter()

@@ -6,7 +6,9 @@ use crate::model::{Model, WeightSource};
 use crate::requests::PromptRow;
 use crate::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_formats::error::{Code, EngineError, Result};
-use escada_engine_formats::{ChatTemplate, Message, ModelConfig, ModelSource, Tensor, Tokenizer, nf4};
+use escada_engine_formats::{
+    ChatTemplate, Message, ModelConfig, ModelSource, Nf4Tensor, Tensor, Tokenizer, nf4,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,11 @@ pub struct Quantization {
 }
 
 impl Quantization {
+    /// The values of a linear layer `[N, K]` in NF4. Errors: `RequestInvalid`, `NonFinite`.
+    pub fn encode(&self, values: &[f32], shape: &[usize]) -> Result<Nf4Tensor> {
+        nf4::quantize(values, shape[0], shape[1], self.block_size, self.double_quant)
+    }
+
     /// Part of a run's identity.
     fn label(&self) -> String {
         match self.format {
@@ -55,7 +62,10 @@ pub struct Loaded<B: Backend> {
 
 impl<B: Backend> Loaded<B> {
     /// Opens `path` (a `.gguf` file or a Hugging Face folder) and uploads its weights.
+    ///
+    /// Errors: those of reading; `RequestInvalid` for a block size that NF4 does not have.
     pub fn open(backend: &B, path: &Path, quantization: Quantization) -> Result<Self> {
+        nf4::check_blocksize(quantization.block_size)?;
         let source = ModelSource::open(path)?;
         let (tokenizer, template) = (source.tokenizer()?, source.chat_template()?);
         let shape = shape_of(source.config());
@@ -190,12 +200,7 @@ impl WeightSource for SourceWeights<'_> {
         cols: usize,
         take: impl FnOnce(LinearSource<'_>) -> Result<T>,
     ) -> Result<T> {
-        let Quantization {
-            format,
-            block_size,
-            double_quant,
-        } = self.quantization;
-        if format == WeightFormat::F32 {
+        if self.quantization.format == WeightFormat::F32 {
             return self.table(name, rows, cols, take);
         }
         // A checkpoint that is NF4 already is taken as it is: encoding its values anew would round its scales again.
@@ -206,14 +211,14 @@ impl WeightSource for SourceWeights<'_> {
             }
             return take(LinearSource::Nf4(&tensor));
         }
+        // So are the layers that it leaves out.
+        if self.source.is_nf4() {
+            return self.table(name, rows, cols, take);
+        }
         let tensor = self.tensor(name, &[rows, cols])?;
-        take(LinearSource::Nf4(&nf4::quantize(
-            &tensor.values,
-            rows,
-            cols,
-            block_size,
-            double_quant,
-        )?))
+        take(LinearSource::Nf4(
+            &self.quantization.encode(&tensor.values, &tensor.shape)?,
+        ))
     }
 
     fn table<T>(

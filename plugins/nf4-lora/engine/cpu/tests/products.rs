@@ -9,7 +9,7 @@ use escada_engine_core::backend::{At, AtMut, Backend, Layout, LinearSource, Matm
 use escada_engine_cpu::gemm::nf4::Nf4Weight;
 use escada_engine_cpu::team::Team;
 use escada_engine_cpu::{CpuBackend, Isa};
-use escada_engine_formats::nf4::Nf4Tensor;
+use escada_engine_formats::nf4::{BLOCKSIZES, Nf4Tensor};
 
 enum Weight {
     F32(Vec<f32>),
@@ -158,7 +158,12 @@ fn large_products_match_the_reference() {
 
 #[test]
 fn decoded_rows_equal_the_format_bit_for_bit() {
-    for (rows, cols, blocksize, nested) in [(70, 128, 64, true), (33, 100, 64, true), (5, 37, 32, false)] {
+    let usual = [(70, 128, 64, true), (33, 100, 64, true), (5, 37, 32, false)];
+    // Widths that no block divides, fewer values than a block among them.
+    let sizes = BLOCKSIZES
+        .into_iter()
+        .flat_map(|size| [(70, 96, size, true), (41, 37, size, false)]);
+    for (rows, cols, blocksize, nested) in usual.into_iter().chain(sizes) {
         let tensor = nf4(rows, cols, blocksize, nested, 9);
         let mut want = vec![0.0; rows * cols];
         tensor.decode_into(&mut want);

@@ -1,7 +1,7 @@
 //! Reading 4-bit weights as bitsandbytes stores them inside safetensors: one packed tensor and its companions.
 
 use crate::error::{EngineError, Result};
-use crate::nf4::{AbsMax, Nf4Tensor};
+use crate::nf4::{AbsMax, BLOCKSIZES, Nf4Tensor};
 use crate::nf4_tables::CODE_BITS;
 use crate::safetensors_file::{Dtype, RawTensor};
 use crate::tensor::decode_f32;
@@ -16,8 +16,7 @@ struct QuantState {
     quant_type: String,
     blocksize: usize,
     /// Type the weight had before; the decoder here always makes f32.
-    #[serde(rename = "dtype")]
-    _dtype: String,
+    dtype: String,
     shape: Vec<usize>,
     nested_blocksize: Option<usize>,
     #[serde(rename = "nested_dtype")]
@@ -25,9 +24,9 @@ struct QuantState {
     nested_offset: Option<f64>,
 }
 
-const STATE_SUFFIX: &str = "quant_state.bitsandbytes__nf4";
+pub(crate) const STATE_SUFFIX: &str = "quant_state.bitsandbytes__nf4";
 const FP4_SUFFIX: &str = "quant_state.bitsandbytes__fp4";
-const MAX_BLOCKSIZE: usize = 4096;
+const MAX_NESTED_BLOCKSIZE: usize = 4096;
 
 /// Finds tensors by name, in whichever file of the checkpoint they are.
 pub(crate) struct Companions<'a, F> {
@@ -43,7 +42,9 @@ impl<'a, F: Fn(&str) -> Option<RawTensor<'a>>> Companions<'_, F> {
     pub(crate) fn read(&self, name: &str) -> Result<Option<Nf4Tensor>> {
         let Some(state) = (self.find)(&format!("{name}.{STATE_SUFFIX}")) else {
             if (self.find)(&format!("{name}.{FP4_SUFFIX}")).is_some() {
-                let detail = format!("tensor \"{name}\" is stored as fp4; nf4 is supported");
+                let detail = format!(
+                    "tensor \"{name}\" is stored as fp4; quantize the model with bnb_4bit_quant_type \"nf4\""
+                );
                 return Err(EngineError::unsupported(self.path, detail));
             }
             return Ok(None);
@@ -69,10 +70,17 @@ impl<'a, F: Fn(&str) -> Option<RawTensor<'a>>> Companions<'_, F> {
 
     /// Shape of the 4-bit weight called `name`, or `None` if it is stored plainly (or not readable).
     pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.state(name).map(|state| state.shape)
+    }
+
+    /// PyTorch's name of the type that the 4-bit weight called `name` had before; `None` as for `shape`.
+    pub(crate) fn dtype(&self, name: &str) -> Option<String> {
+        self.state(name).map(|state| state.dtype)
+    }
+
+    fn state(&self, name: &str) -> Option<QuantState> {
         let state = (self.find)(&format!("{name}.{STATE_SUFFIX}"))?;
-        serde_json::from_slice::<QuantState>(state.bytes)
-            .ok()
-            .map(|state| state.shape)
+        serde_json::from_slice(state.bytes).ok()
     }
 
     fn absmax(&self, name: &str, state: &QuantState, blocks: usize) -> Result<AbsMax> {
@@ -112,10 +120,21 @@ impl<'a, F: Fn(&str) -> Option<RawTensor<'a>>> Companions<'_, F> {
     }
 
     fn check_state(&self, name: &str, state: &QuantState) -> Result<(usize, usize)> {
-        let sizes = [Some(state.blocksize), state.nested_blocksize];
-        let power = |size: usize| size.is_power_of_two() && (2..=MAX_BLOCKSIZE).contains(&size);
-        if state.quant_type != "nf4" || !sizes.into_iter().flatten().all(power) {
-            return Err(self.invalid(name, "its quant_state has an impossible type or block size"));
+        if state.quant_type != "nf4" {
+            let detail = format!(
+                "its quant_state has the type \"{}\" instead of \"nf4\"",
+                state.quant_type
+            );
+            return Err(self.invalid(name, detail));
+        }
+        let nested = state.nested_blocksize.unwrap_or(2);
+        let possible = nested.is_power_of_two() && (2..=MAX_NESTED_BLOCKSIZE).contains(&nested);
+        if !BLOCKSIZES.contains(&state.blocksize) || !possible {
+            let detail = format!(
+                "its quant_state has blocks of {} values (second level {nested}); {BLOCKSIZES:?} are possible",
+                state.blocksize
+            );
+            return Err(self.invalid(name, detail));
         }
         match state.shape.as_slice() {
             &[rows, cols] if rows > 0 && cols > 0 => Ok((rows, cols)),

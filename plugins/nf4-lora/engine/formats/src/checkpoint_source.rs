@@ -88,6 +88,24 @@ impl ModelSource {
         }
     }
 
+    /// Whether the model is a bitsandbytes checkpoint: linear layers that it keeps plain were left out of quantization
+    /// on purpose (`llm_int8_skip_modules`).
+    pub fn is_nf4(&self) -> bool {
+        match &self.store {
+            Store::Gguf(_) => false,
+            Store::Folder(folder) => folder.is_nf4(),
+        }
+    }
+
+    /// PyTorch's name of the type of a tensor, before 4 bits if it is stored so; `float32` for GGUF, whose blocks need it.
+    pub fn dtype(&self, name: &str) -> String {
+        let stored = match &self.store {
+            Store::Gguf(_) => None,
+            Store::Folder(folder) => folder.dtype(name),
+        };
+        stored.unwrap_or_else(|| "float32".to_owned())
+    }
+
     /// The file, if the model is a GGUF file.
     pub fn gguf(&self) -> Option<&GgufFile> {
         match &self.store {
@@ -170,6 +188,8 @@ impl ModelSource {
             match self.stored_shape(&name) {
                 Some(shape) if shape == expected => {}
                 Some(shape) => {
+                    // Another 4-bit type has a better explanation than its shape.
+                    self.nf4_tensor(&name)?;
                     let detail =
                         format!("tensor \"{name}\" has shape {shape:?}, the configuration says {expected:?}");
                     return Err(EngineError::invalid_file(self.path(), detail));

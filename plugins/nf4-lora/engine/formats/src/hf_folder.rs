@@ -1,12 +1,12 @@
 //! A model folder as Hugging Face writes it.
 
 use crate::atomic::{sha256_file, sha256_hex};
-use crate::bnb::Companions;
+use crate::bnb::{Companions, STATE_SUFFIX};
 use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
 use crate::error::{EngineError, Result};
 use crate::nf4::Nf4Tensor;
-use crate::safetensors_file::{RawTensor, SafetensorsFile};
+use crate::safetensors_file::{Dtype, RawTensor, SafetensorsFile};
 use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use crate::untrusted::{MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, UniqueMap, optional, read_bounded, read_text};
@@ -53,6 +53,7 @@ impl HfFolder {
             .iter()
             .map(|name| open_shard(&sharded, &path.join(name)))
             .collect::<Result<Vec<_>>>()?;
+        refuse_doubles(&sharded, &files)?;
         let mut index = BTreeMap::new();
         for (tensor, file_name) in &weight_map {
             let at = names.partition_point(|name| *name < file_name);
@@ -99,6 +100,26 @@ impl HfFolder {
     /// A tensor that is stored in NF4, bit for bit; `None` for another one.
     pub(crate) fn nf4_tensor(&self, name: &str) -> Result<Option<Nf4Tensor>> {
         self.companions().read(name)
+    }
+
+    /// Whether any tensor is stored in NF4.
+    pub(crate) fn is_nf4(&self) -> bool {
+        self.index.keys().any(|name| name.ends_with(STATE_SUFFIX))
+    }
+
+    /// PyTorch's name of a tensor's type, before 4 bits if it is stored so; `None` for other types and names.
+    pub(crate) fn dtype(&self, name: &str) -> Option<String> {
+        let plain = || {
+            Some(match self.raw(name)?.dtype {
+                Dtype::F32 => "float32",
+                Dtype::F16 => "float16",
+                Dtype::BF16 => "bfloat16",
+                _ => return None,
+            })
+        };
+        self.companions()
+            .dtype(name)
+            .or_else(|| plain().map(str::to_owned))
     }
 
     fn companions<'a>(&'a self) -> Companions<'a, impl Fn(&str) -> Option<RawTensor<'a>>> {
@@ -191,6 +212,23 @@ fn open_shard(index: &Path, path: &Path) -> Result<SafetensorsFile> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let detail = format!("it names the file \"{name}\", which is not there");
     Err(EngineError::invalid_file(index, detail))
+}
+
+/// A tensor in two shards: which one was meant, nobody can say.
+fn refuse_doubles(index: &Path, files: &[SafetensorsFile]) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    let name_of = |at: usize| files[at].path().file_name().unwrap_or_default().to_string_lossy();
+    for (at, file) in files.iter().enumerate() {
+        for tensor in file.names() {
+            if let Some(first) = seen.insert(tensor.clone(), at) {
+                let (first, second) = (name_of(first), name_of(at));
+                let detail =
+                    format!("tensor \"{tensor}\" is in two of its files, \"{first}\" and \"{second}\"");
+                return Err(EngineError::invalid_file(index, detail));
+            }
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

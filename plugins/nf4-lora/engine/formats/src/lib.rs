@@ -1,6 +1,7 @@
 //! File formats of the engine: GGUF, safetensors, NF4, tokenizer, chat template, PEFT adapters.
 pub mod atomic;
 mod bnb;
+pub mod bnb_writer;
 pub mod chat;
 pub mod checkpoint_source;
 pub mod config;

@@ -1,7 +1,10 @@
 //! NF4 storage, bit-compatible with bitsandbytes (flattened row-major blocks, high nibble first).
 
-pub use crate::nf4_encode::{nearest_in, nest_absmax, quantize};
+pub use crate::nf4_encode::{check_blocksize, nearest_in, nest_absmax, quantize};
 use crate::nf4_tables::CODES;
+
+/// Values per first-level block: the sizes that bitsandbytes writes and reads.
+pub const BLOCKSIZES: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 
 /// First-level scale of each block.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,11 @@ pub struct Nf4Tensor {
 }
 
 impl AbsMax {
+    /// Whether the scales are themselves quantized.
+    pub fn is_nested(&self) -> bool {
+        matches!(self, AbsMax::Nested { .. })
+    }
+
     /// Number of first-level blocks.
     pub fn blocks(&self) -> usize {
         match self {

@@ -4,13 +4,12 @@
 //! Blocks whose largest magnitude is below 1e-38 are multiplied by 1e38 instead of a reciprocal that would overflow.
 
 use crate::error::{Code, EngineError, Result};
-use crate::nf4::{AbsMax, Nf4Tensor};
+use crate::nf4::{AbsMax, BLOCKSIZES, Nf4Tensor};
 use crate::nf4_tables::{DYNAMIC_MAP, THRESHOLDS};
 
 /// Values per second-level block.
 const NESTED_BLOCKSIZE: usize = 256;
 const SMALLEST_DIVISOR: f32 = 1e-38;
-const MAX_BLOCKSIZE: usize = 4096;
 /// Code of 0.0, also written into the unused nibble of an odd count.
 const ZERO_CODE: u8 = 7;
 /// Values classified at once. The usual block; with 32, optimised builds unroll the loops into scalar code and take
@@ -19,8 +18,8 @@ const LANES: usize = 64;
 
 /// Quantizes a row-major matrix `[rows, cols]`.
 ///
-/// `blocksize` is a power of two in 2..=4096 (64 is usual; bitsandbytes itself reads 32 and more). With
-/// `double_quant` the scales become 8-bit codes with one f32 per 256 of them.
+/// `blocksize` is one of [`BLOCKSIZES`] (64 is usual). With `double_quant` the scales become 8-bit codes with one f32 per
+/// 256 of them.
 ///
 /// Errors: `RequestInvalid` for a bad block size or a length other than `rows * cols`; `NonFinite` if a value is NaN
 /// or infinite.
@@ -58,13 +57,19 @@ pub fn quantize(
     })
 }
 
-fn check_request(values: &[f32], rows: usize, cols: usize, blocksize: usize) -> Result<()> {
-    let refuse = |detail: String| Err(EngineError::new(Code::RequestInvalid, detail));
-    if !blocksize.is_power_of_two() || !(2..=MAX_BLOCKSIZE).contains(&blocksize) {
-        return refuse(format!(
-            "blockSize {blocksize} is not a power of two between 2 and {MAX_BLOCKSIZE}"
-        ));
+/// Errors: `RequestInvalid` for a size other than [`BLOCKSIZES`].
+pub fn check_blocksize(blocksize: usize) -> Result<()> {
+    if BLOCKSIZES.contains(&blocksize) {
+        return Ok(());
     }
+    let sizes = BLOCKSIZES.map(|size| size.to_string()).join(", ");
+    let detail = format!("blockSize {blocksize}: NF4 has blocks of {sizes} values; 64 is usual");
+    Err(EngineError::new(Code::RequestInvalid, detail))
+}
+
+fn check_request(values: &[f32], rows: usize, cols: usize, blocksize: usize) -> Result<()> {
+    check_blocksize(blocksize)?;
+    let refuse = |detail: String| Err(EngineError::new(Code::RequestInvalid, detail));
     if rows.checked_mul(cols) != Some(values.len()) {
         return refuse(format!(
             "{} values do not fill a {rows} x {cols} matrix",

@@ -66,7 +66,7 @@ pub struct LaterTensor {
 }
 
 /// As [`write_safetensors`], one tensor in memory at a time: `bytes` gives those of each in turn. All tensors have one
-/// type, so that any order is aligned.
+/// type, or wider types come first: then every tensor is aligned.
 ///
 /// Errors: also those of `bytes`.
 pub fn write_safetensors_later(

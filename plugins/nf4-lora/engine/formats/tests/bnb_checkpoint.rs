@@ -92,6 +92,16 @@ fn open(folder: &Path, tensors: Tensors) -> Result<ModelSource, EngineError> {
     ModelSource::open(folder)
 }
 
+/// Replaces text in the state of `NAME`.
+fn edit_state(tensors: &mut Tensors, from: &str, to: &str) {
+    let name = format!("{NAME}.quant_state.bitsandbytes__nf4");
+    let tensor = tensors.get_mut(&name).unwrap();
+    let before = String::from_utf8(tensor.bytes.to_vec()).unwrap();
+    let after = before.replace(from, to);
+    assert_ne!(before, after);
+    (tensor.shape, tensor.bytes) = (vec![after.len()], Cow::Owned(after.into_bytes()));
+}
+
 const NAME: &str = "model.layers.1.mlp.up_proj.weight";
 
 #[test]
@@ -141,15 +151,26 @@ fn contradicting_companions_are_refused() {
     );
     let drop = |tensors: &mut Tensors| drop(tensors.remove(&format!("{NAME}.absmax")));
     assert_eq!(code(&drop), Code::ModelFileInvalid);
-    let unknown_key = |tensors: &mut Tensors| {
-        let name = format!("{NAME}.quant_state.bitsandbytes__nf4");
-        let tensor = tensors.get_mut(&name).unwrap();
-        let text = String::from_utf8(tensor.bytes.to_vec())
-            .unwrap()
-            .replace('{', "{\"surprise\": 1, ");
-        (tensor.shape, tensor.bytes) = (vec![text.len()], Cow::Owned(text.into_bytes()));
-    };
+    let unknown_key = |tensors: &mut Tensors| edit_state(tensors, "{", "{\"surprise\": 1, ");
     assert_eq!(code(&unknown_key), Code::ModelFileInvalid);
+    for (what, value, other) in [
+        ("blocksize", "64", "16"),
+        ("blocksize", "64", "96"),
+        ("nested_blocksize", "256", "3"),
+    ] {
+        let error = broken(&|tensors| {
+            edit_state(
+                tensors,
+                &format!("\"{what}\": {value}"),
+                &format!("\"{what}\": {other}"),
+            );
+        });
+        assert_eq!(error.code, Code::ModelFileInvalid, "{what}");
+        assert!(
+            error.message.contains(NAME) && error.message.contains(other),
+            "{error}"
+        );
+    }
     let fp4 = |tensors: &mut Tensors| {
         let old = tensors
             .remove(&format!("{NAME}.quant_state.bitsandbytes__nf4"))

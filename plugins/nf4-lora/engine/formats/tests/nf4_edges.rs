@@ -1,7 +1,7 @@
 //! NF4 outside the usual: ragged and zero blocks, odd counts, extreme scales, refusals.
 #![allow(clippy::unwrap_used)]
 
-use escada_engine_formats::nf4::quantize;
+use escada_engine_formats::nf4::{BLOCKSIZES, quantize};
 use escada_engine_formats::nf4_tables::{CODES, DYNAMIC_MAP};
 use escada_engine_formats::{AbsMax, Code, Nf4Tensor};
 
@@ -58,13 +58,18 @@ fn ragged_blocks_have_their_own_scale_and_pad_with_seven() {
 
 #[test]
 fn rows_decode_like_the_whole_even_where_blocks_cross_them() {
-    let (rows, cols) = (37, 101);
+    let (rows, cols) = (87, 101);
     let values: Vec<f32> = (0..rows * cols).map(|at| (at as f32 * 0.7).sin()).collect();
-    let tensor = quantize(&values, rows, cols, 64, true).unwrap();
-    let (whole, mut row) = (decoded(&tensor), vec![0.0; cols]);
-    for (at, expected) in whole.chunks(cols).enumerate() {
-        tensor.decode_row_into(at, &mut row);
-        assert_eq!(row, expected);
+    for blocksize in BLOCKSIZES {
+        for double in [false, true] {
+            let tensor = quantize(&values, rows, cols, blocksize, double).unwrap();
+            assert_eq!(tensor.absmax.is_nested(), double);
+            let (whole, mut row) = (decoded(&tensor), vec![0.0; cols]);
+            for (at, expected) in whole.chunks(cols).enumerate() {
+                tensor.decode_row_into(at, &mut row);
+                assert_eq!(row, expected, "row {at}, blocks of {blocksize}");
+            }
+        }
     }
 }
 
@@ -127,10 +132,10 @@ fn nan_and_infinity_are_refused_with_their_place() {
 
 #[test]
 fn bad_requests_name_the_field() {
-    for blocksize in [0, 1, 3, 96, 8192] {
+    for blocksize in [0, 1, 2, 3, 16, 31, 63, 96, 100, 2047, 8192] {
         let error = quantize(&[0.0; 4], 2, 2, blocksize, false).err().unwrap();
         assert_eq!(error.code, Code::RequestInvalid);
-        assert!(error.message.contains("blockSize"));
+        assert!(error.message.contains("blockSize") && error.message.contains("2048, 4096"));
     }
     assert!(quantize(&[0.0; 5], 2, 2, 64, false).is_err());
     assert!(quantize(&[0.0; 4], usize::MAX, usize::MAX, 64, false).is_err());

@@ -6,11 +6,12 @@ mod common;
 use common::{fixture, json_fixture};
 use escada_engine_formats::safetensors_file::{Dtype, SafetensorsFile};
 use escada_engine_formats::safetensors_writer::{OutTensor, write_safetensors};
-use escada_engine_formats::{Code, ModelSource};
+use escada_engine_formats::{Code, ModelSource, Tensor};
 use half::{bf16, f16};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 fn halves(name: &str, dtype: Dtype, bytes: Vec<u8>) -> OutTensor<'static> {
     OutTensor {
@@ -126,40 +127,130 @@ fn damaged_files_are_refused() {
     assert_eq!(refused(&overflow), Code::ModelFileInvalid);
 }
 
-/// The tiny model cut into two shards gives the same tensors; an index may not point outside its folder.
+const SHARDS: [&str; 2] = [
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+];
+
+/// `tensor` in one of the types of checkpoints.
+fn typed(name: &str, tensor: &Tensor, dtype: Dtype) -> OutTensor<'static> {
+    let values = tensor.values.iter();
+    let bytes: Vec<u8> = match dtype {
+        Dtype::F16 => values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+        Dtype::BF16 => values.flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+        _ => values.flat_map(|v| v.to_le_bytes()).collect(),
+    };
+    OutTensor {
+        name: name.to_owned(),
+        dtype,
+        shape: tensor.shape.clone(),
+        bytes: Cow::Owned(bytes),
+    }
+}
+
+/// The tiny model in two shards of the given types. Returns its index.
+fn write_shards(folder: &Path, dtypes: [Dtype; 2]) -> serde_json::Map<String, Value> {
+    let whole = ModelSource::open(&fixture("tiny-llama")).unwrap();
+    let names = whole.config().tensor_names();
+    let mut weight_map = serde_json::Map::new();
+    let halves = names.chunks(names.len() / 2 + 1);
+    for ((shard, dtype), names) in SHARDS.iter().zip(dtypes).zip(halves) {
+        let tensors = names.iter().map(|name| {
+            weight_map.insert(name.clone(), json!(shard));
+            typed(name, &whole.tensor(name).unwrap(), dtype)
+        });
+        write_safetensors(&folder.join(shard), tensors.collect(), &BTreeMap::new()).unwrap();
+    }
+    let config = json_fixture("tiny-llama/config.json").to_string();
+    std::fs::write(folder.join("config.json"), config).unwrap();
+    write_index(folder, &weight_map);
+    weight_map
+}
+
+fn write_index(folder: &Path, weight_map: &serde_json::Map<String, Value>) {
+    let index = json!({ "metadata": {}, "weight_map": weight_map });
+    std::fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+}
+
+/// The error of opening `folder`, which must name the file at fault and `what`.
+fn refused(folder: &Path, what: &str) {
+    let error = ModelSource::open(folder).err().expect(what);
+    assert_eq!(error.code, Code::ModelFileInvalid, "{error}");
+    assert!(error.message.contains(what), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_shards_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let good = write_shards(folder, [Dtype::F32; 2]);
+    let first = good.keys().next().unwrap().clone();
+    let mut wrong = good.clone();
+    let other = if good[&first] == SHARDS[0] {
+        SHARDS[1]
+    } else {
+        SHARDS[0]
+    };
+    wrong.insert(first.clone(), json!(other));
+    write_index(folder, &wrong);
+    refused(folder, &format!("{other}: no tensor \"{first}\""));
+    let mut incomplete = good.clone();
+    incomplete.remove(&first);
+    write_index(folder, &incomplete);
+    refused(folder, &format!("tensor \"{first}\" is missing"));
+    let twice = format!(r#"{{ "weight_map": {{ "{first}": "{other}", "{first}": "{other}" }} }}"#);
+    std::fs::write(folder.join("model.safetensors.index.json"), twice).unwrap();
+    refused(folder, "appears twice");
+    std::fs::write(folder.join("model.safetensors.index.json"), "{}").unwrap();
+    refused(folder, "weight_map");
+    write_index(folder, &good);
+    // The other shard gets the tensor, too.
+    let source = ModelSource::open(folder).unwrap();
+    let tensors = good
+        .iter()
+        .filter(|(name, shard)| **name == first || *shard == other);
+    let tensors = tensors.map(|(name, _)| typed(name, &source.tensor(name).unwrap(), Dtype::F32));
+    write_safetensors(&folder.join(other), tensors.collect(), &BTreeMap::new()).unwrap();
+    refused(folder, "is in two of its files");
+    write_shards(folder, [Dtype::F32; 2]);
+    std::fs::remove_file(folder.join(SHARDS[1])).unwrap();
+    refused(
+        folder,
+        &format!("names the file \"{}\", which is not there", SHARDS[1]),
+    );
+}
+
+/// The tiny model cut into two shards gives the same tensors, also of two types; an index may not point outside its
+/// folder.
 #[test]
 fn shards_are_joined_by_the_index() {
     let whole = ModelSource::open(&fixture("tiny-llama")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let names = whole.config().tensor_names();
-    let shards = [
-        "model-00001-of-00002.safetensors",
-        "model-00002-of-00002.safetensors",
-    ];
     let mut weight_map = serde_json::Map::new();
-    for (shard, names) in shards.iter().zip(names.chunks(names.len() / 2 + 1)) {
-        let tensors = names.iter().map(|name| {
-            weight_map.insert(name.clone(), json!(shard));
-            let tensor = whole.tensor(name).unwrap();
-            OutTensor::f32(name.clone(), tensor.shape.clone(), &tensor.values)
-        });
-        write_safetensors(&folder.path().join(shard), tensors.collect(), &BTreeMap::new()).unwrap();
+    for dtypes in [
+        [Dtype::F32, Dtype::F32],
+        [Dtype::BF16, Dtype::BF16],
+        [Dtype::F32, Dtype::BF16],
+        [Dtype::F16, Dtype::F16],
+    ] {
+        weight_map = write_shards(folder.path(), dtypes);
+        let sharded = ModelSource::open(folder.path()).unwrap();
+        for name in &names {
+            let (got, want) = (sharded.tensor(name).unwrap(), whole.tensor(name).unwrap());
+            assert_eq!(got.shape, want.shape);
+            // The fixture's weights are bf16 numbers.
+            let half = |value: &f32| f16::from_f32(*value).to_f32();
+            let in_half: Vec<f32> = want.values.iter().map(half).collect();
+            let expected = if dtypes[0] == Dtype::F16 {
+                &in_half
+            } else {
+                &want.values
+            };
+            assert_eq!(&got.values, expected, "{name}");
+        }
     }
     let index = folder.path().join("model.safetensors.index.json");
-    std::fs::write(&index, json!({ "weight_map": weight_map }).to_string()).unwrap();
-    std::fs::write(
-        folder.path().join("config.json"),
-        json_fixture("tiny-llama/config.json").to_string(),
-    )
-    .unwrap();
-    let sharded = ModelSource::open(folder.path()).unwrap();
-    for name in &names {
-        assert_eq!(
-            sharded.tensor(name).unwrap(),
-            whole.tensor(name).unwrap(),
-            "{name}"
-        );
-    }
     for bad in ["../model.safetensors", "/etc/passwd", "a/b.safetensors", "", ".."] {
         weight_map.insert(names[0].clone(), json!(bad));
         std::fs::write(&index, json!({ "weight_map": weight_map }).to_string()).unwrap();

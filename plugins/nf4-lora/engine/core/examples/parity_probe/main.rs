@@ -8,6 +8,7 @@ mod full;
 mod model;
 mod nf4;
 
+use escada_engine_core::export::{ExportParams, export};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_cpu::CpuBackend;
 use model::{Embed, Gradients, Logits, Train};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -24,6 +26,10 @@ enum Request {
         model: PathBuf,
         format: WeightFormat,
         threads: usize,
+        /// 64 when absent.
+        block_size: Option<usize>,
+        /// True when absent.
+        double_quant: Option<bool>,
     },
     Encode {
         strings: Vec<String>,
@@ -41,6 +47,9 @@ enum Request {
     #[serde(rename = "full-train")]
     FullTrain(full::Train),
     Quantize(nf4::Quantize),
+    /// Of a model on disk, without loading it.
+    Weights(nf4::Weights),
+    Export(ExportParams),
     NestedDecode(nf4::NestedDecode),
     NestedEncode(nf4::NestedEncode),
 }
@@ -66,13 +75,15 @@ fn answer(open: &mut Option<Open>, request: Request) -> Value {
             model,
             format,
             threads,
+            block_size,
+            double_quant,
         } => {
             *open = None;
             let backend = CpuBackend::new(threads).unwrap();
             let quantization = Quantization {
                 format,
-                block_size: 64,
-                double_quant: true,
+                block_size: block_size.unwrap_or(64),
+                double_quant: double_quant.unwrap_or(true),
             };
             let loaded = Loaded::open(&backend, &model, quantization).unwrap();
             let digest = loaded.digest.clone();
@@ -80,6 +91,11 @@ fn answer(open: &mut Option<Open>, request: Request) -> Value {
             json!({ "digest": digest })
         }
         Request::Quantize(r) => nf4::quantize_file(&r),
+        Request::Weights(r) => nf4::weights(&r),
+        Request::Export(r) => {
+            let done = export(&r, &AtomicBool::new(false)).unwrap();
+            json!({ "merged": done.merged, "seconds": done.seconds })
+        }
         Request::NestedDecode(r) => nf4::nested_decode(&r),
         Request::NestedEncode(r) => nf4::nested_encode(&r),
         other => {

@@ -1,10 +1,10 @@
 //! Requests on NF4 tensors alone.
 
 use crate::model::write;
-use escada_engine_formats::Nf4Tensor;
 use escada_engine_formats::nf4::{AbsMax, nest_absmax, quantize};
 use escada_engine_formats::safetensors_file::SafetensorsFile;
-use escada_engine_formats::safetensors_writer::OutTensor;
+use escada_engine_formats::safetensors_writer::{Dtype, OutTensor};
+use escada_engine_formats::{ModelSource, Nf4Tensor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -15,6 +15,24 @@ const BLOCK: usize = 64;
 #[derive(Deserialize)]
 pub struct Quantize {
     input: PathBuf,
+    /// Values per block.
+    #[serde(default = "usual")]
+    block: usize,
+    out: PathBuf,
+}
+
+fn usual() -> usize {
+    BLOCK
+}
+
+/// Writes `<name>.packed`, `<name>.scales` (of the blocks, decoded) and `<name>.decoded` of every linear layer of a model:
+/// as it is stored, or as the engine quantizes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Weights {
+    model: PathBuf,
+    block_size: usize,
+    double_quant: bool,
     out: PathBuf,
 }
 
@@ -24,6 +42,8 @@ pub struct NestedDecode {
     input: PathBuf,
     /// f32 widened to f64, as the files state it.
     offset: f64,
+    #[serde(default = "usual")]
+    block: usize,
     out: PathBuf,
 }
 
@@ -37,7 +57,7 @@ pub struct NestedEncode {
 
 pub fn quantize_file(request: &Quantize) -> Value {
     let values = open(&request.input).tensor("values").unwrap().values;
-    let tensor = quantize(&values, 1, values.len(), BLOCK, false).unwrap();
+    let tensor = quantize(&values, 1, values.len(), request.block, false).unwrap();
     let AbsMax::Plain(absmax) = &tensor.absmax else {
         unreachable!("no double quantization was asked for")
     };
@@ -66,7 +86,7 @@ pub fn nested_decode(request: &NestedDecode) -> Value {
     let tensor = Nf4Tensor {
         rows: 1,
         cols: packed.len() * 2,
-        blocksize: BLOCK,
+        blocksize: request.block,
         packed,
         absmax,
     };
@@ -77,6 +97,49 @@ pub fn nested_decode(request: &NestedDecode) -> Value {
     ];
     write(&request.out, out);
     json!({ "values": decoded.len() })
+}
+
+pub fn weights(request: &Weights) -> Value {
+    let source = ModelSource::open(&request.model).unwrap();
+    let names = source.config().tensor_names();
+    let mut out = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with("_proj.weight")) {
+        let tensor = source.nf4_tensor(name).unwrap().unwrap_or_else(|| {
+            let tensor = source.tensor(name).unwrap();
+            let (rows, cols) = (tensor.shape[0], tensor.shape[1]);
+            quantize(
+                &tensor.values,
+                rows,
+                cols,
+                request.block_size,
+                request.double_quant,
+            )
+            .unwrap()
+        });
+        let scales: Vec<f32> = (0..tensor.absmax.blocks())
+            .map(|block| tensor.block_absmax(block))
+            .collect();
+        let decoded = decoded(&tensor);
+        out.push(OutTensor {
+            name: format!("{name}.packed"),
+            dtype: Dtype::U8,
+            shape: vec![tensor.packed.len()],
+            bytes: tensor.packed.into(),
+        });
+        out.push(OutTensor::f32(
+            format!("{name}.scales"),
+            vec![scales.len()],
+            &scales,
+        ));
+        out.push(OutTensor::f32(
+            format!("{name}.decoded"),
+            vec![decoded.len()],
+            &decoded,
+        ));
+    }
+    let layers = out.len() / 3;
+    write(&request.out, out);
+    json!({ "layers": layers })
 }
 
 pub fn nested_encode(request: &NestedEncode) -> Value {

@@ -32,27 +32,33 @@ impl Merge<'_> {
                 EngineError::new(Code::NonFinite, message)
             })
         })?;
-        write_texts(&self.source, out, dtype)?;
+        write_texts(&self.source, out, dtype, None)?;
         Ok((file, sha256))
     }
 }
 
 /// `config.json` and the tokenizer's files: those of the folder, or made from what the GGUF file says.
-pub(crate) fn write_texts(source: &ModelSource, out: &Path, dtype: Dtype) -> Result<()> {
+/// `quantization` becomes the entry `quantization_config`.
+pub(crate) fn write_texts(
+    source: &ModelSource,
+    out: &Path,
+    dtype: Dtype,
+    quantization: Option<Json>,
+) -> Result<()> {
     let name = match dtype {
         Dtype::F16 => "float16",
         Dtype::BF16 => "bfloat16",
         _ => "float32",
     };
     let Some(gguf) = source.gguf() else {
-        return copy_texts(source, out, name);
+        return copy_texts(source, out, name, quantization);
     };
     let config = source.config();
     let ids = |key: &str| match gguf.value(&format!("tokenizer.ggml.{key}_token_id")) {
         Some(Value::Int(id)) => json!(id),
         _ => Json::Null,
     };
-    let model = json!({
+    let mut model = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": name, "torch_dtype": name,
         "vocab_size": config.vocab, "hidden_size": config.hidden, "intermediate_size": config.intermediate,
         "num_hidden_layers": config.layers, "num_attention_heads": config.heads,
@@ -62,6 +68,9 @@ pub(crate) fn write_texts(source: &ModelSource, out: &Path, dtype: Dtype) -> Res
         "attention_bias": false, "mlp_bias": false,
         "bos_token_id": ids("bos"), "eos_token_id": ids("eos"),
     });
+    if let Some(quantization) = quantization {
+        model["quantization_config"] = quantization;
+    }
     let token = |key: &str| match (gguf.value("tokenizer.ggml.tokens"), ids(key).as_u64()) {
         (Some(Value::Texts(tokens)), Some(id)) => json!(tokens.get(id as usize)),
         _ => Json::Null,
@@ -84,7 +93,7 @@ pub(crate) fn write_texts(source: &ModelSource, out: &Path, dtype: Dtype) -> Res
     Ok(())
 }
 
-fn copy_texts(source: &ModelSource, out: &Path, dtype: &str) -> Result<()> {
+fn copy_texts(source: &ModelSource, out: &Path, dtype: &str, quantization: Option<Json>) -> Result<()> {
     const TEXTS: [&str; 5] = [
         "tokenizer.json",
         "tokenizer_config.json",
@@ -106,6 +115,9 @@ fn copy_texts(source: &ModelSource, out: &Path, dtype: &str) -> Result<()> {
         serde_json::from_slice(&bytes).map_err(|cause| EngineError::invalid_file(&path, cause))?;
     if let Some(config) = config.as_object_mut() {
         config.remove("quantization_config");
+        if let Some(quantization) = quantization {
+            config.insert("quantization_config".to_owned(), quantization);
+        }
         for key in ["dtype", "torch_dtype"] {
             config.insert(key.to_owned(), json!(dtype));
         }
