@@ -53,7 +53,10 @@ export const exportCommand = new Command('export')
       .choices(['trained', 'stored'])
       .default('trained'),
   )
-  .option('--out <path>', 'file (GGUF) or folder (safetensors); default: a name in the current folder')
+  .option(
+    '--out <path>',
+    'file (GGUF) or folder (safetensors, bnb-4bit); default: a name in the current folder',
+  )
   .option('--most-drift <nats>', 'largest mean difference of log-probabilities per token to accept', positive)
   .option('--json', 'print the outcome as one JSON object')
   .action(async (run: string, { format, base, out, mostDrift, json }: Options) => {
