@@ -72,8 +72,8 @@ async function runOnce(options: RunOptions): Promise<Outcome> {
   const over = new AbortController();
   try {
     const { weightFormat } = variant;
-    const load = { path: setting.model, weightFormat, blockSize: 64, doubleQuant: true, threads };
-    await engine.request('load', load);
+    const quantization = { blockSize: 64, doubleQuant: true } as const;
+    await engine.request('load', { path: setting.model, weightFormat, ...quantization, threads });
     const config = { ...variant.config, saveSteps };
     let lastStep = 0;
     const onEvent = ({ step }: { readonly step: number }) => (lastStep = step);
