@@ -1,5 +1,5 @@
 /**
- * `npm run bench:engine [-- --json] [--pairs 5] [--steps 20] [--warm-up 3] [--threads 2] [--arms a,b]
+ * `npm run bench:engine [-- --json] [--shape smollm2|llama-1024|llama-2048] [--pairs 5] [--steps 20] [--warm-up 3] [--threads 2] [--arms a,b]
  * [--generation-only] [--out FILE]`: our engine against PyTorch + PEFT and llama.cpp on SmolLM2, in turns, each turn a
  * fresh process. Development only: it needs the references (`tools/reference`). Prints a table; with `--json` the whole
  * result instead.
@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { print, say, table } from '../../cli/lib/terminal.ts';
 import { DEFAULT_MODEL } from '../../tools/bootstrap/lib/model.mjs';
 import type { Arm, Output } from './arms.ts';
-import { prepare, type Options } from './prepare.ts';
+import { SHAPES, prepare, type Options } from './prepare.ts';
 import { goals, summarize, tableRows } from './summary.ts';
 import { NEW_TOKENS, PROMPT_TOKENS, ROWS, ROW_TOKENS } from './task.ts';
 
@@ -25,6 +25,7 @@ function readOptions(): Options {
       'warm-up': text('3'),
       threads: text('2'),
       'generation-only': { type: 'boolean', default: false },
+      shape: text('smollm2'),
       arms: { type: 'string' },
       out: { type: 'string' },
     },
@@ -35,6 +36,8 @@ function readOptions(): Options {
       throw new Error(`--${name}: whole number from ${least} on`);
     return value;
   };
+  if (!Object.hasOwn(SHAPES, values.shape))
+    throw new Error(`--shape: one of ${Object.keys(SHAPES).join(', ')}, not "${values.shape}"`);
   return {
     json: values.json,
     pairs: count('pairs', 1),
@@ -42,6 +45,7 @@ function readOptions(): Options {
     warmUp: count('warm-up', 0),
     threads: count('threads', 1),
     generationOnly: values['generation-only'],
+    shape: values.shape,
     arms: values.arms?.split(','),
     out: values.out,
   };
@@ -87,7 +91,7 @@ function resultOf(chosen: readonly Arm[], runs: Map<string, Run[]>, pairs: numbe
   const task = { rows: ROWS, rowTokens: ROW_TOKENS, promptTokens: PROMPT_TOKENS, newTokens: NEW_TOKENS };
   return {
     measuredAt: new Date().toISOString(),
-    model: DEFAULT_MODEL,
+    model: options.shape === 'smollm2' ? DEFAULT_MODEL : `${options.shape}, random weights`,
     machine: machine(),
     versions: Object.assign({}, ...[...runs.values()].flat().map((run) => run.versions)) as object,
     settings: { pairs, steps, warmUp, threads, generationOnly, ...task },

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { say } from '../../cli/lib/terminal.ts';
 import { ensureEngine } from '../../tools/bootstrap/lib/engine.mjs';
+import { runOrFail } from '../../tools/bootstrap/lib/exec.mjs';
 import { DEFAULT_MODEL, ensureModel } from '../../tools/bootstrap/lib/model.mjs';
 import { createProgress } from '../../tools/bootstrap/lib/progress.mjs';
 import { ExportingEngine } from '../../tools/reference/exports-engine.ts';
@@ -12,6 +13,14 @@ import { arms, bf16Environment, type Arm, type Place } from './arms.ts';
 import { writeTask } from './task.ts';
 
 const SEED = 1;
+/** Shape by name: width of a Llama of four layers with random weights; the real model has none. */
+export const SHAPES: Readonly<Record<string, number | undefined>> = {
+  smollm2: undefined,
+  'llama-1024': 1024,
+  'llama-2048': 2048,
+};
+/** A model folder has to have a tokenizer; token ids come from the task. */
+const ANY_TOKENIZER = 'test/fixtures/tiny-llama3';
 
 /** The command line. */
 export interface Options {
@@ -21,23 +30,22 @@ export interface Options {
   readonly warmUp: number;
   readonly threads: number;
   readonly generationOnly: boolean;
+  /** A key of `SHAPES`. */
+  readonly shape: string;
   readonly arms: readonly string[] | undefined;
   readonly out: string | undefined;
 }
 
 /** Programs, task files and models; what an arm needs is made only when it is among the chosen. */
 export async function prepare(options: Options, room: string): Promise<Arm[]> {
+  const width = SHAPES[options.shape];
   const wants = (id: string) => options.arms === undefined || options.arms.some((arm) => arm.startsWith(id));
-  const progress = createProgress();
-  const { path: model } = await ensureModel({ id: DEFAULT_MODEL, progress });
+  const python = wants('pytorch') || width !== undefined ? await referencePython(say) : '';
   const gguf = { f16: join(room, 'base-f16.gguf'), q4_0: join(room, 'base-q4_0.gguf') };
-  if (wants('llama.cpp')) {
-    await ensureEngine({ root: ROOT, progress });
-    await writeBases(room, model, gguf);
-  }
-  progress.close();
-  const python = wants('pytorch') ? await referencePython(say) : '';
-  const llama = wants('llama.cpp') ? await llamaClient(say) : '';
+  // GGUF is written from a GGUF base only, which random shapes do not have.
+  const withLlama = wants('llama.cpp') && width === undefined;
+  const model = await modelOf(room, { width, python, gguf: withLlama ? gguf : undefined });
+  const llama = withLlama ? await llamaClient(say) : '';
   const engine = await buildExample('escada-engine-core', 'bench_engine');
   const tasks = { f32: join(room, 'f32.json'), nf4: join(room, 'nf4.json') };
   const { threads, warmUp, steps, generationOnly } = options;
@@ -48,7 +56,38 @@ export async function prepare(options: Options, room: string): Promise<Arm[]> {
   }
   const bf16Env = wants('pytorch-bf16') ? await bf16Environment(python) : {};
   if (Object.keys(bf16Env).length > 0) say(`bf16 of PyTorch runs under ${JSON.stringify(bf16Env)}`);
-  return chosenOf(arms({ engine, python, tasks, threads, bf16Env, llama, gguf }), options.arms);
+  const all = arms({ engine, python, tasks, threads, bf16Env, llama, gguf });
+  return chosenOf(
+    all.filter(({ side }) => side !== 'llama.cpp' || width === undefined),
+    options.arms,
+  );
+}
+
+interface ModelOptions {
+  readonly width: number | undefined;
+  readonly python: string;
+  /** Where to write the base for llama.cpp; nothing when undefined. */
+  readonly gguf: Place['gguf'] | undefined;
+}
+
+/** Path of the real model, or of a random one made in the room. */
+async function modelOf(room: string, { width, python, gguf }: ModelOptions): Promise<string> {
+  if (width !== undefined) {
+    const out = join(room, `llama-${width}`);
+    const args = ['bench/reference/make_llama.py', String(width), ANY_TOKENIZER, out];
+    await runOrFail('make_llama.py', python, args, { cwd: ROOT });
+    return out;
+  }
+  const progress = createProgress();
+  try {
+    const { path } = await ensureModel({ id: DEFAULT_MODEL, progress });
+    if (gguf === undefined) return path;
+    await ensureEngine({ root: ROOT, progress });
+    await writeBases(room, path, gguf);
+    return path;
+  } finally {
+    progress.close();
+  }
 }
 
 function chosenOf(all: readonly Arm[], wanted: readonly string[] | undefined): Arm[] {
