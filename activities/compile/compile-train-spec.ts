@@ -55,8 +55,12 @@ export function compileTrainSpec(
   }
   const spec = parsed.data;
   issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
-  issues.attempt('trainer', () => host.registry.trainers.get(spec.trainer));
-  if (spec.config.method === 'full' && spec.model.weightFormat !== 'f32') {
+  const trainer = issues.attempt('trainer', () => host.registry.trainers.get(spec.trainer));
+  const full = spec.config.method === 'full';
+  if (full && trainer !== null && trainer.doTrainFull === undefined) {
+    issues.add('trainer', `"${spec.trainer}" trains adapters only; take another, or config.method "lora"`);
+  }
+  if (full && spec.model.weightFormat !== 'f32') {
     const why = `config.method "full" trains 32-bit weights, these are ${spec.model.weightFormat}`;
     issues.add('model.weightFormat', `${why}; use "f32", or config.method "lora"`);
   }
