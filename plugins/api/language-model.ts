@@ -38,8 +38,15 @@ export interface GenerateRequest {
   /** Adapter of the rows that name none: a folder in PEFT format. */
   readonly adapterPath?: string;
   readonly maxNewTokens: number;
+  /** 0 = the likeliest token. */
   readonly temperature: number;
   readonly topP: number;
+  /** So many likeliest tokens are drawn from. Default 0: all. */
+  readonly topK?: number;
+  /** Only tokens with at least this share of the likeliest one's probability. Default 0. */
+  readonly minP?: number;
+  /** Divides the positive and multiplies the negative logits of tokens that occurred. Default 1: off. */
+  readonly repetitionPenalty?: number;
   readonly seed: number;
   readonly stop: readonly string[];
   readonly signal: AbortSignal;

@@ -62,10 +62,10 @@ export class EngineLanguageModel implements LanguageModelV1 {
   }
 
   async doGenerate(request: GenerateRequest): Promise<GenerateResult> {
-    const { rows, signal, onProgress, adapterPath, maxNewTokens, temperature, topP, seed, stop } = request;
+    const { rows, signal, onProgress, adapterPath, stop, ...how } = request;
     const { batchRows, stallMs } = this.#services;
     return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
-      const sampling = { maxNewTokens, batchRows, temperature, topP, seed, stop: [...stop] };
+      const sampling = { ...samplingOf(how), batchRows, stop: [...stop] };
       const total = await engine.process.request(
         'generate',
         { requestsPath, outPath, adapterPath, ...sampling },
@@ -154,6 +154,19 @@ export class EngineLanguageModel implements LanguageModelV1 {
 async function modelSource(choice: ModelChoice, services: EngineServices): Promise<ModelSource> {
   const { id, weightFormat, quantization } = choice;
   return { path: await services.findModelPath(id), weightFormat, quantization };
+}
+
+/** The fields that the engine knows: a caller's object may hold more. */
+function samplingOf({
+  maxNewTokens,
+  temperature,
+  topP,
+  topK,
+  minP,
+  repetitionPenalty,
+  seed,
+}: Omit<GenerateRequest, 'rows' | 'signal' | 'onProgress' | 'stop'>) {
+  return { maxNewTokens, temperature, topP, topK, minP, repetitionPenalty, seed };
 }
 
 function describe({ hello, model }: LoadedEngine, choice: ModelChoice): ModelDescription {

@@ -125,6 +125,26 @@ suite('nf4-lora plugin', () => {
     });
   });
 
+  test('sampling keeps to what it is told', async () => {
+    await withHost(async ({ registry }) => {
+      const model = registry.providers.get('nf4-lora').open(TINY);
+      const texts = async (how: object): Promise<string[]> =>
+        (await model.doGenerate({ ...GENERATE, ...how })).answers.map(({ text }) => text);
+      const greedy = await texts({});
+      const hot = await texts({ temperature: 1.5 });
+      assert.notDeepEqual(hot, greedy);
+      assert.deepEqual(await texts({ temperature: 1.5, topK: 0, minP: 0, repetitionPenalty: 1 }), hot);
+      // One token is left to draw from: the likeliest.
+      assert.deepEqual(await texts({ temperature: 1.5, topK: 1 }), greedy);
+      assert.deepEqual(await texts({ temperature: 1.5, minP: 1 }), greedy);
+      assert.notDeepEqual(await texts({ repetitionPenalty: 5 }), greedy);
+      for (const [field, value] of Object.entries({ minP: 1.5, repetitionPenalty: 0 })) {
+        const asked = model.doGenerate({ ...GENERATE, [field]: value });
+        await assert.rejects(asked, { code: 'ENGINE_REQUEST_INVALID', message: new RegExp(field) });
+      }
+    });
+  });
+
   test('embeds as transformers does', async () => {
     const golden = JSON.parse(await readFile(join(TINY_MODEL, 'golden-embed.json'), 'utf8')) as {
       texts: { text: string; ids: number[]; base: number[]; adapted: number[] }[];

@@ -268,7 +268,9 @@ fn pick<B: Backend>(
     let logits = decoder.logits(&rows)?;
     let width = logits.len() / rows.len();
     let draw = |((i, _), logits): (&(usize, u32), &[f32])| {
-        sampling.draw(logits, prompts[active[*i].prompt].key, active[*i].new.len())
+        let (row, prompt) = (&active[*i], &prompts[active[*i].prompt]);
+        let seen = prompt.tokens.iter().chain(&row.new).copied();
+        sampling.draw(logits, seen, prompt.key, row.new.len())
     };
     Ok(wanted.iter().zip(logits.chunks(width)).map(draw).collect())
 }

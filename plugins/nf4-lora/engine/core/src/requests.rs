@@ -77,6 +77,13 @@ pub struct GenerateParams {
     pub temperature: f64,
     #[serde(default = "one")]
     pub top_p: f64,
+    /// 0 = all.
+    #[serde(default)]
+    pub top_k: usize,
+    #[serde(default)]
+    pub min_p: f64,
+    #[serde(default = "one")]
+    pub repetition_penalty: f64,
     #[serde(default)]
     pub seed: u64,
     #[serde(default)]

@@ -16,6 +16,7 @@ const SAMPLED: Sampling = Sampling {
     temperature: 1.2,
     top_p: 0.95,
     seed: 3,
+    ..Sampling::PLAIN
 };
 
 /// Model, and three adapters of which the last has another rank.

@@ -125,7 +125,10 @@ fn sampled_rows_do_not_depend_on_their_neighbours() {
     let f = fixture(CpuBackend::new(1).unwrap());
     let sampling = Sampling {
         temperature: 1.3,
+        top_k: 30,
         top_p: 0.9,
+        min_p: 0.01,
+        repetition_penalty: 1.1,
         seed: 4,
     };
     let all = f.run(&prompts(17), 4, Some(sampling));

@@ -38,7 +38,10 @@ impl<B: Backend> Session<B> {
         let adapters = self.adapters(loaded, params.adapter_path.as_deref(), own)?;
         let sampling = Sampling {
             temperature: params.temperature,
+            top_k: params.top_k,
             top_p: params.top_p,
+            min_p: params.min_p,
+            repetition_penalty: params.repetition_penalty,
             seed: params.seed,
         };
         let stops = |ids: &[u32]| {
@@ -52,7 +55,7 @@ impl<B: Backend> Session<B> {
         let options = GenerateOptions {
             max_new_tokens: params.max_new_tokens,
             batch_rows: params.batch_rows,
-            sampling: (params.temperature > 0.0).then_some(sampling),
+            sampling: (!sampling.is_plain_greedy()).then_some(sampling),
             end_ids: loaded.tokenizer.eos_ids(),
             stops: &stops,
         };
@@ -102,6 +105,11 @@ fn check_generate(params: &GenerateParams) -> Result<()> {
             params.temperature.is_finite() && params.temperature >= 0.0,
         ),
         ("topP", params.top_p > 0.0 && params.top_p <= 1.0),
+        ("minP", (0.0..=1.0).contains(&params.min_p)),
+        (
+            "repetitionPenalty",
+            params.repetition_penalty.is_finite() && params.repetition_penalty > 0.0,
+        ),
         ("stop", params.stop.iter().all(|s| !s.is_empty())),
     ];
     match fields.iter().find(|(_, good)| !good) {
