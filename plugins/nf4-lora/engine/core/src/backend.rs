@@ -18,6 +18,7 @@
 
 use escada_engine_formats::error::Result;
 use escada_engine_formats::nf4::Nf4Tensor;
+use escada_engine_formats::q8::Q8Tensor;
 
 /// A frozen weight matrix `[rows = N, cols = K]` on its way to the device.
 pub enum LinearSource<'a> {
@@ -29,6 +30,8 @@ pub enum LinearSource<'a> {
     },
     /// Kept in NF4 (first-level scales may be decoded on upload).
     Nf4(&'a Nf4Tensor),
+    /// Kept in 8 bits.
+    Q8(&'a Q8Tensor),
 }
 
 /// A buffer from element `offset` on.

@@ -145,6 +145,11 @@ impl<B: Backend> FullWeights<B> {
         for p in layout.parameters() {
             let mut take = |weight: LinearSource<'_>| match weight {
                 LinearSource::F32 { data, .. } => backend.upload(data, &mut values, p.offset),
+                LinearSource::Q8(tensor) => {
+                    let mut data = vec![0.0; tensor.codes.len()];
+                    tensor.decode_into(&mut data);
+                    backend.upload(&data, &mut values, p.offset)
+                }
                 LinearSource::Nf4(_) => {
                     let message =
                         "full fine-tuning needs weights in 32 bits: load the model with weightFormat \"f32\"";

@@ -8,6 +8,7 @@ use crate::gemm::bf16::{self, Bf16Weight};
 use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
 use crate::gemm::driver::{Product, multiply};
 use crate::gemm::nf4::Nf4Weight;
+use crate::gemm::q8::Q8Weight;
 use crate::isa::Isa;
 use crate::ops;
 use crate::team::{Parts, Team};
@@ -30,6 +31,7 @@ pub enum CpuLinear {
     /// f32 values that are all bfloat16.
     Bf16(Bf16Weight),
     Nf4(Nf4Weight),
+    Q8(Q8Weight),
 }
 
 impl CpuLinear {
@@ -39,6 +41,7 @@ impl CpuLinear {
             CpuLinear::F32(w) => (w.rows, w.cols),
             CpuLinear::Bf16(w) => (w.rows, w.cols),
             CpuLinear::Nf4(w) => (w.rows, w.cols),
+            CpuLinear::Q8(w) => (w.rows, w.cols),
         }
     }
 }
@@ -91,6 +94,8 @@ impl CpuBackend {
                 (CpuLinear::Bf16(w), true) => multiply(&self.team, self.isa, product, w.backward()),
                 (CpuLinear::Nf4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
                 (CpuLinear::Nf4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
+                (CpuLinear::Q8(w), false) => multiply(&self.team, self.isa, product, w.forward()),
+                (CpuLinear::Q8(w), true) => multiply(&self.team, self.isa, product, w.backward()),
             }
         }
     }
@@ -228,6 +233,12 @@ impl Backend for CpuBackend {
                     .map(CpuLinear::F32)
                     .ok_or_else(|| no_memory("a weight", rows * cols))
             }
+            LinearSource::Q8(tensor) => {
+                let packed = Q8Weight::pack(&self.team, self.isa, tensor);
+                packed
+                    .map(CpuLinear::Q8)
+                    .ok_or_else(|| no_memory("a weight in 8 bits", tensor.rows * tensor.cols))
+            }
             LinearSource::Nf4(tensor) => {
                 let packed = Nf4Weight::pack(&self.team, self.isa, tensor);
                 packed
@@ -242,6 +253,7 @@ impl Backend for CpuBackend {
             CpuLinear::F32(w) => w.bytes(),
             CpuLinear::Bf16(w) => w.bytes(),
             CpuLinear::Nf4(w) => w.bytes(),
+            CpuLinear::Q8(w) => w.bytes(),
         }
     }
 
@@ -330,6 +342,7 @@ impl Backend for CpuBackend {
                     CpuLinear::F32(w) => w.row(ids[t] as usize, to),
                     CpuLinear::Bf16(w) => w.row(ids[t] as usize, to),
                     CpuLinear::Nf4(w) => w.row(self.isa, ids[t] as usize, to),
+                    CpuLinear::Q8(w) => w.row(ids[t] as usize, to),
                 }
             }
         });

@@ -8,3 +8,4 @@ pub mod dense;
 pub mod driver;
 pub mod micro;
 pub mod nf4;
+pub mod q8;

@@ -67,6 +67,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn table(p: *const f32) -> Self::Table;
     /// Looks up `LANES` bytes: the low nibbles, then the high nibbles.
     unsafe fn lookup(table: Self::Table, p: *const u8) -> (Self::V, Self::V);
+    /// `LANES` signed bytes as f32.
+    unsafe fn from_bytes(p: *const i8) -> Self::V;
     /// `LANES` bfloat16 values as f32.
     unsafe fn widen(p: *const u16) -> Self::V;
     /// `dst[j*dst_ld + i] = src[i*src_ld + j]` for a square of `LANES`.

@@ -10,10 +10,12 @@ use escada_engine_cpu::gemm::nf4::Nf4Weight;
 use escada_engine_cpu::team::Team;
 use escada_engine_cpu::{CpuBackend, Isa};
 use escada_engine_formats::nf4::{BLOCKSIZES, Nf4Tensor};
+use escada_engine_formats::q8::Q8Tensor;
 
 enum Weight {
     F32(Vec<f32>),
     Nf4(Nf4Tensor),
+    Q8(Q8Tensor),
 }
 
 struct Linear {
@@ -33,6 +35,7 @@ impl Linear {
                 data,
             },
             Weight::Nf4(tensor) => LinearSource::Nf4(tensor),
+            Weight::Q8(tensor) => LinearSource::Q8(tensor),
         }
     }
 }
@@ -101,6 +104,67 @@ fn linear_layers_match_the_reference() {
 fn bf16_noise(len: usize, seed: u64) -> Vec<f32> {
     let round = |v: f32| f32::from_bits(v.to_bits() & 0xFFFF_0000);
     noise(len, seed).into_iter().map(round).collect()
+}
+
+fn q8(rows: usize, cols: usize) -> Q8Tensor {
+    let codes = noise(rows * cols, 11);
+    Q8Tensor {
+        rows,
+        cols,
+        codes: codes.iter().map(|v| (v * 127.0) as i8).collect(),
+        scales: noise(rows * cols / 32, 12),
+    }
+}
+
+#[test]
+fn weights_in_8_bits_match_the_reference() {
+    for (n, k) in [(1, 32), (33, 96), (70, 640), (300, 1312)] {
+        for m in [1, 2, 5, 11, 12, 13, 29, 61] {
+            for accumulate in [false, true] {
+                let weight = Weight::Q8(q8(n, k));
+                let case = Linear {
+                    weight,
+                    n,
+                    k,
+                    m,
+                    accumulate,
+                };
+                check(&format!("q8 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_in_8_bits_give_the_bits_of_their_values() {
+    let tensor = q8(96, 320);
+    let mut values = vec![0.0; 96 * 320];
+    tensor.decode_into(&mut values);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let backend = CpuBackend::with_isa(2, isa).unwrap();
+        let (rows, cols) = (96, 320);
+        let coded = backend.upload_linear(LinearSource::Q8(&tensor)).unwrap();
+        let data = &values;
+        let plain = backend
+            .upload_linear(LinearSource::F32 { rows, cols, data })
+            .unwrap();
+        assert!(backend.linear_bytes(&coded) < backend.linear_bytes(&plain) / 3);
+        for m in [1, 7, 12, 40, 100] {
+            let x = buffer(&backend, &noise(m * cols, 5));
+            let [narrow, wide] = [&coded, &plain].map(|weight| {
+                let mut y = backend.alloc(m * rows).unwrap();
+                backend.linear_forward(weight, &x, &mut y, m, false);
+                host(&backend, &y)
+            });
+            assert_eq!(bits(&narrow), bits(&wide), "{isa:?}, {m} rows");
+        }
+        let mut row = backend.alloc(cols).unwrap();
+        backend.embedding(&coded, &index(&backend, &[5]), 1, &mut row);
+        assert_eq!(
+            bits(&host(&backend, &row)[..cols]),
+            bits(&values[5 * cols..6 * cols])
+        );
+    }
 }
 
 #[test]

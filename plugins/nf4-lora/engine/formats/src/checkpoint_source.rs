@@ -7,6 +7,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::gguf::GgufFile;
 use crate::hf_folder::HfFolder;
 use crate::nf4::Nf4Tensor;
+use crate::q8::Q8Tensor;
 use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use crate::{gguf_llama, gguf_tokenizer};
@@ -60,11 +61,7 @@ impl ModelSource {
     ///
     /// Errors: `ModelFileInvalid` if it is missing or holds NaN or infinity; `ModelUnsupported` for its storage type.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let name = if self.config.tie_embeddings && name == "lm_head.weight" {
-            EMBEDDING
-        } else {
-            name
-        };
+        let name = self.untied(name);
         let tensor = match &self.store {
             Store::Gguf(file) => gguf_llama::tensor(file, &self.config, name)?,
             Store::Folder(folder) => folder.tensor(name)?,
@@ -86,6 +83,17 @@ impl ModelSource {
             Store::Gguf(_) => Ok(None),
             Store::Folder(folder) => folder.nf4_tensor(name),
         }
+    }
+
+    /// The embedding or the head as it is stored, if that is Q8_0 in a GGUF file; `None` otherwise.
+    ///
+    /// Errors: `ModelFileInvalid` if it is missing.
+    pub fn q8_table(&self, name: &str) -> Result<Option<Q8Tensor>> {
+        let name = self.untied(name);
+        let (Store::Gguf(file), EMBEDDING | HEAD) = (&self.store, name) else {
+            return Ok(None);
+        };
+        gguf_llama::q8_table(file, name)
     }
 
     /// Whether the model is a bitsandbytes checkpoint: linear layers that it keeps plain were left out of quantization
@@ -168,6 +176,14 @@ impl ModelSource {
         }
     }
 
+    fn untied<'a>(&self, name: &'a str) -> &'a str {
+        if self.config.tie_embeddings && name == HEAD {
+            EMBEDDING
+        } else {
+            name
+        }
+    }
+
     fn stored_shape(&self, name: &str) -> Option<Vec<usize>> {
         match &self.store {
             Store::Gguf(file) => gguf_llama::to_gguf_name(name)
@@ -207,3 +223,4 @@ impl ModelSource {
 }
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";

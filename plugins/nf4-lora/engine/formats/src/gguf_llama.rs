@@ -3,6 +3,8 @@
 use crate::config::ModelConfig;
 use crate::error::{EngineError, Result};
 use crate::gguf::GgufFile;
+use crate::gguf_blocks::BlockType;
+use crate::q8::Q8Tensor;
 use crate::tensor::Tensor;
 
 /// Pairs of module names inside a layer: Hugging Face, GGUF.
@@ -58,6 +60,19 @@ pub(crate) fn tensor(file: &GgufFile, config: &ModelConfig, name: &str) -> Resul
         block.decode(bytes, &mut values);
     }
     Ok(Tensor { shape, values })
+}
+
+/// The matrix that Hugging Face calls `name` with its own codes, if it is Q8_0 and its rows are not reordered.
+pub(crate) fn q8_table(file: &GgufFile, name: &str) -> Result<Option<Q8Tensor>> {
+    let missing = || EngineError::invalid_file(file.path(), format!("no tensor for \"{name}\""));
+    let gguf_name = to_gguf_name(name).ok_or_else(missing)?;
+    let entry = file.tensors().get(&gguf_name).ok_or_else(missing)?;
+    match (file.blocks(&gguf_name)?, &entry.shape[..]) {
+        ((BlockType::Q8_0, bytes), &[rows, cols]) if !rotates(name) => {
+            Ok(Q8Tensor::from_blocks(rows, cols, bytes))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Rows of `values [rows, cols]` in the order of the file: the inverse of what [`tensor`] does.

@@ -55,7 +55,12 @@ impl<B: Backend> Profiled<B> {
 
     fn product(&self, name: &str, weight: &Shaped<B::Linear>) -> String {
         let held = self.inner.linear_bytes(&weight.inner) as f64 / (weight.rows * weight.cols) as f64;
-        let format = if held < 1.0 { "nf4" } else { "f32" };
+        let format = match held {
+            ..1.0 => "nf4",
+            ..2.0 => "q8",
+            ..4.0 => "bf16",
+            _ => "f32",
+        };
         format!("{name} {format} [{}, {}]", weight.rows, weight.cols)
     }
 
@@ -151,6 +156,7 @@ impl<B: Backend> Backend for Profiled<B> {
         let (rows, cols) = match &source {
             LinearSource::F32 { rows, cols, .. } => (*rows, *cols),
             LinearSource::Nf4(tensor) => (tensor.rows, tensor.cols),
+            LinearSource::Q8(tensor) => (tensor.rows, tensor.cols),
         };
         let inner = self.inner.upload_linear(source)?;
         Ok(Shaped { inner, rows, cols })

@@ -137,6 +137,10 @@ impl Simd for Avx2Fma {
         )
     }
     #[inline(always)]
+    unsafe fn from_bytes(p: *const i8) -> __m256 {
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast())))
+    }
+    #[inline(always)]
     unsafe fn widen(p: *const u16) -> __m256 {
         let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
         _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))

@@ -113,6 +113,10 @@ impl Simd for Avx512 {
         )
     }
     #[inline(always)]
+    unsafe fn from_bytes(p: *const i8) -> __m512 {
+        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast())))
+    }
+    #[inline(always)]
     unsafe fn widen(p: *const u16) -> __m512 {
         let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
         _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))

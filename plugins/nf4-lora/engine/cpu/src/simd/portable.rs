@@ -117,6 +117,10 @@ impl Simd for Portable {
         (low, high)
     }
     #[inline(always)]
+    unsafe fn from_bytes(p: *const i8) -> V {
+        std::array::from_fn(|i| f32::from(*p.add(i)))
+    }
+    #[inline(always)]
     unsafe fn widen(p: *const u16) -> V {
         std::array::from_fn(|i| f32::from_bits(u32::from(*p.add(i)) << 16))
     }
