@@ -12,7 +12,8 @@ use escada_engine_formats::{
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// How linear layers are held; embedding and head stay f32, as bitsandbytes leaves a tied head.
+/// How linear layers are held; embedding and head keep the values of the file, as bitsandbytes leaves a tied head (in f32, or
+/// in the 16 or 8 bits that hold them exactly).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightFormat {
