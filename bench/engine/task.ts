@@ -22,7 +22,8 @@ export interface TaskOptions {
   readonly seed: number;
 }
 
-const LORA = {
+/** Hyper-parameters of the measured trainings. */
+export const LORA = {
   r: 16,
   loraAlpha: 32,
   loraDropout: 0,

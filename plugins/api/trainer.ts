@@ -20,6 +20,8 @@ export interface TrainingConfig {
   readonly maxSeqLengthTokens: number;
   /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
   readonly packing: boolean;
+  /** Memory against time; changes no result, so that a trainer may ignore it. */
+  readonly gradientCheckpointing?: 'auto' | 'keep' | 'recompute-mlp' | 'checkpoint' | undefined;
   readonly seed: number;
   /** Steps between checkpoints. */
   readonly saveSteps: number;

@@ -20,6 +20,11 @@ export const commonFields = {
   maxSeqLengthTokens: z.int().min(16).max(131_072).default(2048),
   /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
   packing: z.boolean().default(false),
+  /**
+   * What layers do not keep for the backward pass and compute again: nothing, the feed-forward part, or all behind their
+   * input. Costs time and changes no result. Absent: `auto`, the least that fits the free memory.
+   */
+  gradientCheckpointing: z.enum(['auto', 'keep', 'recompute-mlp', 'checkpoint']).optional(),
   seed: z.int().min(0).default(1),
   saveSteps: z.int().min(1).default(10),
 } as const;

@@ -47,6 +47,18 @@ export const trainEventSchema = z.strictObject({
   checkpointStep: count,
 });
 
+/** What a training holds beyond the memory that was resident before it, and how many layers keep what. */
+export const memoryPlanSchema = z.strictObject({
+  trainedBytes: count,
+  momentsBytes: count,
+  savedBytes: count,
+  workingBytes: count,
+  headBytes: count,
+  sharedPrefixBytes: count,
+  transferBytes: count,
+  layers: z.strictObject({ keep: count, recomputeMlp: count, checkpoint: count }),
+});
+
 /** Parameters, result and event of each method. `z.never()` = the method has no events. */
 export const METHODS = {
   hello: {
@@ -139,6 +151,7 @@ export const METHODS = {
       seconds,
       resumedFromStep: count,
       plannedPeakBytes: count,
+      memoryPlan: memoryPlanSchema,
     }),
     event: trainEventSchema,
   },

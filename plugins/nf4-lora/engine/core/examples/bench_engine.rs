@@ -13,6 +13,7 @@ use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_core::lora::Adapter;
 use escada_engine_core::optimizer::Optimizer;
 use escada_engine_core::pass::{HEAD_ROWS, Pass};
+use escada_engine_core::process::peak_rss_bytes;
 use escada_engine_core::rng;
 use escada_engine_core::train_config::TrainConfig;
 use escada_engine_cpu::CpuBackend;
@@ -223,14 +224,6 @@ fn gemm_gflops(backend: &CpuBackend) -> f64 {
         .map(rate)
         .into_iter()
         .fold(0.0, f64::max)
-}
-
-/// Highest resident memory since the start or the last reset; 0 where the system has no `/proc`.
-fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }
 
 fn reset_peak() {

@@ -1,4 +1,5 @@
 //! Model, training and generation over a `Backend`.
+pub mod activation_policy;
 pub mod adapter_file;
 pub mod backend;
 pub mod batch;

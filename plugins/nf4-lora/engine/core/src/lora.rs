@@ -215,22 +215,8 @@ pub fn lora_forward_rows<B: Backend>(
     let Some(m) = rows.adapter.layout.get(layer, target) else {
         return;
     };
-    let (params, offset) = (&rows.adapter.parameters, ranks.offset);
-    let spec = Matmul {
-        layout: Layout::Nt,
-        m: rows.count,
-        n: m.rank,
-        k: m.input,
-        alpha: 1.0,
-        accumulate: false,
-    };
-    let ranks = ranks.buffer;
-    backend.matmul(
-        spec,
-        At::new(x, rows.from * m.input),
-        At::new(params, m.a),
-        AtMut::new(ranks, offset),
-    );
+    let (offset, to) = (ranks.offset, ranks.buffer);
+    lora_ranks(backend, rows, m, x, AtMut::new(to, offset));
     let spec = Matmul {
         layout: Layout::Nt,
         m: rows.count,
@@ -241,8 +227,28 @@ pub fn lora_forward_rows<B: Backend>(
     };
     backend.matmul(
         spec,
-        At::new(ranks, offset),
-        At::new(params, m.b),
+        At::new(to, offset),
+        At::new(&rows.adapter.parameters, m.b),
         AtMut::new(y, rows.from * m.output),
     );
+}
+
+/// `ranks = A(x) [rows.count, R]` of one module.
+pub fn lora_ranks<B: Backend>(
+    backend: &B,
+    rows: AdapterRows<'_, B>,
+    m: &LoraModule,
+    x: &B::Buffer,
+    ranks: AtMut<'_, B::Buffer>,
+) {
+    let spec = Matmul {
+        layout: Layout::Nt,
+        m: rows.count,
+        n: m.rank,
+        k: m.input,
+        alpha: 1.0,
+        accumulate: false,
+    };
+    let a = At::new(&rows.adapter.parameters, m.a);
+    backend.matmul(spec, At::new(x, rows.from * m.input), a, ranks);
 }

@@ -3,7 +3,7 @@
 use crate::backend::{At, AtMut, Backend, Dropout, Layout, Matmul};
 use crate::batch::Batch;
 use crate::buffers::Growing;
-use crate::lora::{Adapter, LoraLayout, LoraModule, lora_forward};
+use crate::lora::{Adapter, AdapterRows, LoraLayout, LoraModule, lora_forward, lora_ranks};
 use crate::model::Model;
 use crate::pass::learner::{Learner, Norm};
 use crate::rng;
@@ -131,16 +131,29 @@ impl<B: Backend> Learner<B> for LoraLearner<'_, B> {
         let Some(m) = adapter.layout.get(layer, target) else {
             return;
         };
-        let input = match self.dropout.site(layer, target) {
-            Some(site) => {
-                let dropped = &mut self.scratch.dropped;
-                backend.dropout(x, dropped, tokens * m.input, site, false);
-                &**dropped
-            }
-            None => x,
-        };
+        let input = self.dropped(m, x, tokens);
         let ranks = AtMut::new(ranks, tokens * m.rank_before);
         lora_forward(backend, adapter, (layer, target), input, y, tokens, ranks);
+    }
+
+    fn ranks(
+        &mut self,
+        (layer, target): (usize, Target),
+        x: &B::Buffer,
+        tokens: usize,
+        ranks: &mut B::Buffer,
+    ) {
+        let (backend, adapter) = (self.backend, self.adapter);
+        let Some(m) = adapter.layout.get(layer, target) else {
+            return;
+        };
+        let rows = AdapterRows {
+            adapter,
+            from: 0,
+            count: tokens,
+        };
+        let input = self.dropped(m, x, tokens);
+        lora_ranks(backend, rows, m, input, AtMut::new(ranks, tokens * m.rank_before));
     }
 
     /// `dx (+)= dy · W + scale * (dy · B) · A`; adds the gradients of A and B. Without `dx` only the latter.
@@ -196,6 +209,18 @@ impl<B: Backend> Learner<B> for LoraLearner<'_, B> {
 }
 
 impl<B: Backend> LoraLearner<'_, B> {
+    /// `x [T, K]` as a module gets it.
+    fn dropped<'x>(&'x mut self, m: &LoraModule, x: &'x B::Buffer, tokens: usize) -> &'x B::Buffer {
+        match self.dropout.site(m.layer, m.target) {
+            Some(site) => {
+                let dropped = &mut self.scratch.dropped;
+                self.backend.dropout(x, dropped, tokens * m.input, site, false);
+                dropped
+            }
+            None => x,
+        }
+    }
+
     /// `d_ranks = scale * dy · B`, `dB += scale * dyᵀ · ranks`, `dA += d_ranksᵀ · dropout(x)`.
     fn weights_backward(
         &mut self,

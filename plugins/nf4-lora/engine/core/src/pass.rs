@@ -1,13 +1,14 @@
 //! The training pass: forward with saved activations, loss on the labelled positions, backward into what learns.
 //!
 //! Saved per layer: what the backward cannot cheaply make again. Norm outputs and the gated product are recomputed
-//! (elementwise work), which keeps a third of the memory free.
+//! (elementwise work), which keeps a third of the memory free. A layer's policy may save less (`activation_policy.rs`).
 
 mod activations;
 mod head;
 mod layer;
 pub(crate) mod learner;
 
+use crate::activation_policy::{ActivationPolicy, LayerPolicies};
 use crate::backend::{AtMut, Backend};
 use crate::batch::Batch;
 use crate::full::FullWeights;
@@ -18,6 +19,7 @@ use crate::model::Model;
 use crate::prefix_attention::PrefixAttention;
 use crate::shape::ModelShape;
 use activations::Activations;
+pub(crate) use activations::RowElements;
 use escada_engine_formats::error::Result;
 use head::Head;
 use learner::{Frame, Learner};
@@ -34,24 +36,25 @@ pub struct Pass<B: Backend> {
 }
 
 impl<B: Backend> Pass<B> {
+    /// Every layer keeps its activations.
     pub fn new(backend: &B, shape: &ModelShape) -> Result<Self> {
+        Self::with_policies(backend, &LayerPolicies::keep(shape.layers).by_layer())
+    }
+
+    /// With a policy for each layer, from the lowest. Losses and gradients do not depend on them.
+    pub fn with_policies(backend: &B, policies: &[ActivationPolicy]) -> Result<Self> {
         Ok(Self {
-            activations: Activations::new(backend, shape)?,
+            activations: Activations::new(backend, policies)?,
             head: Head::new(backend)?,
             attention: PrefixAttention::new(backend)?,
             lora: LoraScratch::new(backend)?,
         })
     }
 
-    /// Elements that a batch takes per token row: in every layer, and once.
-    pub fn row_elements(shape: &ModelShape, layer_ranks: usize) -> (usize, usize) {
-        Activations::<B>::row_elements(shape, layer_ranks)
-    }
-
     /// Elements of all buffers now.
-    pub fn elements(&self, backend: &B) -> usize {
+    pub fn elements(&mut self, backend: &B, shape: &ModelShape) -> usize {
         let inside = self.lora.elements(backend) + self.attention.elements(backend);
-        self.activations.elements(backend) + self.head.elements(backend) + inside
+        self.activations.elements(backend, shape) + self.head.elements(backend) + inside
     }
 
     /// Adds the batch's gradients to `gradients [layout.len]` and returns the sum of its losses in nats.
@@ -127,18 +130,18 @@ impl<B: Backend> Pass<B> {
         self.activations.reserve(backend, shape, layer_ranks, tokens)?;
         self.head.reserve(backend, shape)?;
         self.attention.reserve(backend, frame.attention, batch)?;
-        learner.embed(batch, &mut self.activations.layers[0].x);
+        learner.embed(batch, &mut self.activations.x[0]);
         for layer in 0..shape.layers {
             self.layer_forward(backend, frame, learner, batch, layer);
         }
-        let Activations { output, dx, .. } = &mut self.activations;
+        let Activations { x, dx, .. } = &mut self.activations;
+        let output = &x[shape.layers];
         backend.fill(AtMut::start(&mut **dx), tokens * shape.hidden, 0.0);
         let loss = self
             .head
             .run(backend, frame, learner, batch, weight, output, dx)?;
         for layer in (learner.lowest_layer()..shape.layers).rev() {
-            self.mlp_backward(backend, frame, learner, tokens, layer);
-            self.attention_backward(backend, frame, learner, batch, layer);
+            self.layer_backward(backend, frame, learner, batch, layer);
         }
         if learner.learns_before(0) {
             learner.embed_backward(batch, &self.activations.dx);

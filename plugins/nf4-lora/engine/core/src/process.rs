@@ -30,3 +30,9 @@ pub fn rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     field_kib(&status, "VmRSS:").unwrap_or(0) * 1024
 }
+
+/// Highest resident memory so far in bytes; 0 where the system has no `/proc`.
+pub fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    field_kib(&status, "VmHWM:").unwrap_or(0) * 1024
+}

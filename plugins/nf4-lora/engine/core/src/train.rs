@@ -9,6 +9,7 @@ use crate::batch::TokenRow;
 use crate::full::{FullLayout, FullWeights};
 use crate::loaded::{Quantization, SourceWeights, WeightFormat, shape_of};
 use crate::lora::Adapter;
+use crate::memory_plan::MemoryPlan;
 use crate::model::Model;
 use crate::train_config::{Method, TrainConfig};
 use escada_engine_formats::ModelSource;
@@ -79,6 +80,8 @@ pub struct TrainResult {
     pub resumed_from_step: usize,
     /// Resident memory that was foreseen before the first step.
     pub planned_peak_bytes: u64,
+    /// What it consists of, beyond what was resident before.
+    pub memory_plan: MemoryPlan,
 }
 
 impl TrainResult {
@@ -113,12 +116,13 @@ pub fn train<B: Backend>(
     request.config.check_as(Method::Lora)?;
     let layout = request.config.layout(&model.shape)?;
     let (parameters, ranks) = (layout.parameters(), layout.layer_ranks);
+    let learns = (&parameters[..], ranks, layout.lowest_layer());
     let start = || {
         let values = layout.start_values(request.config.seed);
         let adapter = Adapter::new(backend, layout.clone(), &values)?;
         Ok(Trained::Adapter { model, adapter })
     };
-    Run::new(backend, &model.shape, (&parameters, ranks), request, start)?.drive(emit, cancelled)
+    Run::new(backend, &model.shape, learns, request, start)?.drive(emit, cancelled)
 }
 
 /// Trains all weights of the model at `base` (or goes on training them) and writes `out_dir/model`. The weights start as
@@ -142,7 +146,7 @@ pub fn train_full<B: Backend>(
             Ok(Trained::Full { weights, base })
         };
         let layout = FullLayout::new(&shape);
-        Run::new(backend, &shape, (layout.parameters(), 0), request, start)?
+        Run::new(backend, &shape, (layout.parameters(), 0, 0), request, start)?
     };
     run.drive(emit, cancelled)
 }

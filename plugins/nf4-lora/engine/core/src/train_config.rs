@@ -1,5 +1,6 @@
 //! Hyper-parameters of a training run, by the protocol's names.
 
+use crate::activation_policy::GradientCheckpointing;
 use crate::lora::LoraLayout;
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::atomic::sha256_hex;
@@ -110,6 +111,9 @@ pub struct TrainConfig {
     /// Whether rows that fit `max_seq_length_tokens` together count as one row of a batch. They never see each other.
     #[serde(default)]
     pub packing: bool,
+    /// Changes no result, and so no digest: a run may go on with another one where there is less memory.
+    #[serde(default, skip_serializing)]
+    pub gradient_checkpointing: GradientCheckpointing,
     pub seed: u64,
     pub save_steps: usize,
 }

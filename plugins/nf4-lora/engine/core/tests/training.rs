@@ -162,6 +162,27 @@ fn interrupted_runs_end_in_the_same_bytes() {
 }
 
 #[test]
+fn a_run_goes_on_in_the_same_bytes_with_other_activations_kept() {
+    let with = |setting: &str| config(json!({ "gradientCheckpointing": setting }));
+    let straight = folder("kept");
+    let whole = run(&straight, &with("keep"), None, &mut Vec::new()).unwrap();
+    assert_eq!(whole.memory_plan.layers.keep, 2);
+    let changing = folder("changing");
+    for (stop, setting) in [(2, "keep"), (4, "checkpoint"), (7, "recompute-mlp")] {
+        run(&changing, &with(setting), Some(stop), &mut Vec::new()).unwrap_err();
+    }
+    let resumed = run(&changing, &with("checkpoint"), None, &mut Vec::new()).unwrap();
+    assert_eq!(resumed.memory_plan.layers.checkpoint, 2);
+    assert_eq!((resumed.resumed_from_step, resumed.sha256()), (7, whole.sha256()));
+    for file in ["checkpoint-9/state.safetensors", "checkpoint-9/log.jsonl"] {
+        assert_eq!(bytes(&straight.join(file)), bytes(&changing.join(file)), "{file}");
+    }
+    // Nothing is said: as much is kept as fits, which here is all.
+    let auto = run(&folder("auto"), &config(json!({})), None, &mut Vec::new()).unwrap();
+    assert_eq!((auto.memory_plan.layers.keep, auto.sha256()), (2, whole.sha256()));
+}
+
+#[test]
 fn eight_bit_moments_learn_and_resume_in_the_same_bytes() {
     // Wide enough for tensors of 4,096 elements: A and B of q_proj have 64 x 64.
     let shape = ModelShape {

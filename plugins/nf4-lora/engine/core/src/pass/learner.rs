@@ -59,6 +59,8 @@ pub(crate) trait Learner<B: Backend> {
         accumulate: bool,
         ranks: &mut B::Buffer,
     );
+    /// What `linear` leaves in `ranks` for the input `x [T, K]`, without its product.
+    fn ranks(&mut self, _at: (usize, Target), _x: &B::Buffer, _tokens: usize, _ranks: &mut B::Buffer) {}
     /// `dx [T, K] (+)= ` gradient of the input, where wanted, and the gradients of the weights.
     fn linear_backward(
         &mut self,

@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::batch::{Batch, PrefixSharing, TokenRow};
 use crate::checkpoint::{self, LogRow, RunIdentity};
 use crate::lora_pass::DropoutPlan;
-use crate::memory_plan::Planned;
+use crate::memory_plan::{MemoryPlan, Planned};
 use crate::moments::MomentLayout;
 use crate::optimizer::Optimizer;
 use crate::parameters::Parameter;
@@ -36,6 +36,7 @@ pub(super) struct Run<'a, B: Backend> {
     log: Vec<LogRow>,
     checkpoint_step: usize,
     planned_peak_bytes: u64,
+    memory_plan: MemoryPlan,
     started: Instant,
     resumed_from: usize,
 }
@@ -45,7 +46,7 @@ impl<'a, B: Backend> Run<'a, B> {
     pub(super) fn new(
         backend: &'a B,
         shape: &ModelShape,
-        (parameters, layer_ranks): (&[Parameter], usize),
+        (parameters, layer_ranks, lowest_layer): (&[Parameter], usize, usize),
         request: &'a TrainRequest<'a>,
         start: impl FnOnce() -> Result<Trained<'a, B>>,
     ) -> Result<Self> {
@@ -61,6 +62,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let planned = Planned {
             shape,
             layer_ranks,
+            lowest_layer,
             moments: &MomentLayout::new(parameters, config.optim),
             rows: request.rows,
             config,
@@ -82,11 +84,12 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(Self {
             optimizer,
             trained,
-            pass: Pass::new(backend, shape)?,
+            pass: Pass::with_policies(backend, &memory.layers.by_layer())?,
             batch: Batch::new(backend)?,
             checkpoint_step: log.len(),
             resumed_from: log.len(),
             planned_peak_bytes: resident + memory.total(),
+            memory_plan: memory,
             log,
             backend,
             request,
@@ -246,6 +249,7 @@ impl<'a, B: Backend> Run<'a, B> {
             seconds: self.started.elapsed().as_secs_f64(),
             resumed_from_step: self.resumed_from,
             planned_peak_bytes: self.planned_peak_bytes,
+            memory_plan: self.memory_plan,
         })
     }
 }
