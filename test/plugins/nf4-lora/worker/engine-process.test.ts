@@ -8,6 +8,7 @@ import type { EventOf, ResultOf } from '../../../../plugins/nf4-lora/worker/prot
 import { ROWS } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 import { readRows, writeRows } from '../../../../activities/shared/process/rows.ts';
 import { readTrainingLog } from '../../../../plugins/nf4-lora/worker/training-log.ts';
+import type { LoraConfig } from '../../../../schemas/train/lora-config.ts';
 import {
   ENDLESS_CONFIG,
   exists,
@@ -54,7 +55,7 @@ async function golden(): Promise<Golden> {
 function train(
   engine: EngineProcess,
   paths: { rowsPath: string; outDir: string },
-  config: typeof TRAIN_CONFIG | typeof ENDLESS_CONFIG,
+  config: LoraConfig,
   options: { onStep?: (event: TrainEvent) => void; signal?: AbortSignal } = {},
 ): Promise<ResultOf<'train'>> {
   const { onStep: onEvent, signal } = options;
@@ -293,6 +294,24 @@ suite('engine process: training', () => {
         assert.ok(result.lossLastNats < result.lossFirstNats);
         assert.equal(result.steps, 60);
         assert.equal(result.resumedFromStep, 0);
+      });
+    });
+  });
+
+  test('what layers keep changes the memory plan and no byte of the result', async () => {
+    await inFolder(async (folder) => {
+      await withEngine(async (engine) => {
+        await engine.request('load', LOAD);
+        const rowsPath = await writeTrainRows(folder, 6);
+        const of = async (gradientCheckpointing: 'keep' | 'checkpoint') => {
+          const config = { ...TRAIN_CONFIG, maxSteps: 3, gradientCheckpointing };
+          return await train(engine, { rowsPath, outDir: join(folder, gradientCheckpointing) }, config);
+        };
+        const [kept, repeated] = [await of('keep'), await of('checkpoint')];
+        assert.equal(repeated.adapterSha256, kept.adapterSha256);
+        assert.deepEqual(kept.memoryPlan.layers, { keep: 2, recomputeMlp: 0, checkpoint: 0 });
+        assert.deepEqual(repeated.memoryPlan.layers, { keep: 0, recomputeMlp: 0, checkpoint: 2 });
+        assert.ok(repeated.memoryPlan.savedBytes < kept.memoryPlan.savedBytes);
       });
     });
   });
