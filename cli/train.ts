@@ -4,6 +4,7 @@ import { readSettings } from '../activities/shared/settings.ts';
 import { EscadaClient } from '../client.ts';
 import type { TrainSpecInput } from '../schemas/train/train-spec.ts';
 import { loadSpec } from './lib/load-spec.ts';
+import { warningLines } from './lib/warnings.ts';
 import { print } from './lib/terminal.ts';
 
 export const trainCommand = new Command('train')
@@ -33,6 +34,7 @@ export const trainCommand = new Command('train')
         return;
       }
       const { steps, rows, lossFirstNats, lossLastNats } = outcome;
+      for (const line of warningLines(outcome)) print(line);
       print(
         `${steps} steps over ${rows} rows, loss ${lossFirstNats.toFixed(3)} → ${lossLastNats.toFixed(3)} nats`,
       );

@@ -3,6 +3,7 @@ import { mermaidFlowchart } from './flowchart/mermaid.ts';
 import type { ReportData } from './report-data.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from './run-again.ts';
 import { interval, perAnswer, seconds, show, shown, signed } from './text.ts';
+import { endsOf, warningsOf } from './trainings.ts';
 import { headline } from './verdict.ts';
 
 /** Text on one line in which nothing is markup any more. */
@@ -105,15 +106,16 @@ function dataLines({ funnel, split }: ReportData): string[] {
 }
 
 function trainings({ trainings: all }: ReportData): string[] {
-  const rows = all.map(({ rung, rows: count, losses }) => [
-    rung,
-    count,
-    losses.length,
-    show(losses[0]?.lossNats ?? 0),
-    show(losses.at(-1)?.lossNats ?? 0),
-  ]);
+  const rows = all.map(({ rung, rows: count, losses, warnings }) => {
+    const { first, last } = endsOf(losses);
+    return [rung, count, losses.length, show(first), show(last), warnings.length];
+  });
   if (rows.length === 0) return [];
-  return ['## Training', ...table(['rung', 'rows', 'steps', 'first loss (nats)', 'last loss (nats)'], rows)];
+  const head = ['rung', 'rows', 'steps', 'first loss (nats)', 'last loss (nats)', 'warnings'];
+  const warned = warningsOf(all).map(
+    ({ rung, kind, message }) => `- ${plain(`${rung}: ${kind}: ${message}`)}`,
+  );
+  return ['## Training', ...table(head, rows), ...warned, ...(warned.length === 0 ? [] : [''])];
 }
 
 /** The report as Markdown. */

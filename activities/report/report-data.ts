@@ -5,6 +5,7 @@ import type { WriteReportInput } from '../../schemas/adapt/control.ts';
 import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
+import type { TrainingWarning } from '../../schemas/train/warning.ts';
 import { readJsonl, type Prediction } from '../llm/jsonl.ts';
 import { costPoints, type CostPoint } from './costs.ts';
 import { funnelSteps, type FunnelStep } from './funnel.ts';
@@ -21,7 +22,8 @@ export interface SampleRow {
 
 export interface LossPoint {
   readonly step: number;
-  readonly lossNats: number;
+  /** Null where it was not finite. */
+  readonly lossNats: number | null;
 }
 
 /** The training run behind a finalist's adapter. */
@@ -30,6 +32,7 @@ export interface Training {
   readonly rows: number;
   readonly config: JsonObject;
   readonly losses: readonly LossPoint[];
+  readonly warnings: readonly TrainingWarning[];
 }
 
 /** Everything a report shows; its JSON twin is this value. */
@@ -87,7 +90,9 @@ async function trainings(candidates: readonly Candidate[], store: ArtifactStoreV
   const found: Training[] = [];
   for (const { rung, training } of candidates) {
     if (training === null) continue;
-    found.push({ rung, ...((await store.readJson(training)) as Omit<Training, 'rung'>) });
+    const read = (await store.readJson(training)) as Omit<Training, 'rung' | 'warnings'>;
+    // A trainer or build that knew no warnings may have left the artifact.
+    found.push({ warnings: [], ...read, rung });
   }
   return found;
 }

@@ -12,9 +12,11 @@ import type {
 } from '../../plugins/api/trainer.ts';
 import { bareRecipeSchema, modelSchema } from '../../schemas/adapt/recipe.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { trainingWarningSchema } from '../../schemas/train/warning.ts';
 import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from '../llm/generate-answers.ts';
 import { buildMessages } from '../shared/prompts.ts';
+import { briefly, reportProgress } from './progress.ts';
 import { adoptCheckpoints, requireProgress } from './checkpoints.ts';
 
 /** Input of every training step, but for its settings. */
@@ -37,6 +39,11 @@ export const trainingOutput = {
   tokens: z.int(),
   lossFirstNats: z.number(),
   lossLastNats: z.number(),
+  /** Steps whose update was left out because they were not finite. */
+  skippedSteps: z.int(),
+  /** The first ones; `training` has all. */
+  warnings: z.array(trainingWarningSchema),
+  warningCount: z.int(),
   seconds: z.number(),
 };
 
@@ -103,7 +110,9 @@ export async function trainRequest<Config extends TrainingConfig>(
     config: input.config,
     outDir,
     signal: context.signal,
-    onProgress: (progress) => context.heartbeat({ kind: 'train', provider: model.provider, ...progress }),
+    onProgress: reportProgress(input.config.loggingSteps ?? 1, (progress) =>
+      context.heartbeat({ kind: 'train', provider: model.provider, ...progress }),
+    ),
   };
 }
 
@@ -117,7 +126,8 @@ export async function trainingOutcome<Config extends TrainingConfig>(
   // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
   const by = { id: trainer.id, ...result.by };
   const rows = request.rows.length;
-  const training = { trainer: by, config: request.config, rows, losses: result.losses };
+  const { losses, warnings = [], skippedSteps = 0 } = result;
+  const training = { trainer: by, config: request.config, rows, losses, skippedSteps, warnings };
   return {
     training: await store.putJson(training),
     rows,
@@ -125,6 +135,9 @@ export async function trainingOutcome<Config extends TrainingConfig>(
     tokens: result.labelledTokens,
     lossFirstNats: result.lossFirstNats,
     lossLastNats: result.lossLastNats,
+    skippedSteps,
+    warnings: briefly(warnings),
+    warningCount: warnings.length,
     seconds: result.seconds,
   };
 }

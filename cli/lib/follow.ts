@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscadaClient } from '../../client.ts';
 import type { AdaptationOutcome, Progress } from '../../schemas/adapt/candidate.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
 import { pendingSteps, type PendingStep } from './pending.ts';
 import type { StatusLine } from './terminal.ts';
 
@@ -96,11 +97,21 @@ export function describeStep({ id: activityId, kind, attempt, details }: Pending
   if (details['kind'] === 'train') {
     const eta = `${Math.round(number('etaSeconds'))} s left`;
     const speed = `${Math.round(number('tokensPerSecond'))} tokens/s`;
-    return `${id}${again}: step ${number('step')}/${number('totalSteps')}, loss ${number('lossNats').toFixed(3)}, ${speed}, ${eta}`;
+    const loss = details['lossNats'] === null ? 'not finite' : number('lossNats').toFixed(3);
+    const line = `step ${number('step')}/${number('totalSteps')}, loss ${loss}, ${speed}, ${eta}`;
+    return `${id}${again}: ${line}${describeWarnings(details)}`;
   }
   if (details['kind'] === 'generate') {
     const speed = `${Math.round(number('tokensPerSecond'))} tokens/s`;
     return `${id}${again}: ${number('done')}/${number('total')} rows, ${speed}`;
   }
   return `${id}${again}`;
+}
+
+/** How many warnings there were, and the newest. */
+function describeWarnings({ warningCount, warnings }: JsonObject): string {
+  if (typeof warningCount !== 'number' || warningCount === 0 || !Array.isArray(warnings)) return '';
+  const newest = warnings.at(-1) as { message?: unknown } | undefined;
+  const count = warningCount === 1 ? '1 warning' : `${warningCount} warnings`;
+  return `, ${count}: ${String(newest?.message)}`;
 }

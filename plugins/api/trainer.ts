@@ -1,3 +1,4 @@
+import type { TrainingWarning } from '../../schemas/train/warning.ts';
 import type { Message, ModelChoice } from './language-model.ts';
 
 /** Hyper-parameters that every training has, by their usual names. */
@@ -25,6 +26,15 @@ export interface TrainingConfig {
   readonly seed: number;
   /** Steps between checkpoints. */
   readonly saveSteps: number;
+  /** Steps between the reports of progress, which whoever asked for the training may thin out. Default 1. */
+  readonly loggingSteps?: number | undefined;
+  /** Arithmetic in 16 bits is allowed; a trainer may compute in more. Default false. */
+  readonly fp16?: boolean | undefined;
+  readonly bf16?: boolean | undefined;
+  /** What becomes of a step that is not finite. Default `stop`. */
+  readonly nonFinite?: 'stop' | 'skip' | undefined;
+  /** Steps in a row that `skip` may leave out. Default 10. */
+  readonly maxConsecutiveSkips?: number | undefined;
 }
 
 /** An adapter on frozen weights. */
@@ -54,16 +64,21 @@ export interface TrainedModel extends ModelChoice {
 export interface TrainingProgress {
   readonly step: number;
   readonly totalSteps: number;
-  readonly lossNats: number;
+  /** Null where it is not finite. */
+  readonly lossNats: number | null;
   readonly learningRate: number;
-  /** Before clipping. Not every trainer tells. */
-  readonly gradientNorm?: number;
+  /** Before clipping; null where it is not finite. Not every trainer tells. */
+  readonly gradientNorm?: number | null;
   readonly tokensPerSecond: number;
   readonly etaSeconds: number;
   /** Resident memory of the training process. Not every trainer tells. */
   readonly rssBytes?: number;
   /** Newest complete checkpoint, 0 when none. */
   readonly checkpointStep: number;
+  /** Steps so far whose update was left out. */
+  readonly skippedSteps?: number;
+  /** New ones. */
+  readonly warnings?: readonly TrainingWarning[];
 }
 
 export interface TrainRequest<Config extends TrainingConfig = LoraTrainingConfig> {
@@ -100,9 +115,15 @@ export interface TrainSummary {
   /** One entry for each step that was reported, from the first one also after a resume. */
   readonly losses: readonly {
     readonly step: number;
-    readonly lossNats: number;
+    /** Null where it is not finite. */
+    readonly lossNats: number | null;
     readonly learningRate: number;
+    readonly skipped?: boolean | undefined;
   }[];
+  /** Steps whose update was left out. */
+  readonly skippedSteps?: number;
+  /** All of the training, also those from before a resume. */
+  readonly warnings?: readonly TrainingWarning[];
   readonly labelledTokens: number;
   readonly seconds: number;
   readonly resumedFromStep: number;

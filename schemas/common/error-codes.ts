@@ -257,7 +257,7 @@ export const ERROR_CODES = {
   TRAINING_NON_FINITE: {
     meaning: 'A loss or gradient was not finite.',
     retryable: false,
-    help: 'Lower the learning rate.',
+    help: 'The message names the step, its rows and the first tensor. Look at the rows, lower the learning rate, or set `nonFinite` to `"skip"`.',
   },
   TRAINING_NO_PROGRESS: {
     meaning: 'Several attempts of a training in a row ended before a new checkpoint was complete.',

@@ -27,4 +27,16 @@ export const commonFields = {
   gradientCheckpointing: z.enum(['auto', 'keep', 'recompute-mlp', 'checkpoint']).optional(),
   seed: z.int().min(0).default(1),
   saveSteps: z.int().min(1).default(10),
+  /** Steps between the reports of progress; the log has every step. */
+  loggingSteps: z.int().min(1).default(1),
+  /**
+   * Arithmetic in 16 bits is allowed: a permission, so that settings made for a GPU run as written. A trainer may compute
+   * in more bits, and the CPU engine does: all in f32.
+   */
+  fp16: z.boolean().default(false),
+  bf16: z.boolean().default(false),
+  /** A step whose loss or gradient is not finite: `stop` ends the training, `skip` leaves its update out and counts it. */
+  nonFinite: z.enum(['stop', 'skip']).default('stop'),
+  /** Steps in a row that `skip` may leave out; the next one ends the training. */
+  maxConsecutiveSkips: z.int().min(1).max(1000).default(10),
 } as const;

@@ -1,5 +1,6 @@
 /** One training run: types only, free for workflow code. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { TrainingWarning } from './warning.ts';
 import type { PipelinePlan, PlannedStep } from '../pipeline/plan.ts';
 
 /** A compiled training: curation, then the step that trains on what it leaves. */
@@ -41,6 +42,11 @@ interface TrainingFacts {
   readonly steps: number;
   readonly lossFirstNats: number;
   readonly lossLastNats: number;
+  /** Steps whose update was left out because they were not finite. */
+  readonly skippedSteps: number;
+  /** The first ones; the artifact `training` has all. */
+  readonly warnings: readonly TrainingWarning[];
+  readonly warningCount: number;
   readonly failedAttempts: number;
 }
 

@@ -128,8 +128,19 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
 
 function outcomeOf(output: JsonObject, failedAttempts: number): TrainOutcome {
   const { training, rows, steps, lossFirstNats, lossLastNats } = output;
+  const { skippedSteps, warnings, warningCount } = output;
   const { adapter, adapterSha256, model, modelSha256 } = output;
   const made = model === undefined ? { adapter, adapterSha256 } : { model, modelSha256 };
-  const found = { ...made, training, rows, steps, lossFirstNats, lossLastNats };
+  const found = {
+    ...made,
+    training,
+    rows,
+    steps,
+    lossFirstNats,
+    lossLastNats,
+    skippedSteps,
+    warnings,
+    warningCount,
+  };
   return { ...(found as unknown as TrainOutcome), failedAttempts };
 }

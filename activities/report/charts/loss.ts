@@ -1,4 +1,5 @@
 import type { Training } from '../report-data.ts';
+import { endsOf, finiteOf } from '../trainings.ts';
 import { show } from '../text.ts';
 import { COLOUR, SERIES, toSvg, type Words } from './vega.ts';
 
@@ -15,7 +16,8 @@ interface Point {
 }
 
 /** Every step with the mean of the steps around it; thinned to what the page can show. */
-function pointsOf({ rung, losses }: Training): Point[] {
+function pointsOf({ rung, losses: all }: Training): Point[] {
+  const losses = finiteOf(all);
   const reach = losses.length < SMOOTHED_FROM_STEPS ? 0 : Math.max(2, Math.round(losses.length / 20));
   const stride = Math.max(1, Math.ceil(losses.length / MAX_POINTS));
   return losses
@@ -29,7 +31,7 @@ function pointsOf({ rung, losses }: Training): Point[] {
 
 function wordsOf(trainings: readonly Training[]): Words {
   const told = trainings.map(({ rung, losses }) => {
-    const [first, last] = [losses[0]?.lossNats ?? 0, losses.at(-1)?.lossNats ?? 0];
+    const { first, last } = endsOf(losses);
     return `${rung}: from ${show(first)} to ${show(last)} nats per token in ${losses.length} steps`;
   });
   return { title: 'Loss during training', description: `${told.join('; ')}.` };

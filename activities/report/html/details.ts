@@ -3,6 +3,7 @@ import type { Charts } from '../charts/index.ts';
 import { changeOf } from '../charts/funnel.ts';
 import { comparisonText } from '../flowchart/view.ts';
 import type { ReportData } from '../report-data.ts';
+import { warningsOf } from '../trainings.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from '../run-again.ts';
 import { facts, markup, table, words, type Html } from './markup.ts';
 import { figure } from './sections.ts';
@@ -35,8 +36,14 @@ export function trainingSection(data: ReportData, charts: Charts): Html | null {
       ${table(`Settings of ${rung}`, ['name', 'value'], entries)}
     </details>`;
   });
+  const warned = warningsOf(data.trainings).map(({ rung, kind, message }) => [
+    rung,
+    kind,
+    markup`<div class="why">${words(message)}</div>`,
+  ]);
   return markup`<h2>Training</h2>
     ${figure(charts.loss, 'Loss on the answers’ tokens at every step; the thick line is a running mean where there are many steps.')}
+    ${warned.length === 0 ? null : table('Warnings of the training', ['rung', 'kind', 'what'], warned)}
     ${settings}`;
 }
 

@@ -12,6 +12,7 @@ import type {
   TrainSummary,
 } from '../../api/trainer.ts';
 import { checkedTrainConfig } from '../../../activities/shared/checked-lora-config.ts';
+import type { TrainingWarning } from '../../../schemas/train/warning.ts';
 import { TRAINER_ID } from '../contract.ts';
 import { protocolFailure } from './engine-errors.ts';
 import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
@@ -52,7 +53,7 @@ export class EngineTrainer implements TrainerV1 {
   ): Promise<TrainSummary & ResultOf<'train'>> {
     const { rows, outDir, signal, onProgress: onEvent } = request;
     const { path, weightFormat, quantization } = request.model;
-    const config = checkedTrainConfig(request.config);
+    const { loggingSteps: _, fp16, bf16, ...config } = checkedTrainConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
@@ -62,7 +63,18 @@ export class EngineTrainer implements TrainerV1 {
         engine.process.request('train', { rowsPath, outDir, config }, { signal, stallMs, onEvent }),
       );
       const by = await this.doDescribe(request.model, signal);
-      return { ...result, by, losses: await readTrainingLog(outDir) };
+      const log = await readTrainingLog(outDir);
+      const warnings = [...precisionWarnings({ fp16, bf16 }), ...log.flatMap((row) => row.warnings ?? [])];
+      const losses = log.map(({ warnings: _, ...row }) => row);
+      return { ...result, by, losses, warnings };
     });
   }
+}
+
+/** Says that 16-bit arithmetic, though allowed, is not what was done. */
+function precisionWarnings(allowed: { fp16: boolean; bf16: boolean }): TrainingWarning[] {
+  const names = (['fp16', 'bf16'] as const).filter((name) => allowed[name]);
+  if (names.length === 0) return [];
+  const message = `config.${names.join(', config.')}: the CPU engine computes in f32, which is at least as precise`;
+  return [{ kind: 'precision', step: 0, message, rows: [] }];
 }

@@ -7,7 +7,9 @@ import type * as process from '../../../activities/shared/process/methods.ts';
 import { replySchemaOf } from '../../../activities/shared/process/methods.ts';
 import { blockSizeSchema } from '../../../schemas/common/quantization.ts';
 import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
-import { trainConfigSchema } from '../../../schemas/train/full-config.ts';
+import { fullConfigSchema } from '../../../schemas/train/full-config.ts';
+import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
+import { trainingWarningSchema } from '../../../schemas/train/warning.ts';
 
 /** Version that both sides state in every message. */
 export const PROTOCOL_VERSION = 1;
@@ -38,13 +40,15 @@ const rowProgress = z.strictObject({
 export const trainEventSchema = z.strictObject({
   step: count,
   totalSteps: count,
-  lossNats: z.number(),
+  lossNats: z.number().nullable(),
   learningRate: z.number().nonnegative(),
-  gradientNorm: z.number().nonnegative(),
+  gradientNorm: z.number().nonnegative().nullable(),
   tokensPerSecond: z.number().nonnegative(),
   etaSeconds: seconds,
   rssBytes: count,
   checkpointStep: count,
+  skippedSteps: count,
+  warnings: z.array(trainingWarningSchema),
 });
 
 /** What a training holds beyond the memory that was resident before it, and how many layers keep what. */
@@ -58,6 +62,14 @@ export const memoryPlanSchema = z.strictObject({
   transferBytes: count,
   layers: z.strictObject({ keep: count, recomputeMlp: count, checkpoint: count }),
 });
+
+/** The settings that are no affair of the engine's: it reports every step, and computes in f32. */
+const NOT_SENT = { loggingSteps: true, fp16: true, bf16: true } as const;
+
+const engineConfigSchema = z.discriminatedUnion('method', [
+  loraConfigSchema.omit(NOT_SENT),
+  fullConfigSchema.omit(NOT_SENT),
+]);
 
 /** Parameters, result and event of each method. `z.never()` = the method has no events. */
 export const METHODS = {
@@ -138,7 +150,7 @@ export const METHODS = {
     event: rowProgress,
   },
   train: {
-    params: z.strictObject({ rowsPath: path, outDir: path, config: trainConfigSchema }),
+    params: z.strictObject({ rowsPath: path, outDir: path, config: engineConfigSchema }),
     result: z.strictObject({
       adapterPath: path.optional(),
       adapterSha256: sha256.optional(),
@@ -147,6 +159,7 @@ export const METHODS = {
       steps: count,
       lossFirstNats: z.number(),
       lossLastNats: z.number(),
+      skippedSteps: count,
       labelledTokens: count,
       seconds,
       resumedFromStep: count,

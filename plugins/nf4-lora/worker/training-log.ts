@@ -1,9 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { trainingWarningSchema } from '../../../schemas/train/warning.ts';
 import { readRows } from '../../../activities/shared/process/rows.ts';
 
-const logRowSchema = z.object({ step: z.int(), lossNats: z.number(), learningRate: z.number() });
+const logRowSchema = z.object({
+  step: z.int(),
+  lossNats: z.number().nullable(),
+  learningRate: z.number(),
+  skipped: z.boolean().optional(),
+  warnings: z.array(trainingWarningSchema).optional(),
+});
 
 /** One entry a step, first step first, as kept by the newest checkpoint of a finished training. */
 export async function readTrainingLog(outDir: string): Promise<z.infer<typeof logRowSchema>[]> {

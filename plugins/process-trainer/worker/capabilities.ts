@@ -21,6 +21,7 @@ export function requireSupported(
     oneOf('config.lrSchedulerType', config.lrSchedulerType, capabilities.lrSchedulerTypes),
     oneOf('config.rsLora', config.rsLora, capabilities.rsLora ? [true, false] : [false]),
     oneOf('config.packing', config.packing, capabilities.packing ? [true, false] : [false]),
+    oneOf('config.nonFinite', config.nonFinite, capabilities.nonFinite ?? ['stop']),
   ].filter((issue) => issue !== null);
   if (issues.length === 0) return;
   throw new EscadaFailure({

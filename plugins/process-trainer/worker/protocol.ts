@@ -25,6 +25,8 @@ export const capabilitiesSchema = z.strictObject({
   lrSchedulerTypes: z.array(config.lrSchedulerType.unwrap()).min(1),
   rsLora: z.boolean(),
   packing: z.boolean(),
+  /** What it can do about steps that are not finite; `["stop"]` if it does not tell. */
+  nonFinite: z.array(config.nonFinite.unwrap()).min(1).optional(),
   /** `exact`: a resumed training gives the bytes of an undisturbed one; `close`: not quite; `never`: no resuming. */
   resumes: z.enum(['exact', 'close', 'never']),
 });

@@ -149,6 +149,8 @@ suite('the report of a climb', () => {
     assert.equal(count(mermaid, '-.->'), 13, 'edges not taken');
     for (const title of ['# products: Use peft', '## Decision records', '## Training', '## Data', '## Facts'])
       assert.ok(text.includes(title), title);
+    assert.ok(text.includes('- peft: skipped-step: the loss of step 13 is NaN'));
+    assert.match(page, /Warnings of the training[\s\S]*the loss of step 13 is NaN/);
   });
 
   test('the three artifacts hold the same run; writing them twice gives the same bytes', async () => {

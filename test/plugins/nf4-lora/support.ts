@@ -29,6 +29,8 @@ const SHARED_CONFIG = {
   maxSeqLengthTokens: 128,
   seed: 7,
   saveSteps: 10,
+  nonFinite: 'stop',
+  maxConsecutiveSkips: 10,
 } as const;
 
 /** Sixty steps of two rows, a checkpoint every ten: about a second on one core. */
@@ -89,9 +91,12 @@ export async function withEngine<T>(
 }
 
 /** Writes training rows into a folder and gives their path. */
-export async function writeTrainRows(folder: string, count = 40): Promise<string> {
+export async function writeTrainRows(
+  folder: string,
+  rows: number | ReturnType<typeof trainRows> = 40,
+): Promise<string> {
   const path = join(folder, 'rows.jsonl');
-  await writeRows(path, trainRows(count));
+  await writeRows(path, typeof rows === 'number' ? trainRows(rows) : rows);
   return path;
 }
 

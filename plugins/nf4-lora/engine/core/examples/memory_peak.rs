@@ -53,6 +53,7 @@ fn main() {
         .collect();
     let request = TrainRequest {
         rows: &rows,
+        row_ids: &[],
         config: &task.config,
         out_dir: &task.out_dir,
         model_digest: "bench",

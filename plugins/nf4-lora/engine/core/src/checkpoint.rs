@@ -4,6 +4,7 @@
 use crate::backend::Backend;
 use crate::checkpoint_parts::parts;
 use crate::optimizer::Optimizer;
+use crate::warning::Warning;
 use escada_engine_formats::atomic::{sha256_file, sync_folder, write_file};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::safetensors_file::SafetensorsFile;
@@ -39,10 +40,17 @@ pub struct RunIdentity {
 pub struct LogRow {
     /// Counted from 1.
     pub step: usize,
-    pub loss_nats: f64,
+    /// `null` where it is not finite: JSON has no such numbers.
+    pub loss_nats: Option<f64>,
     pub learning_rate: f64,
-    pub gradient_norm: f64,
+    /// Before clipping; `null` where it is not finite or was not needed.
+    pub gradient_norm: Option<f64>,
     pub labelled_tokens: usize,
+    /// Whether the step changed nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -39,6 +39,7 @@ pub mod shape;
 pub mod testing;
 pub mod train;
 pub mod train_config;
+pub mod warning;
 
 pub use lora_pass::DropoutPlan;
 pub use session::Session;

@@ -4,7 +4,7 @@ use crate::backend::{AdamW, AdamW8, At, AtMut, Backend, Moments8};
 use crate::moments::MomentLayout;
 use crate::parameters::Parameter;
 use crate::train_config::{Optim, TrainConfig};
-use escada_engine_formats::error::{Code, EngineError, Result};
+use escada_engine_formats::error::Result;
 
 /// torch adds this to the norm before it divides by it.
 const CLIP_EPSILON: f64 = 1e-6;
@@ -60,21 +60,20 @@ impl<B: Backend> Optimizer<B> {
         backend.fill(AtMut::start(&mut self.gradients), n, 0.0);
     }
 
-    /// Applies the gradients as step number `step` (from 0); returns their norm before clipping.
-    ///
-    /// Errors: `NonFinite` names step and tensor.
+    /// Applies the gradients as update number `update` (from 0); returns their norm before clipping. When that is not
+    /// finite, nothing was changed.
     pub fn step(
         &mut self,
         backend: &B,
         config: &TrainConfig,
-        step: usize,
+        update: usize,
         learning_rate: f64,
         parameters: &mut B::Buffer,
     ) -> Result<f64> {
         let n = self.layout.parameters();
         let norm = backend.sum_squares(At::start(&self.gradients), n)?.sqrt();
         if !norm.is_finite() {
-            return Err(self.non_finite(backend, step));
+            return Ok(norm);
         }
         let clipped = config.max_grad_norm > 0.0;
         let scale = if clipped {
@@ -82,7 +81,7 @@ impl<B: Backend> Optimizer<B> {
         } else {
             1.0
         };
-        let scalars = Scalars::new(config, step, learning_rate, scale);
+        let scalars = Scalars::new(config, update, learning_rate, scale);
         for run in self.layout.full_runs() {
             backend.adamw(
                 scalars.torch(run.decays),
@@ -112,17 +111,19 @@ impl<B: Backend> Optimizer<B> {
         Ok(norm)
     }
 
-    fn non_finite(&self, backend: &B, step: usize) -> EngineError {
-        let bad = self.layout.slots.iter().map(|slot| &slot.parameter).find(|t| {
-            let sum = backend.sum_squares(At::new(&self.gradients, t.offset), t.len());
-            !sum.is_ok_and(f64::is_finite)
-        });
-        let name = bad.map_or_else(|| "all tensors together".to_owned(), |t| t.name.clone());
-        let message = format!(
-            "the gradient of {name} in step {} is not finite; a smaller learningRate or maxGradNorm may help",
-            step + 1
-        );
-        EngineError::new(Code::NonFinite, message)
+    /// The trained tensor whose gradient is not finite; of several, the one that the backward pass came to first.
+    pub fn non_finite_gradient(&self, backend: &B) -> Option<&str> {
+        self.non_finite(backend, &self.gradients)
+    }
+
+    /// As `non_finite_gradient`, for a flat buffer such as the gradients.
+    pub fn non_finite(&self, backend: &B, buffer: &B::Buffer) -> Option<&str> {
+        let finite = |t: &Parameter| {
+            let sum = backend.sum_squares(At::new(buffer, t.offset), t.len());
+            sum.is_ok_and(f64::is_finite)
+        };
+        let mut backwards = self.layout.slots.iter().rev().map(|slot| &slot.parameter);
+        backwards.find(|t| !finite(t)).map(|t| t.name.as_str())
     }
 }
 
@@ -138,8 +139,8 @@ struct Scalars<'a> {
 }
 
 impl<'a> Scalars<'a> {
-    fn new(config: &'a TrainConfig, step: usize, learning_rate: f64, gradient_scale: f64) -> Self {
-        let t = (step + 1) as f64;
+    fn new(config: &'a TrainConfig, update: usize, learning_rate: f64, gradient_scale: f64) -> Self {
+        let t = (update + 1) as f64;
         Self {
             config,
             learning_rate,

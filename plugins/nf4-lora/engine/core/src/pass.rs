@@ -7,6 +7,9 @@ mod activations;
 mod head;
 mod layer;
 pub(crate) mod learner;
+mod witness;
+
+pub use witness::Witness;
 
 use crate::activation_policy::{ActivationPolicy, LayerPolicies};
 use crate::backend::{AtMut, Backend};
@@ -23,6 +26,7 @@ pub(crate) use activations::RowElements;
 use escada_engine_formats::error::Result;
 use head::Head;
 use learner::{Frame, Learner};
+use witness::Witnessed;
 
 /// Labelled positions that go through the head together: bounds the logits' memory (`head_rows * V` floats).
 pub const HEAD_ROWS: usize = 512;
@@ -70,12 +74,28 @@ impl<B: Backend> Pass<B> {
         weight: f32,
         gradients: &mut B::Buffer,
     ) -> Result<f64> {
+        self.run_seen(backend, model, adapter, dropout, batch, weight, gradients, None)
+    }
+
+    /// As [`Pass::run`], with a witness of all tensors.
+    #[allow(clippy::too_many_arguments)]
+    pub fn run_seen(
+        &mut self,
+        backend: &B,
+        model: &Model<B>,
+        adapter: &Adapter<B>,
+        dropout: DropoutPlan,
+        batch: &Batch<B>,
+        weight: f32,
+        gradients: &mut B::Buffer,
+        witness: Option<&Witness>,
+    ) -> Result<f64> {
         let ranks = adapter.layout.layer_ranks;
         self.lora
             .reserve(backend, &model.shape, &adapter.layout, batch.tokens, dropout)?;
         // The learner borrows its scratch while the rest of the pass is in use.
         let mut scratch = std::mem::replace(&mut self.lora, LoraScratch::new(backend)?);
-        let mut learner = LoraLearner {
+        let learner = LoraLearner {
             backend,
             model,
             adapter,
@@ -89,7 +109,7 @@ impl<B: Backend> Pass<B> {
             cos: &model.cos,
             sin: &model.sin,
         };
-        let loss = self.learn(backend, &frame, &mut learner, batch, weight, ranks);
+        let loss = self.learn_seen(backend, &frame, learner, batch, weight, ranks, witness);
         self.lora = scratch;
         loss
     }
@@ -103,7 +123,20 @@ impl<B: Backend> Pass<B> {
         weight: f32,
         gradients: &mut B::Buffer,
     ) -> Result<f64> {
-        let mut learner = FullLearner {
+        self.run_full_seen(backend, weights, batch, weight, gradients, None)
+    }
+
+    /// As [`Pass::run_full`], with a witness of all tensors.
+    pub fn run_full_seen(
+        &mut self,
+        backend: &B,
+        weights: &FullWeights<B>,
+        batch: &Batch<B>,
+        weight: f32,
+        gradients: &mut B::Buffer,
+        witness: Option<&Witness>,
+    ) -> Result<f64> {
+        let learner = FullLearner {
             backend,
             weights,
             gradients,
@@ -114,7 +147,31 @@ impl<B: Backend> Pass<B> {
             cos: &weights.cos,
             sin: &weights.sin,
         };
-        self.learn(backend, &frame, &mut learner, batch, weight, 0)
+        self.learn_seen(backend, &frame, learner, batch, weight, 0, witness)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn learn_seen(
+        &mut self,
+        backend: &B,
+        frame: &Frame<'_, B>,
+        mut learner: impl Learner<B>,
+        batch: &Batch<B>,
+        weight: f32,
+        layer_ranks: usize,
+        witness: Option<&Witness>,
+    ) -> Result<f64> {
+        let Some(witness) = witness else {
+            return self.learn(backend, frame, &mut learner, batch, weight, layer_ranks);
+        };
+        let shape = frame.shape;
+        let mut seen = Witnessed {
+            backend,
+            shape,
+            learner,
+            witness,
+        };
+        self.learn(backend, frame, &mut seen, batch, weight, layer_ranks)
     }
 
     fn learn(

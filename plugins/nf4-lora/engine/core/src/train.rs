@@ -1,5 +1,6 @@
 //! Training: what is asked for, what comes out, and the ways in for an adapter and for all weights.
 
+mod diagnosis;
 mod rows;
 mod run;
 mod trained;
@@ -12,6 +13,7 @@ use crate::lora::Adapter;
 use crate::memory_plan::MemoryPlan;
 use crate::model::Model;
 use crate::train_config::{Method, TrainConfig};
+use crate::warning::Warning;
 use escada_engine_formats::ModelSource;
 use escada_engine_formats::error::Result;
 use run::Run;
@@ -23,6 +25,8 @@ use trained::Trained;
 /// What is trained on what, and where it is kept.
 pub struct TrainRequest<'a> {
     pub rows: &'a [TokenRow],
+    /// Names of the rows in messages; where it is too short, rows go by their number (from 1).
+    pub row_ids: &'a [String],
     pub config: &'a TrainConfig,
     pub out_dir: &'a Path,
     /// Digest of weights and their format: part of the checkpoint's identity and named in the adapter.
@@ -36,16 +40,21 @@ pub struct TrainRequest<'a> {
 pub struct TrainEvent {
     pub step: usize,
     pub total_steps: usize,
-    pub loss_nats: f64,
+    /// `None` where it is not finite.
+    pub loss_nats: Option<f64>,
     pub learning_rate: f64,
-    /// Before clipping.
-    pub gradient_norm: f64,
+    /// Before clipping; `None` where it is not finite.
+    pub gradient_norm: Option<f64>,
     /// Input tokens of this step over its wall time.
     pub tokens_per_second: f64,
     pub eta_seconds: f64,
     pub rss_bytes: u64,
     /// Newest complete checkpoint, 0 for none.
     pub checkpoint_step: usize,
+    /// Steps so far whose update was left out.
+    pub skipped_steps: usize,
+    /// Of this step.
+    pub warnings: Vec<Warning>,
 }
 
 /// What a run made.
@@ -71,8 +80,10 @@ pub struct TrainResult {
     #[serde(flatten)]
     pub made: Made,
     pub steps: usize,
+    /// Of the first step that was not skipped, as the next of the last one.
     pub loss_first_nats: f64,
     pub loss_last_nats: f64,
+    pub skipped_steps: usize,
     /// Over all steps.
     pub labelled_tokens: usize,
     /// Of this call, not of calls before a resume.
@@ -104,8 +115,8 @@ impl TrainResult {
 
 /// Trains an adapter (or goes on training it) and writes `out_dir/adapter`.
 ///
-/// Errors: `TrainingDataInvalid`, `RequestInvalid`, `NonFinite` (names step and tensor), `Io`; `Cancelled` after a
-/// checkpoint of the last whole step.
+/// Errors: `TrainingDataInvalid`, `RequestInvalid`, `Io`; `Cancelled`, and `NonFinite` (names step, rows and
+/// tensor), after a checkpoint of the last whole step.
 pub fn train<B: Backend>(
     backend: &B,
     model: &Model<B>,

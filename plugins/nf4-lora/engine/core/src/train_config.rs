@@ -74,6 +74,17 @@ impl Method {
     }
 }
 
+/// What becomes of a step whose loss or gradient is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NonFinite {
+    /// The training ends with an error that names step, rows and tensor.
+    #[default]
+    Stop,
+    /// The update is left out, counted and logged; the schedule goes on.
+    Skip,
+}
+
 /// See the protocol's `train`. Units: learning rate none, lengths in tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -116,6 +127,15 @@ pub struct TrainConfig {
     pub gradient_checkpointing: GradientCheckpointing,
     pub seed: u64,
     pub save_steps: usize,
+    #[serde(default)]
+    pub non_finite: NonFinite,
+    /// Steps in a row that `skip` may leave out; the next one that is not finite ends the training.
+    #[serde(default = "ten")]
+    pub max_consecutive_skips: usize,
+}
+
+fn ten() -> usize {
+    10
 }
 
 impl TrainConfig {
@@ -155,6 +175,7 @@ impl TrainConfig {
             ("maxSteps", self.max_steps == -1 || self.max_steps > 0),
             ("maxSeqLengthTokens", self.max_seq_length_tokens > 1),
             ("saveSteps", self.save_steps > 0),
+            ("maxConsecutiveSkips", self.max_consecutive_skips > 0),
         ];
         match fields.iter().find(|(_, good)| !good) {
             None => Ok(()),

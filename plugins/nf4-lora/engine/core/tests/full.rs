@@ -156,6 +156,7 @@ fn run(
     let (flag, rows) = (AtomicBool::new(false), pattern_rows());
     let request = TrainRequest {
         rows: &rows,
+        row_ids: &[],
         config,
         out_dir,
         model_digest: "tiny",

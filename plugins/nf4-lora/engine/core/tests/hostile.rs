@@ -53,10 +53,12 @@ fn write_checkpoint(folder: &Path, first: f32) {
     parameters[0] = first;
     let log = [LogRow {
         step: 1,
-        loss_nats: 1.0,
+        loss_nats: Some(1.0),
         learning_rate: 0.1,
-        gradient_norm: 1.0,
+        gradient_norm: Some(1.0),
         labelled_tokens: 3,
+        skipped: false,
+        warnings: Vec::new(),
     }];
     save(folder, &identity(), &log, &Reference, &parameters, &optimizer).unwrap();
 }

@@ -46,6 +46,7 @@ fn the_planned_peak_is_the_measured_one() {
     let model = random_model(&backend, shape, 7).unwrap();
     let request = TrainRequest {
         rows: &rows,
+        row_ids: &[],
         config: &config,
         out_dir: &out_dir,
         model_digest: "random",

@@ -215,10 +215,12 @@ pub fn state() -> Result<(Vec<f32>, Optimizer<Reference>)> {
 pub fn checkpoint(folder: &Path) -> Result<()> {
     let row = |step: usize| LogRow {
         step,
-        loss_nats: 2.5,
+        loss_nats: Some(2.5),
         learning_rate: 1e-3,
-        gradient_norm: 0.5,
+        gradient_norm: Some(0.5),
         labelled_tokens: 9,
+        skipped: false,
+        warnings: Vec::new(),
     };
     let (parameters, optimizer) = state()?;
     save(

@@ -22,9 +22,10 @@ impl<B: Backend> Session<B> {
         cancelled: &AtomicBool,
     ) -> Result<TrainResult> {
         let loaded = self.model()?;
-        let rows = token_rows(loaded, params)?;
+        let (row_ids, rows) = token_rows(loaded, params)?;
         let request = TrainRequest {
             rows: &rows,
+            row_ids: &row_ids,
             config: &params.config,
             out_dir: &params.out_dir,
             model_digest: &loaded.identity(),
@@ -46,9 +47,10 @@ impl<B: Backend> Session<B> {
     }
 }
 
-fn token_rows<B: Backend>(loaded: &Loaded<B>, params: &TrainParams) -> Result<Vec<TokenRow>> {
+/// Ids and tokens of the rows.
+fn token_rows<B: Backend>(loaded: &Loaded<B>, params: &TrainParams) -> Result<(Vec<String>, Vec<TokenRow>)> {
     let row = |(i, row): (usize, ChatRow)| match &row.answer {
-        Some(answer) => loaded.row(&row.messages, answer),
+        Some(answer) => Ok((row.id, loaded.row(&row.messages, answer)?)),
         None => Err(EngineError::new(
             Code::TrainingDataInvalid,
             format!("row {} (id \"{}\") has no answer", i + 1, row.id),

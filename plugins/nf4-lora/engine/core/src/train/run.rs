@@ -1,5 +1,6 @@
 //! The training loop: steps from a pure plan, exact resume, progress, cancellation.
 
+use super::diagnosis::Diagnosis;
 use super::rows::{check_rows, rows_digest};
 use super::trained::Trained;
 use super::{TrainEvent, TrainRequest, TrainResult};
@@ -11,10 +12,12 @@ use crate::memory_plan::{MemoryPlan, Planned};
 use crate::moments::MomentLayout;
 use crate::optimizer::Optimizer;
 use crate::parameters::Parameter;
-use crate::pass::{HEAD_ROWS, Pass};
+use crate::pass::{HEAD_ROWS, Pass, Witness};
 use crate::process;
 use crate::schedule::{StepPlan, learning_rate, units};
 use crate::shape::ModelShape;
+use crate::train_config::NonFinite;
+use crate::warning::{Warning, WarningKind};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,14 +25,14 @@ use std::time::Instant;
 
 /// Memory and state of a run.
 pub(super) struct Run<'a, B: Backend> {
-    backend: &'a B,
-    request: &'a TrainRequest<'a>,
+    pub(super) backend: &'a B,
+    pub(super) request: &'a TrainRequest<'a>,
     identity: RunIdentity,
     plan: StepPlan,
     /// Row numbers of each unit of the plan.
     units: Vec<Vec<u32>>,
-    trained: Trained<'a, B>,
-    optimizer: Optimizer<B>,
+    pub(super) trained: Trained<'a, B>,
+    pub(super) optimizer: Optimizer<B>,
     pass: Pass<B>,
     batch: Batch<B>,
     order: (usize, Vec<u32>),
@@ -111,11 +114,7 @@ impl<'a, B: Backend> Run<'a, B> {
             let step_started = Instant::now();
             let tokens = match self.step(cancelled) {
                 Ok(tokens) => tokens,
-                Err(error) if error.code == Code::Cancelled => {
-                    self.save_if_new()?;
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.ended_early(error)?),
             };
             self.save_if_due()?;
             let rate = tokens as f64 / step_started.elapsed().as_secs_f64().max(1e-9);
@@ -128,22 +127,11 @@ impl<'a, B: Backend> Run<'a, B> {
     /// One optimizer step; returns the input tokens it processed.
     fn step(&mut self, cancelled: &AtomicBool) -> Result<usize> {
         let step = self.log.len();
-        let epoch = self.plan.epoch(step);
-        if self.order.0 != epoch {
-            self.order = (epoch, self.plan.order(epoch));
-        }
-        let micro_batches = self.plan.micro_batches(&self.order.1, step);
-        let rows = |batch: &[u32]| {
-            batch
-                .iter()
-                .flat_map(|&unit| &self.units[unit as usize])
-                .map(|&i| &self.request.rows[i as usize])
-                .collect::<Vec<_>>()
-        };
-        let micro_batches: Vec<Vec<&TokenRow>> = micro_batches.into_iter().map(rows).collect();
-        let labelled: usize = micro_batches.iter().flatten().map(|r| r.labelled()).sum();
+        let micro_batches = self.rows_of(step);
+        let rows = || micro_batches.iter().flatten();
+        let labelled = rows().map(|&i| self.request.rows[i as usize].labelled()).sum();
         self.optimizer.clear(self.backend);
-        let (mut loss, mut tokens) = (0.0, 0);
+        let (mut losses, mut tokens) = (Vec::new(), 0);
         for (i, rows) in micro_batches.iter().enumerate() {
             if cancelled.load(Ordering::Relaxed) {
                 return Err(EngineError::new(
@@ -151,24 +139,60 @@ impl<'a, B: Backend> Run<'a, B> {
                     format!("cancelled in step {}", step + 1),
                 ));
             }
-            loss += self.micro_batch(step, i, rows, labelled)?;
+            losses.push(self.micro_batch(step, i, rows, labelled, None)?);
             tokens += self.batch.full_tokens;
         }
-        let loss_nats = loss / labelled as f64;
-        if !loss_nats.is_finite() {
-            return Err(EngineError::new(
-                Code::NonFinite,
-                format!("the loss of step {} is {loss_nats}", step + 1),
-            ));
-        }
-        self.update(step, loss_nats, labelled)?;
+        let loss = losses.iter().sum::<f64>() / labelled as f64;
+        let norm = if loss.is_finite() {
+            self.update(step)?
+        } else {
+            f64::NAN
+        };
+        let warning = if norm.is_finite() {
+            None
+        } else {
+            let found = self.diagnose(step, &micro_batches, &losses, labelled)?;
+            Some(self.skip(step, found)?)
+        };
+        self.log.push(LogRow {
+            step: step + 1,
+            loss_nats: finite(loss),
+            learning_rate: self.learning_rate(step),
+            gradient_norm: finite(norm),
+            labelled_tokens: labelled,
+            skipped: warning.is_some(),
+            warnings: warning.into_iter().collect(),
+        });
         Ok(tokens)
     }
 
-    fn micro_batch(&mut self, step: usize, index: usize, rows: &[&TokenRow], labelled: usize) -> Result<f64> {
+    /// Row numbers of each micro-batch of a step.
+    fn rows_of(&mut self, step: usize) -> Vec<Vec<u32>> {
+        let epoch = self.plan.epoch(step);
+        if self.order.0 != epoch {
+            self.order = (epoch, self.plan.order(epoch));
+        }
+        let units = self.plan.micro_batches(&self.order.1, step);
+        let rows = |batch: &[u32]| {
+            let units = batch.iter().flat_map(|&unit| &self.units[unit as usize]);
+            units.copied().collect()
+        };
+        units.into_iter().map(rows).collect()
+    }
+
+    /// Adds a micro-batch's gradients; returns the sum of its losses in nats.
+    pub(super) fn micro_batch(
+        &mut self,
+        step: usize,
+        index: usize,
+        rows: &[u32],
+        labelled: usize,
+        witness: Option<&Witness>,
+    ) -> Result<f64> {
         let config = self.request.config;
         let sharing = PrefixSharing::of(config.lora_dropout);
-        self.batch.pack(self.backend, rows, HEAD_ROWS, sharing)?;
+        let rows: Vec<&TokenRow> = rows.iter().map(|&i| &self.request.rows[i as usize]).collect();
+        self.batch.pack(self.backend, &rows, HEAD_ROWS, sharing)?;
         let dropout = DropoutPlan {
             probability: config.lora_dropout as f32,
             seed: config.seed,
@@ -176,28 +200,70 @@ impl<'a, B: Backend> Run<'a, B> {
         };
         let weight = (1.0 / labelled as f64) as f32;
         let (pass, gradients) = (&mut self.pass, &mut self.optimizer.gradients);
+        let (backend, batch) = (self.backend, &self.batch);
         self.trained
-            .pass(self.backend, pass, dropout, &self.batch, weight, gradients)
+            .pass(backend, pass, dropout, batch, weight, gradients, witness)
     }
 
-    /// Clips, applies AdamW and logs.
-    fn update(&mut self, step: usize, loss_nats: f64, labelled_tokens: usize) -> Result<()> {
-        let learning_rate = learning_rate(self.request.config, step, self.plan.total_steps);
-        let gradient_norm = self.optimizer.step(
-            self.backend,
-            self.request.config,
-            step,
-            learning_rate,
-            self.trained.values_mut(),
-        )?;
-        self.log.push(LogRow {
-            step: step + 1,
-            loss_nats,
-            learning_rate,
-            gradient_norm,
-            labelled_tokens,
-        });
-        Ok(())
+    /// Clips and applies AdamW; returns the gradient's norm. Changes nothing if that is not finite.
+    fn update(&mut self, step: usize) -> Result<f64> {
+        let (config, rate) = (self.request.config, self.learning_rate(step));
+        // A skipped step is no update: the moments' bias correction counts what they have seen.
+        let update = step - self.skipped_steps();
+        let values = self.trained.values_mut();
+        self.optimizer.step(self.backend, config, update, rate, values)
+    }
+
+    fn learning_rate(&self, step: usize) -> f64 {
+        learning_rate(self.request.config, step, self.plan.total_steps)
+    }
+
+    fn skipped_steps(&self) -> usize {
+        self.log.iter().filter(|row| row.skipped).count()
+    }
+
+    /// What the log says of a step that is not finite; the error where it ends the training.
+    fn skip(&self, step: usize, Diagnosis { message, rows }: Diagnosis) -> Result<Warning> {
+        let config = self.request.config;
+        let in_row = self.log.iter().rev().take_while(|row| row.skipped).count();
+        let stop = |advice: String| Err(EngineError::new(Code::NonFinite, format!("{message}. {advice}")));
+        match config.non_finite {
+            NonFinite::Stop => stop(
+                "Look at these rows, lower learningRate or maxGradNorm, or set nonFinite to \"skip\""
+                    .to_owned(),
+            ),
+            NonFinite::Skip if in_row >= config.max_consecutive_skips => stop(format!(
+                "The {in_row} steps before it were skipped, as many as maxConsecutiveSkips allows: look at the rows, \
+                 or lower learningRate or maxGradNorm"
+            )),
+            NonFinite::Skip => Ok(Warning {
+                kind: WarningKind::SkippedStep,
+                step: step + 1,
+                message: format!("{message}; its update is left out"),
+                rows,
+            }),
+        }
+    }
+
+    /// Keeps the last whole step when a training ends before its time.
+    fn ended_early(&mut self, error: EngineError) -> Result<EngineError> {
+        let whole = match error.code {
+            Code::Cancelled => true,
+            // Weights that are not finite are no state to go on from: an older checkpoint is.
+            Code::NonFinite => {
+                let values = self.trained.values();
+                self.optimizer.non_finite(self.backend, values).is_none()
+            }
+            _ => false,
+        };
+        if whole {
+            self.save_if_new()?;
+        }
+        if error.code != Code::NonFinite || self.checkpoint_step == 0 {
+            return Ok(error);
+        }
+        let kept = format!("{}; checkpoint-{} is kept", error.message, self.checkpoint_step);
+        Ok(EngineError::new(Code::NonFinite, kept))
     }
 
     fn save_if_due(&mut self) -> Result<()> {
@@ -234,17 +300,29 @@ impl<'a, B: Backend> Run<'a, B> {
             eta_seconds: per_step * (self.plan.total_steps - last.step) as f64,
             rss_bytes: process::rss_bytes(),
             checkpoint_step: self.checkpoint_step,
+            skipped_steps: self.skipped_steps(),
+            warnings: last.warnings.clone(),
         }
     }
 
     fn finish(self) -> Result<TrainResult> {
+        let mut losses = self
+            .log
+            .iter()
+            .filter(|row| !row.skipped)
+            .filter_map(|row| row.loss_nats);
+        let Some(first) = losses.next() else {
+            let message = "every step was skipped because it was not finite: nothing was learnt";
+            return Err(EngineError::new(Code::NonFinite, message));
+        };
+        let last = losses.next_back().unwrap_or(first);
         let made = self.trained.write(self.backend, self.request)?;
-        let loss = |row: Option<&LogRow>| row.map_or(0.0, |r| r.loss_nats);
         Ok(TrainResult {
             made,
             steps: self.log.len(),
-            loss_first_nats: loss(self.log.first()),
-            loss_last_nats: loss(self.log.last()),
+            loss_first_nats: first,
+            loss_last_nats: last,
+            skipped_steps: self.skipped_steps(),
             labelled_tokens: self.log.iter().map(|r| r.labelled_tokens).sum(),
             seconds: self.started.elapsed().as_secs_f64(),
             resumed_from_step: self.resumed_from,
@@ -252,6 +330,10 @@ impl<'a, B: Backend> Run<'a, B> {
             memory_plan: self.memory_plan,
         })
     }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// Log of the checkpoint that the run goes on from; empty for a new run.

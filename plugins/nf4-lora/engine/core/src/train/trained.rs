@@ -9,7 +9,7 @@ use crate::full_file;
 use crate::lora::Adapter;
 use crate::lora_pass::DropoutPlan;
 use crate::model::Model;
-use crate::pass::Pass;
+use crate::pass::{Pass, Witness};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::path::Path;
 
@@ -41,7 +41,8 @@ impl<B: Backend> Trained<'_, B> {
         }
     }
 
-    /// As [`Pass::run`] and [`Pass::run_full`]; dropout is the adapter's.
+    /// As [`Pass::run_seen`] and [`Pass::run_full_seen`]; dropout is the adapter's.
+    #[allow(clippy::too_many_arguments)]
     pub fn pass(
         &self,
         backend: &B,
@@ -50,12 +51,15 @@ impl<B: Backend> Trained<'_, B> {
         batch: &Batch<B>,
         weight: f32,
         gradients: &mut B::Buffer,
+        witness: Option<&Witness>,
     ) -> Result<f64> {
         match self {
-            Trained::Adapter { model, adapter } => {
-                pass.run(backend, model, adapter, dropout, batch, weight, gradients)
+            Trained::Adapter { model, adapter } => pass.run_seen(
+                backend, model, adapter, dropout, batch, weight, gradients, witness,
+            ),
+            Trained::Full { weights, .. } => {
+                pass.run_full_seen(backend, weights, batch, weight, gradients, witness)
             }
-            Trained::Full { weights, .. } => pass.run_full(backend, weights, batch, weight, gradients),
         }
     }
 

@@ -1,0 +1,17 @@
+import { z } from 'zod';
+
+/** What a training wants people to know although it goes on. */
+export const trainingWarningSchema = z.strictObject({
+  /**
+   * `skipped-step`: a step that was not finite and therefore left out (`nonFinite: "skip"`). `precision`: arithmetic in
+   * more bits than the settings allow.
+   */
+  kind: z.enum(['skipped-step', 'precision']),
+  /** From 1; 0 for the whole training. */
+  step: z.int().nonnegative(),
+  message: z.string(),
+  /** Ids of the rows concerned, a few of them. */
+  rows: z.array(z.string()),
+});
+
+export type TrainingWarning = z.infer<typeof trainingWarningSchema>;
