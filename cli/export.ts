@@ -8,6 +8,7 @@ import type { ReportData } from '../activities/report/report-data.ts';
 import type { ExportOutcome } from '../schemas/train/export-run.ts';
 import { exportSpec } from './lib/export-spec.ts';
 import { notWritable, outcomeOf } from './lib/outcome.ts';
+import { sizeBytes } from './lib/size.ts';
 import { print } from './lib/terminal.ts';
 import { withClient } from './lib/with-client.ts';
 
@@ -16,6 +17,7 @@ interface Options {
   readonly base: 'trained' | 'stored';
   readonly out?: string;
   readonly mostDrift?: number;
+  readonly maxShardSize?: number;
   readonly json?: boolean;
 }
 
@@ -58,16 +60,22 @@ export const exportCommand = new Command('export')
     'file (GGUF) or folder (safetensors, bnb-4bit); default: a name in the current folder',
   )
   .option('--most-drift <nats>', 'largest mean difference of log-probabilities per token to accept', positive)
+  .option(
+    '--max-shard-size <size>',
+    'of a folder: spread larger weights over several files, 5GB each',
+    sizeBytes,
+  )
   .option('--json', 'print the outcome as one JSON object')
-  .action(async (run: string, { format, base, out, mostDrift, json }: Options) => {
+  .action(async (run: string, { format, base, out, mostDrift, maxShardSize, json }: Options) => {
     await withClient(async (client) => {
       const outcome = await outcomeOf(client, run);
       const limit = mostDrift === undefined ? {} : { mostDriftNats: mostDrift };
+      const shards = maxShardSize === undefined ? {} : { maxShardBytes: maxShardSize };
       const data = (await new FileStore(readSettings().storeRoot).readJson(
         outcome.report.json,
       )) as ReportData;
       const summary = `Export ${run} as ${format}`;
-      const spec = exportSpec(data, { format, base, ...limit });
+      const spec = exportSpec(data, { format, base, ...limit, ...shards });
       const handle = await client.startPipeline<ExportOutcome>(spec, { summary });
       const done = await handle.result();
       const path = await place(done, out ?? nameOf(run, format));

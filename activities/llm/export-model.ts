@@ -28,6 +28,8 @@ const withSchema = z.strictObject({
   format: exportFormatSchema,
   /** Which weights the adapter is added to: those it was trained on, or those of the model's file. */
   base: z.enum(['trained', 'stored']).default('trained'),
+  /** Folders only: larger weights are spread over several files, as `max_shard_size` of transformers does. */
+  maxShardBytes: z.int().min(1).optional(),
   /** Null releases without a comparison. */
   check: checkSchema.nullable(),
 });
@@ -43,7 +45,7 @@ const outputSchema = z.strictObject({
   export: artifactRefSchema,
   form: z.enum(['file', 'folder']),
   format: exportFormatSchema,
-  /** Of the file with the weights. */
+  /** Of the file with the weights; of shards that of the lines `<sha256>  <name>` of all. */
   sha256: z.string(),
   sizeBytes: z.int(),
   merged: z.int(),
@@ -99,6 +101,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
     format: input.format,
     base: input.base,
     outPath,
+    maxShardBytes: input.maxShardBytes,
     ...(input.check === null ? {} : { check: await promptsOf(input.check, context) }),
     signal: context.signal,
   });

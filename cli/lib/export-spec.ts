@@ -9,6 +9,8 @@ export interface ExportOptions {
   readonly base: 'trained' | 'stored';
   /** Largest drift that is released, in nats per token; by format when absent. */
   readonly mostDriftNats?: number;
+  /** Of folders: larger weights are spread over several files. */
+  readonly maxShardBytes?: number;
 }
 
 /** The pipeline that exports what a climb chose, compared on its test inputs. Throws `EXPORT_NO_ADAPTER`. */
@@ -18,7 +20,7 @@ export function exportSpec(data: ReportData, options: ExportOptions): PipelineSp
     const message = `${data.decision.rung} won run ${data.workflowId} without an adapter.`;
     throw new EscadaFailure({ code: 'EXPORT_NO_ADAPTER', message, fields: { run: data.workflowId } });
   }
-  const { format, base, ...limit } = options;
+  const { format, base, maxShardBytes, ...limit } = options;
   const { model, task } = data.plan.spec;
   const { system, instruction, shots, choose } = winner.recipe;
   const asked = data.test.candidates.find(({ id }) => id === winner.id);
@@ -33,7 +35,8 @@ export function exportSpec(data: ReportData, options: ExportOptions): PipelineSp
         };
   const { uri, sha256, sizeBytes } = winner.adapter;
   const adapter = { uri, sha256, sizeBytes };
-  const step = { model, adapter, format, base, check };
+  const shards: Record<string, number> = maxShardBytes === undefined ? {} : { maxShardBytes };
+  const step = { model, adapter, format, base, ...shards, check };
   return {
     name: `export ${data.plan.spec.name} as ${format}`.slice(0, 80),
     nodes: [{ id: 'export', form: 'step', uses: 'model.export@1', with: step }],

@@ -127,6 +127,8 @@ export interface ExportRequest {
   readonly base: 'trained' | 'stored';
   /** A file for GGUF, a folder for safetensors. */
   readonly outPath: string;
+  /** Folders only: larger weights are spread over several files and an index. */
+  readonly maxShardBytes?: number | undefined;
   /** Prompts that the export must answer as base and adapter do. */
   readonly check?: {
     readonly rows: readonly { readonly id: string; readonly messages: readonly Message[] }[];
@@ -145,7 +147,7 @@ export interface ExportDrift {
 }
 
 export interface ExportResult {
-  /** Of the file that holds the weights. */
+  /** Of the file that holds the weights; of several the SHA-256 of the lines `<sha256>  <name>` of all, in order. */
   readonly sha256: string;
   readonly sizeBytes: number;
   /** Layers that the adapter changed. */

@@ -1,4 +1,4 @@
-"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,embeddings,nf4,bnb,tokenizer,training,full,replies].
+"""Every parity check against the engine. Usage: run.py PROBE GGUF [--only logits,embeddings,nf4,bnb,exports,tokenizer,training,full,replies].
 
 Prints one JSON object a line and check; the last line is the list of all. `npm run parity` starts it.
 """
@@ -14,6 +14,7 @@ torch = calm_torch()
 
 import check_bnb_out  # noqa: E402
 import check_embeddings  # noqa: E402
+import check_exports  # noqa: E402
 import check_full  # noqa: E402
 import check_logits  # noqa: E402
 import check_nf4  # noqa: E402
@@ -26,7 +27,7 @@ from report import Report  # noqa: E402
 from smollm2_texts import TRAINING_PAIRS  # noqa: E402
 from tiny_llama import FAMILIES, TINY_SHAPES, load_base, load_bnb, make_random_checkpoint  # noqa: E402
 
-GROUPS = ["logits", "embeddings", "nf4", "bnb", "tokenizer", "training", "full", "replies"]
+GROUPS = ["logits", "embeddings", "nf4", "bnb", "exports", "tokenizer", "training", "full", "replies"]
 
 
 def load_smollm2(path):
@@ -41,6 +42,8 @@ def tiny_checks(groups, probe, report, room):
         check_nf4.check(torch, probe, report, room)
     if "bnb" in groups:
         check_bnb_out.check_tiny(torch, probe, report, room)
+    if "exports" in groups:
+        check_exports.check(torch, probe, report, room)
     if "logits" in groups:
         check_logits.check_tiny(torch, probe, report, room)
     if "embeddings" in groups:
@@ -120,7 +123,7 @@ def main():
     report, probe = Report(), Probe(options.probe)
     with tempfile.TemporaryDirectory(prefix="escada-parity-") as room:
         tiny_checks(groups, probe, report, pathlib.Path(room))
-        if set(groups) - {"nf4"}:
+        if set(groups) - {"nf4", "exports"}:
             smollm2_checks(groups, probe, report, options.gguf, pathlib.Path(room))
     probe.close()
     print(json.dumps(report.results))

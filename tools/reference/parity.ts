@@ -1,6 +1,6 @@
 /**
- * `npm run parity [-- --only logits,embeddings,nf4,bnb,tokenizer,training,full,replies,tasks] [--json]`: our engine against transformers,
- * PEFT and bitsandbytes. Development only: it finds or makes the reference environment (`venv.ts`). Prints a table;
+ * `npm run parity [-- --only logits,embeddings,nf4,bnb,exports,tokenizer,training,full,replies,tasks] [--json]`: our engine against
+ * transformers, PEFT and bitsandbytes. Development only: it finds or makes the reference environment (`venv.ts`). Prints a table;
  * exit code 1 when a figure misses its limit.
  */
 import { parseArgs } from 'node:util';

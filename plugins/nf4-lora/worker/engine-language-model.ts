@@ -117,7 +117,7 @@ export class EngineLanguageModel implements LanguageModelV1 {
   }
 
   async doExport(request: ExportRequest): Promise<ExportResult> {
-    const { adapterPath, format, base, outPath, check, signal } = request;
+    const { adapterPath, format, base, outPath, maxShardBytes, check, signal } = request;
     const source = await modelSource(this.#choice, this.#services);
     const weightFormat = base === 'stored' ? 'f32' : source.weightFormat;
     const { batchRows, stallMs } = this.#services;
@@ -126,7 +126,7 @@ export class EngineLanguageModel implements LanguageModelV1 {
       if (check !== undefined) await writeRows(requestsPath, check.rows);
       const asked =
         check === undefined ? {} : { check: { requestsPath, maxNewTokens: check.maxNewTokens, batchRows } };
-      const merging = { path: source.path, adapterPath, outPath, format };
+      const merging = { path: source.path, adapterPath, outPath, format, maxShardBytes };
       const params = { ...merging, weightFormat, ...(source.quantization ?? USUAL), ...asked };
       return this.#services.pool.use(source, signal, (engine) =>
         engine.process.request('export', params, { signal, stallMs }),

@@ -177,6 +177,7 @@ export const METHODS = {
       weightFormat: weightFormatSchema,
       blockSize: blockSizeSchema,
       doubleQuant: z.boolean(),
+      maxShardBytes: z.int().positive().optional(),
       check: z
         .strictObject({
           requestsPath: path,

@@ -4,6 +4,7 @@
 mod bnb;
 mod folder;
 mod gguf;
+mod shards;
 
 pub(crate) use folder::write_texts;
 
@@ -14,6 +15,7 @@ use escada_engine_formats::gguf::BlockType;
 use escada_engine_formats::safetensors_writer::Dtype;
 use escada_engine_formats::{AdapterFile, AdapterTensor, ModelSource, nf4};
 use serde::{Deserialize, Serialize};
+use shards::Written;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -31,6 +33,8 @@ pub enum ExportFormat {
     /// A folder as transformers reads it, linear layers in NF4 as bitsandbytes stores them.
     #[serde(rename = "bnb-4bit")]
     Bnb4bit,
+    #[serde(rename = "gguf-f32")]
+    GgufF32,
     #[serde(rename = "gguf-f16")]
     GgufF16,
     #[serde(rename = "gguf-q8_0")]
@@ -58,6 +62,8 @@ pub struct ExportParams {
     /// Also of the NF4 that `bnb-4bit` writes, where the base is not stored in NF4 itself.
     pub block_size: usize,
     pub double_quant: bool,
+    /// Folders only: tensors of more bytes are spread over several files. One file where absent.
+    pub max_shard_bytes: Option<u64>,
     /// Prompts on which the export is compared with base and adapter; not for `gguf-lora`.
     pub check: Option<CheckParams>,
 }
@@ -65,8 +71,9 @@ pub struct ExportParams {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportResult {
-    /// Of the file with the weights.
+    /// Of the file with the weights; of shards that of the lines `<sha256>  <name>` of all.
     pub sha256: String,
+    /// Of all files with weights.
     pub size_bytes: u64,
     /// Linear layers that the adapter changed.
     pub merged: usize,
@@ -81,6 +88,7 @@ struct Merge<'a> {
     source: ModelSource,
     adapter: Option<AdapterFile>,
     quantization: Quantization,
+    max_shard_bytes: Option<u64>,
     cancelled: &'a AtomicBool,
 }
 
@@ -101,22 +109,22 @@ pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportRes
             block_size: params.block_size,
             double_quant: params.double_quant,
         },
+        max_shard_bytes: params.max_shard_bytes,
         cancelled,
     };
+    check_shards(params)?;
     let merged = merge.check_adapter()?;
-    let (file, sha256) = match params.format {
+    let Written { sha256, size_bytes } = match params.format {
         ExportFormat::SafetensorsF32 => merge.folder(&params.out_path, Dtype::F32, BlockType::F32)?,
         ExportFormat::SafetensorsF16 => merge.folder(&params.out_path, Dtype::F16, BlockType::F16)?,
         ExportFormat::SafetensorsBf16 => merge.folder(&params.out_path, Dtype::BF16, BlockType::BF16)?,
         ExportFormat::Bnb4bit => merge.bnb_folder(&params.out_path)?,
+        ExportFormat::GgufF32 => merge.gguf(&params.out_path, BlockType::F32, 0)?,
         ExportFormat::GgufF16 => merge.gguf(&params.out_path, BlockType::F16, 1)?,
         ExportFormat::GgufQ80 => merge.gguf(&params.out_path, BlockType::Q8_0, 7)?,
         ExportFormat::GgufQ40 => merge.gguf(&params.out_path, BlockType::Q4_0, 2)?,
         ExportFormat::GgufLora => merge.gguf_adapter(&params.out_path)?,
     };
-    let size_bytes = std::fs::metadata(&file)
-        .map_err(|cause| EngineError::io("read", &file, &cause))?
-        .len();
     Ok(ExportResult {
         sha256,
         size_bytes,
@@ -124,6 +132,23 @@ pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportRes
         seconds: started.elapsed().as_secs_f64(),
         drift: None,
     })
+}
+
+fn check_shards(params: &ExportParams) -> Result<()> {
+    let folder = !matches!(
+        params.format,
+        ExportFormat::GgufF32
+            | ExportFormat::GgufF16
+            | ExportFormat::GgufQ80
+            | ExportFormat::GgufQ40
+            | ExportFormat::GgufLora
+    );
+    let message = match params.max_shard_bytes {
+        Some(0) => "maxShardBytes: 1 or more is wanted",
+        Some(_) if !folder => "maxShardBytes: a GGUF file is not cut into shards; leave it out",
+        _ => return Ok(()),
+    };
+    Err(EngineError::new(Code::RequestInvalid, message))
 }
 
 impl Merge<'_> {

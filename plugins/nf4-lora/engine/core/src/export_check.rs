@@ -52,6 +52,13 @@ pub fn check<B: Backend>(
             "check.requestsPath: there are no rows to compare on",
         ));
     }
+    if let Some(row) = rows.iter().find(|row| row.adapter_path.is_some()) {
+        let message = format!(
+            "check.requestsPath, row \"{}\": adapterPath: the export is compared with the adapter that it merged; leave it out",
+            row.id
+        );
+        return Err(EngineError::new(Code::RequestInvalid, message));
+    }
     let prompts = rows
         .iter()
         .zip(0..)

@@ -82,6 +82,7 @@ fn write(base: &Path, adapter: Option<&Path>, out: &Path, format: ExportFormat, 
         weight_format: weights,
         block_size,
         double_quant,
+        max_shard_bytes: None,
         check: None,
     };
     export(&params, &AtomicBool::new(false)).unwrap();

@@ -11,9 +11,13 @@ use escada_engine_core::lora::LoraLayout;
 use escada_engine_core::shape::Target;
 use escada_engine_core::testing::uniform;
 use escada_engine_cpu::CpuBackend;
+use escada_engine_formats::atomic::{sha256_file, sha256_hex};
 use escada_engine_formats::error::{Code, EngineError};
 use escada_engine_formats::gguf::{GgufFile, Value};
+use escada_engine_formats::safetensors_file::SafetensorsFile;
 use escada_engine_formats::{AdapterFile, AdapterTensor};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -43,6 +47,7 @@ fn params(
         weight_format: weights,
         block_size: 64,
         double_quant: true,
+        max_shard_bytes: None,
         check: None,
     }
 }
@@ -137,6 +142,84 @@ fn merged_folders_compute_what_base_and_adapter_did() {
             let again = run(&asked).unwrap();
             assert_eq!(again.sha256, result.sha256);
         }
+    }
+}
+
+#[test]
+fn shards_hold_what_one_file_does() {
+    let base = common::fixture("tiny-llama");
+    let adapter = base.join("adapter");
+    for format in [ExportFormat::SafetensorsF32, ExportFormat::Bnb4bit] {
+        let (whole, parts) = (folder("one-file"), folder("shards"));
+        let asked = |out: &Path, max_shard_bytes: Option<u64>| ExportParams {
+            max_shard_bytes,
+            ..params(&base, Some(&adapter), out, format, WeightFormat::F32)
+        };
+        let single = run(&asked(&whole, None)).unwrap();
+        // A file from before must not be read in place of the shards.
+        std::fs::write(parts.join("model.safetensors"), "old").unwrap();
+        let most = 40_000;
+        let sharded = run(&asked(&parts, Some(most))).unwrap();
+        assert!(!parts.join("model.safetensors").exists());
+        let index: Json =
+            serde_json::from_slice(&std::fs::read(parts.join("model.safetensors.index.json")).unwrap())
+                .unwrap();
+        let one = SafetensorsFile::open(&whole.join("model.safetensors")).unwrap();
+        let places = index["weight_map"].as_object().unwrap();
+        assert_eq!(places.len(), one.names().len());
+        let files: BTreeSet<&str> = places.values().map(|file| file.as_str().unwrap()).collect();
+        assert!(files.len() > 2, "{files:?}");
+        let (mut lines, mut size, mut total) = (String::new(), 0, 0);
+        for (at, name) in files.iter().enumerate() {
+            assert_eq!(
+                *name,
+                format!("model-{:05}-of-{:05}.safetensors", at + 1, files.len())
+            );
+            let path = parts.join(name);
+            let file = SafetensorsFile::open(&path).unwrap();
+            let mut held = 0;
+            for tensor in file.names() {
+                assert_eq!(places[&tensor], *name);
+                let (got, want) = (file.raw(&tensor).unwrap(), one.raw(&tensor).unwrap());
+                assert_eq!(
+                    (got.dtype, got.shape, got.bytes),
+                    (want.dtype, want.shape, want.bytes)
+                );
+                held += got.bytes.len() as u64;
+            }
+            assert!(held <= most || file.names().len() == 1, "{name}: {held} bytes");
+            lines += &format!("{}  {name}\n", sha256_file(&path).unwrap());
+            size += std::fs::metadata(&path).unwrap().len();
+            total += held;
+        }
+        assert_eq!(
+            (sharded.sha256, sharded.size_bytes),
+            (sha256_hex(lines.as_bytes()), size)
+        );
+        assert_eq!(index["metadata"]["total_size"], total);
+        // What fits one file is one file.
+        let roomy = run(&asked(&whole, Some(single.size_bytes))).unwrap();
+        assert_eq!(roomy.sha256, single.sha256);
+        let weights = match format {
+            ExportFormat::Bnb4bit => WeightFormat::Nf4,
+            _ => WeightFormat::F32,
+        };
+        assert_eq!(logits(&parts, None, weights), logits(&whole, None, weights));
+    }
+}
+
+#[test]
+fn shards_of_what_cannot_be_cut_are_refused() {
+    let base = common::fixture("gguf").join("tiny-qwen2.gguf");
+    let out = folder("uncut");
+    for (format, most) in [(ExportFormat::GgufF32, 1_000), (ExportFormat::SafetensorsF32, 0)] {
+        let asked = ExportParams {
+            max_shard_bytes: Some(most),
+            ..params(&base, None, &out.join("x"), format, WeightFormat::F32)
+        };
+        let error = run(&asked).unwrap_err();
+        assert_eq!(error.code, Code::RequestInvalid);
+        assert!(error.message.starts_with("maxShardBytes"), "{error}");
     }
 }
 

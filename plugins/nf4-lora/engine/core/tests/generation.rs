@@ -245,3 +245,29 @@ fn scores_are_sums_of_token_log_probabilities() {
         }
     }
 }
+
+#[test]
+fn many_continuations_in_few_slots_score_as_each_alone() {
+    let f = fixture(CpuBackend::new(2).unwrap());
+    // With 58 tokens a sequence 141 slots are allowed: 400 continuations need more than one round.
+    let prompt = |i: u32| (0..54).map(|j| (i + j * 7) % 37).collect::<Vec<u32>>();
+    let continuation = |c: u32| (0..1 + c % 4).map(|j| (c * 5 + j * 3 + c / 37) % 37).collect();
+    let request = |i: u32, count: u32| ScoreRequest {
+        prompt: prompt(i),
+        continuations: (0..count).map(continuation).collect(),
+    };
+    let requests = [request(0, 400), request(1, 3), request(2, 150)];
+    let run = |requests: &[ScoreRequest]| {
+        let (adapter, flag) = (Some(&f.adapter), AtomicBool::new(false));
+        score(&f.backend, &f.model, adapter, requests, &mut |_, _| (), &flag).unwrap()
+    };
+    for (request, scores) in requests.iter().zip(run(&requests)) {
+        for (continuation, together) in request.continuations.iter().zip(scores).step_by(7) {
+            let alone = ScoreRequest {
+                prompt: request.prompt.clone(),
+                continuations: vec![continuation.clone()],
+            };
+            assert_eq!(run(&[alone]), [[together]], "{continuation:?}");
+        }
+    }
+}

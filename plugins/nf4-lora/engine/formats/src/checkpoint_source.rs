@@ -93,7 +93,7 @@ impl ModelSource {
         let (Store::Gguf(file), EMBEDDING | HEAD) = (&self.store, name) else {
             return Ok(None);
         };
-        gguf_llama::q8_table(file, name)
+        gguf_llama::q8_table(file, &self.config, name)
     }
 
     /// Whether the model is a bitsandbytes checkpoint: linear layers that it keeps plain were left out of quantization

@@ -4,22 +4,30 @@ use crate::config::{ModelConfig, RopeScaling, size_in_range};
 use crate::error::{EngineError, Result};
 use crate::gguf::{GgufFile, Value};
 
+/// GGUF's names of the architectures; a Mistral is a `llama` there.
+const ARCHITECTURES: [&str; 2] = ["llama", "qwen2"];
+
 impl ModelConfig {
     /// Reads GGUF metadata. Errors as [`ModelConfig::from_hf_json`].
     pub fn from_gguf(file: &GgufFile) -> Result<Self> {
-        refuse_unsupported_gguf(file)?;
-        let fields = GgufFields { file };
+        let name = architecture(file)?;
+        refuse_unsupported_gguf(file, name)?;
+        let fields = GgufFields { file, name };
         let hidden = fields.size("embedding_length")?;
         let heads = fields.size("attention.head_count")?;
         let head_dim = fields.size_or("attention.key_length", hidden / heads)?;
         if fields.size_or("rope.dimension_count", head_dim)? != head_dim {
-            return Err(EngineError::unsupported(
-                file.path(),
-                "partial rotary embedding (llama.rope.dimension_count)",
-            ));
+            let detail = format!("partial rotary embedding ({name}.rope.dimension_count)");
+            return Err(EngineError::unsupported(file.path(), detail));
         }
+        let sliding_window = fields.window()?;
+        let qwen2 = name == "qwen2";
         Self {
-            architecture: "llama".to_owned(),
+            architecture: match sliding_window {
+                Some(_) => "mistral",
+                None => name,
+            }
+            .to_owned(),
             layers: fields.size("block_count")?,
             hidden,
             intermediate: fields.size("feed_forward_length")?,
@@ -29,29 +37,44 @@ impl ModelConfig {
             vocab: fields.vocabulary()?,
             context: fields.size("context_length")?,
             rope_scaling: RopeScaling::None,
-            qkv_bias: false,
-            sliding_window: None,
+            qkv_bias: qwen2,
+            sliding_window,
             rope_theta: fields.float("rope.freq_base").unwrap_or(10_000.0),
             rms_eps: fields.float("attention.layer_norm_rms_epsilon").unwrap_or(1e-5) as f32,
             tie_embeddings: !file.tensors().contains_key("output.weight"),
         }
         .checked(file.path())
     }
-}
 
-fn refuse_unsupported_gguf(file: &GgufFile) -> Result<()> {
-    let refuse = |detail: String| Err(EngineError::unsupported(file.path(), detail));
-    match file.value("general.architecture") {
-        Some(Value::Text(name)) if name == "llama" => {}
-        Some(Value::Text(name)) => return refuse(format!("architecture \"{name}\"; \"llama\" is supported")),
-        _ => {
-            return Err(EngineError::invalid_file(
-                file.path(),
-                "general.architecture is missing",
-            ));
+    /// What GGUF calls this architecture.
+    pub fn gguf_architecture(&self) -> &'static str {
+        match self.architecture.as_str() {
+            "qwen2" => "qwen2",
+            _ => "llama",
         }
     }
-    match file.value("llama.rope.scaling.type") {
+}
+
+fn architecture(file: &GgufFile) -> Result<&'static str> {
+    match file.value("general.architecture") {
+        Some(Value::Text(found)) => {
+            let known = ARCHITECTURES.into_iter().find(|name| name == found);
+            known.ok_or_else(|| {
+                let known = ARCHITECTURES.join("\" and \"");
+                let detail = format!("architecture \"{found}\"; \"{known}\" are supported");
+                EngineError::unsupported(file.path(), detail)
+            })
+        }
+        _ => {
+            let detail = "general.architecture is missing";
+            Err(EngineError::invalid_file(file.path(), detail))
+        }
+    }
+}
+
+fn refuse_unsupported_gguf(file: &GgufFile, architecture: &str) -> Result<()> {
+    let refuse = |detail: String| Err(EngineError::unsupported(file.path(), detail));
+    match file.value(&format!("{architecture}.rope.scaling.type")) {
         None => {}
         Some(Value::Text(kind)) if kind == "none" => {}
         Some(other) => return refuse(format!("rope scaling {other:?}")),
@@ -59,19 +82,32 @@ fn refuse_unsupported_gguf(file: &GgufFile) -> Result<()> {
     if file.tensors().contains_key("rope_freqs.weight") {
         return refuse("rope scaling by a frequency table (rope_freqs.weight)".to_owned());
     }
-    match file.value("llama.expert_count") {
+    let biases = ["attn_q", "attn_k", "attn_v", "attn_output"];
+    let biased = biases.map(|part| format!("blk.0.{part}.bias"));
+    let expected = if architecture == "qwen2" { 3 } else { 0 };
+    if let Some(name) = biased[expected..]
+        .iter()
+        .find(|name| file.tensors().contains_key(*name))
+    {
+        return refuse(format!("the bias {name} in a model of type \"{architecture}\""));
+    }
+    match file.value(&format!("{architecture}.expert_count")) {
         None | Some(Value::Int(0)) => Ok(()),
-        Some(other) => refuse(format!("a mixture of experts (llama.expert_count {other:?})")),
+        Some(other) => refuse(format!(
+            "a mixture of experts ({architecture}.expert_count {other:?})"
+        )),
     }
 }
 
 struct GgufFields<'a> {
     file: &'a GgufFile,
+    /// Of the architecture: what its keys begin with.
+    name: &'a str,
 }
 
 impl GgufFields<'_> {
     fn size(&self, key: &str) -> Result<usize> {
-        let key = format!("llama.{key}");
+        let key = format!("{}.{key}", self.name);
         let value = match self.file.value(&key) {
             Some(Value::Int(value)) => Some(*value),
             // Some writers give one number per layer; only equal ones are a plain llama.
@@ -90,16 +126,32 @@ impl GgufFields<'_> {
     }
 
     fn size_or(&self, key: &str, default: usize) -> Result<usize> {
-        if self.file.value(&format!("llama.{key}")).is_some() {
+        if self.file.value(&format!("{}.{key}", self.name)).is_some() {
             return self.size(key);
         }
         size_in_range(self.file.path(), key, i64::try_from(default).ok())
     }
 
     fn float(&self, key: &str) -> Option<f64> {
-        match self.file.value(&format!("llama.{key}"))? {
+        match self.file.value(&format!("{}.{key}", self.name))? {
             Value::Float(value) => Some(*value),
             _ => None,
+        }
+    }
+
+    /// Keys a query sees at most. A window of zero, or one that the context does not outgrow, is none.
+    fn window(&self) -> Result<Option<usize>> {
+        let key = "attention.sliding_window";
+        match self.file.value(&format!("{}.{key}", self.name)) {
+            None | Some(Value::Int(0)) => Ok(None),
+            Some(_) if self.name == "qwen2" => {
+                let detail = "qwen2.attention.sliding_window (a window in some layers only)";
+                Err(EngineError::unsupported(self.file.path(), detail))
+            }
+            Some(_) => {
+                let (window, context) = (self.size(key)?, self.size("context_length")?);
+                Ok((window < context).then_some(window))
+            }
         }
     }
 

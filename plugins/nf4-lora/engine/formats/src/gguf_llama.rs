@@ -1,4 +1,4 @@
-//! The llama architecture inside GGUF: names and row order, both turned into those of Hugging Face checkpoints.
+//! The llama and qwen2 architectures inside GGUF: names and row order, both turned into those of Hugging Face checkpoints.
 
 use crate::config::ModelConfig;
 use crate::error::{EngineError, Result};
@@ -25,15 +25,20 @@ const TOP_NAMES: [(&str, &str); 3] = [
     ("lm_head", "output"),
 ];
 
-/// `model.layers.0.self_attn.q_proj.weight` to `blk.0.attn_q.weight`; `None` for a name no llama has.
+/// `model.layers.0.self_attn.q_proj.weight` to `blk.0.attn_q.weight`, biases too; `None` for a name no such model has.
 pub(crate) fn to_gguf_name(name: &str) -> Option<String> {
-    let module = name.strip_suffix(".weight")?;
-    if let Some((_, gguf)) = TOP_NAMES.iter().find(|(hf, _)| *hf == module) {
+    let (module, kind) = name.rsplit_once('.')?;
+    if kind == "weight"
+        && let Some((_, gguf)) = TOP_NAMES.iter().find(|(hf, _)| *hf == module)
+    {
         return Some(format!("{gguf}.weight"));
     }
     let (layer, part) = module.strip_prefix("model.layers.")?.split_once('.')?;
+    if !(kind == "weight" || kind == "bias" && part.starts_with("self_attn.")) {
+        return None;
+    }
     let (_, gguf) = LAYER_NAMES.iter().find(|(hf, _)| *hf == part)?;
-    Some(format!("blk.{layer}.{gguf}.weight"))
+    Some(format!("blk.{layer}.{gguf}.{kind}"))
 }
 
 /// Decodes the tensor that Hugging Face calls `name`, with its row order (Q and K un-permuted).
@@ -43,7 +48,7 @@ pub(crate) fn tensor(file: &GgufFile, config: &ModelConfig, name: &str) -> Resul
     let shape = file.tensors().get(&gguf_name).ok_or_else(missing)?.shape.clone();
     let (block, bytes) = file.blocks(&gguf_name)?;
     let mut values = vec![0.0; shape.iter().product()];
-    if rotates(name) {
+    if permuted(config, name) {
         let rows = shape.first().copied().unwrap_or(0);
         if !rows.is_multiple_of(config.head_dim) {
             return Err(EngineError::invalid_file(
@@ -63,12 +68,12 @@ pub(crate) fn tensor(file: &GgufFile, config: &ModelConfig, name: &str) -> Resul
 }
 
 /// The matrix that Hugging Face calls `name` with its own codes, if it is Q8_0 and its rows are not reordered.
-pub(crate) fn q8_table(file: &GgufFile, name: &str) -> Result<Option<Q8Tensor>> {
+pub(crate) fn q8_table(file: &GgufFile, config: &ModelConfig, name: &str) -> Result<Option<Q8Tensor>> {
     let missing = || EngineError::invalid_file(file.path(), format!("no tensor for \"{name}\""));
     let gguf_name = to_gguf_name(name).ok_or_else(missing)?;
     let entry = file.tensors().get(&gguf_name).ok_or_else(missing)?;
     match (file.blocks(&gguf_name)?, &entry.shape[..]) {
-        ((BlockType::Q8_0, bytes), &[rows, cols]) if !rotates(name) => {
+        ((BlockType::Q8_0, bytes), &[rows, cols]) if !permuted(config, name) => {
             Ok(Q8Tensor::from_blocks(rows, cols, bytes))
         }
         _ => Ok(None),
@@ -77,7 +82,7 @@ pub(crate) fn q8_table(file: &GgufFile, name: &str) -> Result<Option<Q8Tensor>> 
 
 /// Rows of `values [rows, cols]` in the order of the file: the inverse of what [`tensor`] does.
 pub(crate) fn to_gguf_rows(config: &ModelConfig, name: &str, cols: usize, values: Vec<f32>) -> Vec<f32> {
-    if !rotates(name) {
+    if !permuted(config, name) {
         return values;
     }
     let mut out = vec![0.0; values.len()];
@@ -88,7 +93,12 @@ pub(crate) fn to_gguf_rows(config: &ModelConfig, name: &str, cols: usize, values
     out
 }
 
-fn rotates(name: &str) -> bool {
+/// Whether the file has the rows in another order: those that are rotated, where the file's reader rotates neighbours
+/// (llama) and not, as Hugging Face does, halves (qwen2).
+fn permuted(config: &ModelConfig, name: &str) -> bool {
+    if config.gguf_architecture() == "qwen2" {
+        return false;
+    }
     let module = name
         .strip_suffix(".lora_B.weight")
         .or(name.strip_suffix(".weight"));
@@ -117,7 +127,12 @@ mod tests {
             "blk.0.attn_q.weight"
         );
         assert_eq!(mapped("lm_head.weight"), "output.weight");
-        assert_eq!(to_gguf_name("model.layers.0.self_attn.q_proj.bias"), None);
+        assert_eq!(
+            mapped("model.layers.0.self_attn.q_proj.bias"),
+            "blk.0.attn_q.bias"
+        );
+        assert_eq!(to_gguf_name("model.layers.0.mlp.up_proj.bias"), None);
+        assert_eq!(to_gguf_name("model.norm.bias"), None);
         assert_eq!(to_gguf_name("rope_freqs.weight"), None);
     }
 

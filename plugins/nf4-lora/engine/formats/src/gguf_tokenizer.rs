@@ -6,10 +6,12 @@ use crate::gguf::{GgufFile, Value};
 use crate::tokenizer::Tokenizer;
 use crate::untrusted::caught;
 use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer as HfTokenizer};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer as HfTokenizer};
 
 /// Values of `tokenizer.ggml.token_type`.
 const CONTROL: i64 = 3;
@@ -38,6 +40,11 @@ pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
     let bpe = caught("the tokenizer library", || bpe.build()).map_err(|cause| invalid(&cause))?;
     let mut inner = HfTokenizer::new(bpe.map_err(|cause| invalid(&cause))?);
     inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
+    if text(file, "pre") == Some("qwen2") {
+        inner
+            .with_normalizer(Some(NFC))
+            .map_err(|cause| invalid(&cause))?;
+    }
     inner.with_decoder(Some(ByteLevel::new(false, false, false)));
     add_tokens(file, &mut inner, tokens)?;
     let mut ends: Vec<u32> = END_KEYS.iter().filter_map(|key| id(file, key)).collect();
@@ -74,11 +81,30 @@ fn pre_tokenizer(file: &GgufFile) -> Result<PreTokenizerWrapper> {
             ])))
         }
         Some("gpt-2") => Ok(byte_level),
+        Some("qwen2") => qwen2_words(file),
         other => {
-            let detail = format!("pre-tokenizer {other:?}; \"smollm\" and \"gpt-2\" are supported");
+            let detail =
+                format!("pre-tokenizer {other:?}; \"smollm\", \"gpt-2\" and \"qwen2\" are supported");
             Err(EngineError::unsupported(file.path(), detail))
         }
     }
+}
+
+/// Qwen2: English contractions; letters with one sign before them; single digits; other signs with line ends behind them;
+/// line ends; blanks, the last one left to the word behind it.
+const QWEN2_WORDS: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
+
+fn qwen2_words(file: &GgufFile) -> Result<PreTokenizerWrapper> {
+    let pattern = SplitPattern::Regex(QWEN2_WORDS.to_owned());
+    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
+        .map_err(|cause| EngineError::invalid_file(file.path(), cause))?;
+    Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![
+        PreTokenizerWrapper::Split(split),
+        PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)),
+    ])))
 }
 
 fn add_tokens(file: &GgufFile, inner: &mut HfTokenizer, tokens: &[String]) -> Result<()> {

@@ -385,7 +385,7 @@ fn unsupported_features_are_named() {
     with("llama.rope.dimension_count", Meta::U32(2), "rotary");
     with("llama.expert_count", Meta::U32(8), "experts");
     with("tokenizer.ggml.model", Meta::Text("unigram"), "unigram");
-    with("tokenizer.ggml.pre", Meta::Text("qwen2"), "qwen2");
+    with("tokenizer.ggml.pre", Meta::Text("llama-bpe"), "llama-bpe");
 
     let mut bytes = tiny();
     let at = bytes

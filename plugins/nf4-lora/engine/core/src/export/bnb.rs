@@ -1,22 +1,24 @@
 //! An export as bitsandbytes' own checkpoint: linear layers in NF4, everything else in the type of the base.
 
 use super::folder::write_texts;
+use super::shards::{Written, write_shards};
 use super::{Merge, is_linear};
 use escada_engine_formats::Nf4Tensor;
 use escada_engine_formats::bnb_writer::{codes, companions};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::BlockType;
-use escada_engine_formats::safetensors_writer::{Dtype, LaterTensor, write_safetensors_later};
+use escada_engine_formats::safetensors_writer::{Dtype, LaterTensor};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
 
 /// What is known of the file before the first byte of its codes.
 #[derive(Default)]
 struct Contents {
-    tensors: Vec<LaterTensor>,
+    /// The tensors of each module.
+    tensors: Vec<Vec<LaterTensor>>,
     /// Scales, tables and states, a sixteenth of the codes at most: they stand before the codes, so they are kept.
     companions: BTreeMap<String, Vec<u8>>,
     nested: bool,
@@ -25,7 +27,7 @@ struct Contents {
 }
 
 impl Merge<'_> {
-    pub(super) fn bnb_folder(&self, out: &Path) -> Result<(PathBuf, String)> {
+    pub(super) fn bnb_folder(&self, out: &Path) -> Result<Written> {
         std::fs::create_dir_all(out).map_err(|cause| EngineError::io("create", out, &cause))?;
         let Contents {
             tensors,
@@ -33,10 +35,8 @@ impl Merge<'_> {
             nested,
             skipped,
         } = self.contents()?;
-        let file = out.join("model.safetensors");
-        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         // Codes are made a second time when their turn comes: the whole model is never in memory.
-        let sha256 = write_safetensors_later(&file, &tensors, &metadata, |tensor| {
+        let written = write_shards(out, tensors, self.max_shard_bytes, |tensor| {
             if let Some(bytes) = companions.remove(&tensor.name) {
                 return Ok(bytes);
             }
@@ -48,7 +48,7 @@ impl Merge<'_> {
         let dtype = self.source.dtype(EMBEDDING);
         let config = quantization_config(&dtype, nested, self.skip_list(skipped)?);
         write_texts(&self.source, out, plain_type(&dtype), Some(config))?;
-        Ok((file, sha256))
+        Ok(written)
     }
 
     fn contents(&self) -> Result<Contents> {
@@ -56,30 +56,28 @@ impl Merge<'_> {
         for name in self.source.config().tensor_names() {
             if let Some(nf4) = self.nf4(&name)? {
                 all.nested |= nf4.absmax.is_nested();
-                all.tensors.push(codes(&name, &nf4));
+                let mut module = vec![codes(&name, &nf4)];
                 for tensor in companions(&name, &nf4, &self.source.dtype(&name)) {
                     all.companions
                         .insert(tensor.name.clone(), tensor.bytes.into_owned());
-                    all.tensors.push(LaterTensor {
+                    module.push(LaterTensor {
                         name: tensor.name,
                         dtype: tensor.dtype,
                         shape: tensor.shape,
                     });
                 }
+                all.tensors.push(module);
                 continue;
             }
             if let Some(module) = name.strip_suffix(".weight").filter(|module| is_linear(module)) {
                 all.skipped.push(module.to_owned());
             }
-            all.tensors.push(LaterTensor {
+            all.tensors.push(vec![LaterTensor {
                 shape: self.source.config().tensor_shape(&name).unwrap_or_default(),
                 dtype: plain_type(&self.source.dtype(&name)),
                 name,
-            });
+            }]);
         }
-        // Wider types first, so that every tensor is aligned.
-        all.tensors
-            .sort_by_key(|tensor| std::cmp::Reverse(tensor.dtype.bitsize()));
         Ok(all)
     }
 

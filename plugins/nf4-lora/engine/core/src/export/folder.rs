@@ -1,28 +1,28 @@
 //! An export as a folder that transformers reads: weights, configuration, tokenizer.
 
 use super::Merge;
+use super::shards::{Written, write_shards};
 use escada_engine_formats::ModelSource;
 use escada_engine_formats::atomic::write_file;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::{BlockType, Value};
-use escada_engine_formats::safetensors_writer::{Dtype, LaterTensor, write_safetensors_later};
+use escada_engine_formats::safetensors_writer::{Dtype, LaterTensor};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Merge<'_> {
-    pub(super) fn folder(&self, out: &Path, dtype: Dtype, block: BlockType) -> Result<(PathBuf, String)> {
+    pub(super) fn folder(&self, out: &Path, dtype: Dtype, block: BlockType) -> Result<Written> {
         std::fs::create_dir_all(out).map_err(|cause| EngineError::io("create", out, &cause))?;
         let config = self.source.config();
-        let later = |name: String| LaterTensor {
-            shape: config.tensor_shape(&name).unwrap_or_default(),
-            dtype,
-            name,
+        let later = |name: String| {
+            vec![LaterTensor {
+                shape: config.tensor_shape(&name).unwrap_or_default(),
+                dtype,
+                name,
+            }]
         };
-        let tensors: Vec<LaterTensor> = config.tensor_names().into_iter().map(later).collect();
-        let file = out.join("model.safetensors");
-        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        let sha256 = write_safetensors_later(&file, &tensors, &metadata, |tensor| {
+        let tensors = config.tensor_names().into_iter().map(later).collect();
+        let written = write_shards(out, tensors, self.max_shard_bytes, |tensor| {
             let (_, values) = self.tensor(&tensor.name)?;
             block.encode(&values).ok_or_else(|| {
                 let message = format!(
@@ -33,7 +33,7 @@ impl Merge<'_> {
             })
         })?;
         write_texts(&self.source, out, dtype, None)?;
-        Ok((file, sha256))
+        Ok(written)
     }
 }
 
@@ -59,15 +59,28 @@ pub(crate) fn write_texts(
         _ => Json::Null,
     };
     let mut model = json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": name, "torch_dtype": name,
+        "dtype": name, "torch_dtype": name,
         "vocab_size": config.vocab, "hidden_size": config.hidden, "intermediate_size": config.intermediate,
         "num_hidden_layers": config.layers, "num_attention_heads": config.heads,
         "num_key_value_heads": config.kv_heads, "head_dim": config.head_dim, "hidden_act": "silu",
         "max_position_embeddings": config.context, "rope_theta": config.rope_theta,
         "rms_norm_eps": f64::from(config.rms_eps), "tie_word_embeddings": config.tie_embeddings,
-        "attention_bias": false, "mlp_bias": false,
         "bos_token_id": ids("bos"), "eos_token_id": ids("eos"),
     });
+    let own = match config.architecture.as_str() {
+        "qwen2" => {
+            json!({ "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": false })
+        }
+        "mistral" => json!({
+            "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": config.sliding_window
+        }),
+        _ => json!({
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": false, "mlp_bias": false
+        }),
+    };
+    for (key, value) in own.as_object().into_iter().flatten() {
+        model[key] = value.clone();
+    }
     if let Some(quantization) = quantization {
         model["quantization_config"] = quantization;
     }

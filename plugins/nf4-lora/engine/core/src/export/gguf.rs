@@ -1,16 +1,17 @@
 //! An export as GGUF: the merged model in the metadata of its base, or the adapter alone.
 
 use super::Merge;
+use super::shards::Written;
 use escada_engine_formats::ModelSource;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::BlockType;
 use escada_engine_formats::gguf_writer::{GgufEntry, GgufMetadata, write_gguf};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Merge<'_> {
     /// `file_type` is llama.cpp's number for the mixture.
-    pub(super) fn gguf(&self, out: &Path, block: BlockType, file_type: u32) -> Result<(PathBuf, String)> {
+    pub(super) fn gguf(&self, out: &Path, block: BlockType, file_type: u32) -> Result<Written> {
         let Some(file) = self.source.gguf() else {
             let detail = "GGUF is written from a GGUF base only; write safetensors and convert them";
             return Err(EngineError::unsupported(self.source.path(), detail));
@@ -34,16 +35,16 @@ impl Merge<'_> {
             let cols = shape.last().copied().unwrap_or(1);
             Ok(self.source.gguf_rows(name, cols, values))
         })?;
-        Ok((out.to_owned(), sha256))
+        Written::file(out, sha256)
     }
 
-    pub(super) fn gguf_adapter(&self, out: &Path) -> Result<(PathBuf, String)> {
+    pub(super) fn gguf_adapter(&self, out: &Path) -> Result<Written> {
         let Some(adapter) = &self.adapter else {
             let message = "adapterPath: gguf-lora writes an adapter, so there must be one";
             return Err(EngineError::new(Code::RequestInvalid, message));
         };
         let mut metadata = GgufMetadata::default();
-        metadata.text("general.architecture", &self.source.config().architecture);
+        metadata.text("general.architecture", self.source.config().gguf_architecture());
         metadata.text("general.type", "adapter");
         metadata.text("adapter.type", "lora");
         // The reader divides by the rank; this way rank-stabilised scales come out right too.
@@ -72,7 +73,7 @@ impl Merge<'_> {
                 .next()
                 .ok_or_else(|| EngineError::new(Code::Internal, "fewer factors than entries"))
         })?;
-        Ok((out.to_owned(), sha256))
+        Written::file(out, sha256)
     }
 }
 

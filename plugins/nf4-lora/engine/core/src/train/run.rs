@@ -316,13 +316,16 @@ impl<'a, B: Backend> Run<'a, B> {
             return Err(EngineError::new(Code::NonFinite, message));
         };
         let last = losses.next_back().unwrap_or(first);
+        let skipped_steps = self.skipped_steps();
+        // What was trained is copied to be written: the memory of the pass makes room for it.
+        drop(self.pass);
         let made = self.trained.write(self.backend, self.request)?;
         Ok(TrainResult {
             made,
             steps: self.log.len(),
             loss_first_nats: first,
             loss_last_nats: last,
-            skipped_steps: self.skipped_steps(),
+            skipped_steps,
             labelled_tokens: self.log.iter().map(|r| r.labelled_tokens).sum(),
             seconds: self.started.elapsed().as_secs_f64(),
             resumed_from_step: self.resumed_from,
