@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { writeRows } from '../../../activities/shared/process/rows.ts';
+import { createPluginHost } from '../../../plugins/host/host.ts';
+import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
+import { inFolder, LOAD, TINY_MODEL, trainRows, withEngine } from './support.ts';
+
+const rows = trainRows(5).map(({ id, messages }) => ({ id, messages }));
+const ADAPTER = join(TINY_MODEL, 'adapter');
+
+suite('exports', () => {
+  test('a folder in shards answers as base and adapter do', async () => {
+    await inFolder(async (folder) => {
+      const host = createPluginHost([{ plugin: createNf4LoraPlugin(), options: {} }]);
+      try {
+        const model = host.registry.providers.get('nf4-lora').open({ id: TINY_MODEL, weightFormat: 'nf4' });
+        const outPath = join(folder, 'exported');
+        const done = await model.doExport?.({
+          adapterPath: ADAPTER,
+          format: 'safetensors-f32',
+          base: 'trained',
+          outPath,
+          maxShardBytes: 40_000,
+          check: { rows, maxNewTokens: 8 },
+          signal: new AbortController().signal,
+        });
+        assert.equal(done?.merged, 14);
+        assert.equal(done.drift?.equalAnswers, 5);
+        const index = JSON.parse(await readFile(join(outPath, 'model.safetensors.index.json'), 'utf8')) as {
+          weight_map: Record<string, string>;
+        };
+        const files = new Set(Object.values(index.weight_map));
+        assert.ok(files.size > 2);
+        let bytes = 0;
+        for (const file of files) bytes += (await readFile(join(outPath, file))).length;
+        assert.equal(done.sizeBytes, bytes);
+      } finally {
+        await host.close();
+      }
+    });
+  });
+
+  test('rows that name an adapter of their own are not compared', async () => {
+    await inFolder(async (folder) => {
+      const requestsPath = join(folder, 'rows.jsonl');
+      await writeRows(requestsPath, [rows[0], { ...rows[1], adapterPath: ADAPTER }]);
+      await withEngine(async (engine) => {
+        await engine.request('load', LOAD);
+        const check = { requestsPath, maxNewTokens: 4, batchRows: 2 };
+        const params = { ...LOAD, outPath: join(folder, 'out'), format: 'safetensors-f32', check } as const;
+        await assert.rejects(engine.request('export', params), {
+          code: 'ENGINE_REQUEST_INVALID',
+          message: /row "r1": adapterPath/,
+        });
+      });
+    });
+  });
+});
