@@ -1,7 +1,8 @@
 /**
- * `npm run bench:memory [-- --json] [--format nf4|f32] [--method lora|full] [--rows 8] [--row-tokens 256] [--steps 3]
- * [--pairs 2] [--threads 2] [--out FILE]`: planned and measured peak of resident memory and seconds a step on SmolLM2 for each
- * setting of `gradientCheckpointing`. Each training is a fresh process; settings take turns, every second pair in reverse.
+ * `npm run bench:memory [-- --json] [--format nf4|f32] [--method lora|full] [--rows 8] [--row-tokens 256] [--steps 2]
+ * [--rounds 6] [--threads 2] [--out FILE]`: planned and measured peak of resident memory of a training on SmolLM2 for each setting
+ * of `gradientCheckpointing`, each in a fresh process; then seconds of a forward and backward pass (LoRA), the settings in turns
+ * within one process (which holds the memory of all three).
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
@@ -17,6 +18,9 @@ import { LORA } from './task.ts';
 
 const SETTINGS = ['keep', 'recompute-mlp', 'checkpoint'] as const;
 
+const speedSchema = z.record(z.enum(SETTINGS), z.array(z.number()).min(1));
+type Speed = z.infer<typeof speedSchema>;
+
 const runSchema = z.object({
   residentBytes: z.number(),
   plannedPeakBytes: z.number(),
@@ -25,7 +29,7 @@ const runSchema = z.object({
   stepSeconds: z.array(z.number()).min(1),
   sha256: z.string(),
 });
-type Run = z.infer<typeof runSchema> & { readonly setting: string };
+type Run = z.infer<typeof runSchema> & { readonly setting: (typeof SETTINGS)[number] };
 
 function readOptions() {
   const { values } = parseArgs({
@@ -35,25 +39,31 @@ function readOptions() {
       method: { type: 'string', default: 'lora' },
       rows: { type: 'string', default: '8' },
       'row-tokens': { type: 'string', default: '256' },
-      steps: { type: 'string', default: '3' },
-      pairs: { type: 'string', default: '2' },
+      steps: { type: 'string', default: '2' },
+      rounds: { type: 'string', default: '6' },
       threads: { type: 'string', default: '2' },
       out: { type: 'string' },
     },
   });
-  const whole = (name: 'rows' | 'row-tokens' | 'steps' | 'pairs' | 'threads') => {
+  const whole = (name: 'rows' | 'row-tokens' | 'steps' | 'rounds' | 'threads') => {
     const value = Number(values[name]);
     if (!(Number.isInteger(value) && value > 0)) throw new Error(`--${name}: whole number from 1 on`);
     return value;
   };
   const [rows, rowTokens, steps] = [whole('rows'), whole('row-tokens'), whole('steps')];
-  const [pairs, threads] = [whole('pairs'), whole('threads')];
-  return { ...values, rows, rowTokens, steps, pairs, threads };
+  const [rounds, threads] = [whole('rounds'), whole('threads')];
+  return { ...values, rows, rowTokens, steps, rounds, threads };
 }
 type Options = ReturnType<typeof readOptions>;
 
 /** One training in a process of its own. */
-async function measure(program: string, room: string, model: string, setting: string, options: Options) {
+async function measure(
+  program: string,
+  room: string,
+  model: string,
+  setting: (typeof SETTINGS)[number],
+  options: Options,
+) {
   const { format, method, rows, rowTokens, steps, threads } = options;
   const { r, loraAlpha, loraDropout, targetModules, ...shared } = LORA;
   const config = {
@@ -76,27 +86,21 @@ async function measure(program: string, room: string, model: string, setting: st
 const median = (values: readonly number[]) =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-/** One line a setting: largest measured peak, median step (the first of each run warms up, where there are more). */
-function show(runs: readonly Run[]): void {
+/** One line a setting; times are medians with their extremes, and the median of each round's time over that of `keep`. */
+function show(runs: readonly Run[], speed: Speed): void {
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
-  const step = (of: readonly Run[]) =>
-    median(of.flatMap(({ stepSeconds }) => (stepSeconds.length > 1 ? stepSeconds.slice(1) : stepSeconds)));
-  const all = SETTINGS.map((setting) => runs.filter((run) => run.setting === setting));
-  const slowest = step(all[0] ?? []);
-  const lines = all.flatMap((of) => {
-    const [run] = of;
-    if (run === undefined) return [];
-    const measured = Math.max(...of.map(({ measuredPeakBytes }) => measuredPeakBytes));
-    const off = `${(100 * (measured / run.plannedPeakBytes - 1)).toFixed(1)} %`;
-    const seconds = step(of);
+  const lines = runs.map((run) => {
     const { savedBytes, workingBytes } = run.memoryPlan;
-    const bytes = [run.residentBytes, savedBytes, workingBytes, run.plannedPeakBytes, measured].map(
-      mebibytes,
-    );
-    return [[run.setting, ...bytes, off, seconds.toFixed(2), (seconds / slowest).toFixed(2)]];
+    const { residentBytes, plannedPeakBytes, measuredPeakBytes } = run;
+    const bytes = [residentBytes, savedBytes, workingBytes, plannedPeakBytes, measuredPeakBytes];
+    const off = `${(100 * (measuredPeakBytes / plannedPeakBytes - 1)).toFixed(1)} %`;
+    const times = speed[run.setting];
+    const spread = `${Math.min(...times).toFixed(2)}-${Math.max(...times).toFixed(2)}`;
+    const ratio = median(times.map((seconds, round) => seconds / (speed.keep[round] ?? Number.NaN)));
+    return [run.setting, ...bytes.map(mebibytes), off, median(times).toFixed(2), spread, ratio.toFixed(2)];
   });
-  const head = ['setting', 'resident', 'saved', 'working', 'planned', 'measured', 'off', 's/step', 'of keep'];
-  print('MiB; peaks of resident memory, planned before the first step and measured');
+  const head = ['setting', 'resident', 'saved', 'working', 'planned', 'measured', 'off', 's', '', 'of keep'];
+  print('MiB, peaks of resident memory; seconds of a forward and backward pass');
   print(table([head, ...lines]));
 }
 
@@ -109,15 +113,17 @@ async function main(): Promise<void> {
     progress.close();
     const program = await buildExample('escada-engine-core', 'memory_peak');
     const runs: Run[] = [];
-    for (let pair = 0; pair < options.pairs; pair++)
-      for (const setting of pair % 2 === 0 ? SETTINGS : SETTINGS.toReversed())
-        runs.push(await measure(program, room, model, setting, options));
+    for (const setting of SETTINGS) runs.push(await measure(program, room, model, setting, options));
     if (new Set(runs.map(({ sha256 }) => sha256)).size !== 1)
       throw new Error('the settings trained differently');
-    const result = { measuredAt: new Date().toISOString(), cpu: cpus()[0]?.model, ...options, runs };
+    const { format, threads, rows, rowTokens, rounds } = options;
+    const args = [model, format, ...[threads, rows, rowTokens, rounds].map(String)];
+    const timing = await buildExample('escada-engine-core', 'activation_speed');
+    const speed = speedSchema.parse(await runForJson(timing, args));
+    const result = { measuredAt: new Date().toISOString(), cpu: cpus()[0]?.model, ...options, runs, speed };
     if (options.out !== undefined) await writeFile(options.out, `${JSON.stringify(result)}\n`);
     if (options.json) print(JSON.stringify(result));
-    else show(runs);
+    else show(runs, speed);
   } finally {
     await rm(room, { recursive: true, force: true });
   }

@@ -227,7 +227,7 @@ export const ERROR_CODES = {
   TRAINING_OUT_OF_MEMORY: {
     meaning: 'A training would need more memory than is free.',
     retryable: false,
-    help: 'Use the batch size and accumulation that the message names, or free memory.',
+    help: 'Use the settings that the message names (gradientCheckpointing, or batch size and accumulation), or free memory.',
   },
   EXPORT_DRIFT: {
     meaning: 'An exported model does not answer as base and adapter do.',
