@@ -367,6 +367,74 @@ fn a_vocabulary_of_control_tokens_is_built_in_time() {
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
+/// `tiny_metadata` as a qwen2.
+fn qwen2_metadata() -> Vec<(&'static str, Meta<'static>)> {
+    let renamed = |(key, value): (&'static str, Meta<'static>)| match (key, key.strip_prefix("llama.")) {
+        ("general.architecture", _) => (key, Meta::Text("qwen2")),
+        (_, Some(rest)) => (&*format!("qwen2.{rest}").leak(), value),
+        _ => (key, value),
+    };
+    tiny_metadata().into_iter().map(renamed).collect()
+}
+
+#[test]
+fn biases_and_windows_are_those_of_the_architecture() {
+    let bias = |part: &str, rows: usize| (format!("blk.0.{part}.bias"), vec![rows], vec![0.5; rows]);
+    let opened = |metadata: &[(&'static str, Meta<'static>)], biases: &[(&str, usize)]| {
+        let mut tensors = tiny_tensors();
+        tensors.extend(biases.iter().map(|(part, rows)| bias(part, *rows)));
+        open(&gguf_bytes(metadata, &tensors))
+    };
+    let three = [("attn_q", 8), ("attn_k", 4), ("attn_v", 4)];
+    let source = opened(&qwen2_metadata(), &three).unwrap();
+    assert_eq!(
+        (source.config().architecture.as_str(), source.config().qkv_bias),
+        ("qwen2", true)
+    );
+    let name = "model.layers.0.self_attn.k_proj.bias";
+    assert_eq!(source.tensor(name).unwrap().values, [0.5; 4]);
+    // Rows as they stand in the file: nothing is reordered for a qwen2.
+    let q = source.tensor("model.layers.0.self_attn.q_proj.weight").unwrap();
+    assert!(q.values.iter().enumerate().all(|(at, value)| *value == at as f32));
+    let refusal = |metadata: &[(&'static str, Meta<'static>)], biases: &[(&str, usize)]| {
+        let error = opened(metadata, biases).err().unwrap();
+        (error.code, error.message)
+    };
+    let (code, message) = refusal(&qwen2_metadata(), &three[..2]);
+    assert!(
+        code == Code::ModelFileInvalid && message.contains("v_proj.bias"),
+        "{message}"
+    );
+    for (metadata, biases) in [
+        (tiny_metadata(), &three[..1]),
+        (qwen2_metadata(), &[("attn_output", 8)][..]),
+    ] {
+        let (code, message) = refusal(&metadata, biases);
+        assert!(
+            code == Code::ModelUnsupported && message.contains("bias"),
+            "{message}"
+        );
+    }
+    let with = |mut metadata: Vec<(&'static str, Meta<'static>)>, key, window| {
+        metadata.push((key, Meta::U32(window)));
+        metadata
+    };
+    let llama = "llama.attention.sliding_window";
+    for (window, seen, architecture) in [(0, None, "llama"), (16, Some(16), "mistral"), (64, None, "llama")] {
+        let source = opened(&with(tiny_metadata(), llama, window), &[]).unwrap();
+        let config = source.config();
+        assert_eq!(
+            (config.sliding_window, config.architecture.as_str()),
+            (seen, architecture)
+        );
+    }
+    let (code, _) = refusal(
+        &with(qwen2_metadata(), "qwen2.attention.sliding_window", 16),
+        &three,
+    );
+    assert_eq!(code, Code::ModelUnsupported);
+}
+
 #[test]
 fn unsupported_features_are_named() {
     let with = |key: &'static str, value: Meta<'static>, named: &str| {
