@@ -9,7 +9,7 @@ mod forward;
 pub use backward::{BackwardTask, backward};
 pub use forward::{ForwardTask, Run, forward};
 
-use crate::gemm::micro::Tile;
+use crate::gemm::micro::{Next, Tile};
 use crate::simd::Simd;
 use escada_engine_core::backend::AttentionShape;
 
@@ -68,7 +68,7 @@ unsafe fn pack_transposed<S: Simd>(
         let rows = count.saturating_sub(start).min(nr);
         if rows == nr && keys.in_one(from + start, from + start + nr) {
             let src = keys.row(segments, from + start);
-            crate::gemm::dense::transpose_panel::<S>(src, keys.width, nr, head_size, panel);
+            crate::gemm::dense::transpose_panel::<S>(src, keys.width, nr, head_size, panel, 2);
         } else {
             std::ptr::write_bytes(panel, 0, head_size * nr);
             for i in 0..rows {
@@ -126,6 +126,7 @@ unsafe fn scores_tile<S: Simd>(
             a_row,
             a_col: 1,
             packed: false,
+            next: Next::NONE,
             b: panels.add(start * head_size),
             b_row: nr,
             c: scores.add(start),

@@ -60,8 +60,25 @@ impl Isa {
         }
     }
 
-    /// Columns of a weight panel (`NR`, two vectors).
+    /// Rows of a stored weight's panel (`NR`, two vectors).
     pub fn panel_columns(self) -> usize {
         2 * self.lanes()
+    }
+
+    /// Most rows of a product that go straight from the stored panels.
+    pub fn direct_rows(self) -> usize {
+        match self {
+            Isa::Avx512 => 12,
+            Isa::Avx2Fma => 6,
+            Isa::Portable => 4,
+        }
+    }
+
+    /// Vectors of a working panel: as wide as the registers allow, so that a value of `A` serves many columns.
+    pub fn panel_vectors(self) -> usize {
+        match self {
+            Isa::Avx512 => 3,
+            Isa::Avx2Fma | Isa::Portable => 2,
+        }
     }
 }

@@ -30,8 +30,12 @@ pub trait Simd: Copy + 'static {
     type Table: Copy;
     /// f32 per vector.
     const LANES: usize;
-    /// Rows of the widest micro-kernel.
+    /// Rows of the tallest micro-kernel, of two vectors.
     const MR: usize;
+    /// Vectors of a working panel (`Isa::panel_vectors`).
+    const PANEL: usize;
+    /// Rows of a packed strip: with `PANEL` vectors they fill the registers.
+    const STRIP: usize;
 
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -79,12 +83,12 @@ pub trait Simd: Copy + 'static {
     /// Asks for the cache line at `p` in the second-level cache.
     #[inline(always)]
     unsafe fn prefetch_far(_p: *const f32) {}
-    /// `dst[p*MR + i] = src[i*ld + p]` for `MR` rows and `k` columns; `dst` is aligned to 16 bytes.
+    /// `dst[p*STRIP + i] = src[i*ld + p]` for `STRIP` rows and `k` columns.
     #[inline(always)]
     unsafe fn pack_strip(src: *const f32, ld: usize, k: usize, dst: *mut f32) {
         for p in 0..k {
-            for i in 0..Self::MR {
-                *dst.add(p * Self::MR + i) = *src.add(i * ld + p);
+            for i in 0..Self::STRIP {
+                *dst.add(p * Self::STRIP + i) = *src.add(i * ld + p);
             }
         }
     }

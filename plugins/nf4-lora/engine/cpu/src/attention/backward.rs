@@ -4,7 +4,7 @@
 use super::{
     KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile,
 };
-use crate::gemm::micro::Tile;
+use crate::gemm::micro::{Next, Tile};
 use crate::math::exp;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
@@ -166,6 +166,7 @@ unsafe fn query_block<S: Simd>(t: &BackwardTask, memory: &Memory, block: &KeyBlo
         a_row: 1,
         a_col: KEY_BLOCK,
         packed: false,
+        next: Next::NONE,
         b: d_rows,
         b_row: d_row,
         c: t.dv.add(to),
@@ -188,6 +189,7 @@ unsafe fn query_block<S: Simd>(t: &BackwardTask, memory: &Memory, block: &KeyBlo
         a_row: KEY_BLOCK,
         a_col: 1,
         packed: false,
+        next: Next::NONE,
         b: block.k,
         b_row: block.k_row,
         c: t.dq.add(at),

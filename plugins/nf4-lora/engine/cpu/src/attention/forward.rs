@@ -3,7 +3,7 @@
 use super::{
     KEY_BLOCK, Keys, QUERY_BLOCK, group, pack_transposed, padded, right_operand, scores_tile, wide_tile,
 };
-use crate::gemm::micro::Tile;
+use crate::gemm::micro::{Next, Tile};
 use crate::math::{exp, ln};
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
@@ -248,6 +248,7 @@ unsafe fn add_values<S: Simd>(
         a_row: KEY_BLOCK,
         a_col: 1,
         packed: false,
+        next: Next::NONE,
         b: v,
         b_row: v_row,
         c: rows.out,

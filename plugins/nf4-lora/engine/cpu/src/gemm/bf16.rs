@@ -2,7 +2,7 @@
 //!
 //! A panel holds `NR` rows of the weight, `[K, NR] u16`: the upper halves of the f32 values.
 
-use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, store};
 use super::micro::{Tile, finish};
 use crate::buffer::Aligned;
 use crate::isa::Isa;
@@ -70,6 +70,7 @@ impl Bf16Weight {
     fn view(&self) -> View {
         View {
             data: self.panels.as_ptr(),
+            n: self.rows,
             k: self.cols,
         }
     }
@@ -88,6 +89,7 @@ impl Bf16Weight {
 #[derive(Clone, Copy)]
 pub struct View {
     data: *const u16,
+    n: usize,
     k: usize,
 }
 
@@ -102,13 +104,24 @@ unsafe impl Coded for View {
     }
 
     #[inline(always)]
-    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32) {
+    fn rows(&self) -> usize {
+        self.n
+    }
+
+    #[inline(always)]
+    unsafe fn decode<S: Simd, const PART: u8>(
+        &self,
+        panel: usize,
+        k0: usize,
+        kc: usize,
+        out: *mut f32,
+        row: usize,
+    ) {
         let (l, nr) = (S::LANES, 2 * S::LANES);
         let from = self.data.add((panel * self.k + k0) * nr);
         for k in 0..kc {
-            let (from, to) = (from.add(k * nr), out.add(k * nr));
-            S::store(to, S::widen(from));
-            S::store(to.add(l), S::widen(from.add(l)));
+            let from = from.add(k * nr);
+            store::<S, PART>(out.add(k * row), S::widen(from), S::widen(from.add(l)));
         }
     }
 

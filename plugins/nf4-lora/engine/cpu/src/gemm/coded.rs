@@ -12,18 +12,49 @@ pub const LINE_BYTES: usize = 64;
 /// A weight `[N, K]` in panels of `NR` rows.
 ///
 /// # Safety
-/// `decode` fills `out [kc, NR]`.
+/// `decode` fills what its docstring says.
 #[allow(clippy::missing_safety_doc)]
 pub unsafe trait Coded: Copy + Send + Sync {
     /// `K`
     fn columns(&self) -> usize;
-    /// Decodes columns `k0 .. k0+kc` of a panel to `out [kc, NR]`.
-    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32);
+    /// `N`
+    fn rows(&self) -> usize;
+    /// Stored panels.
+    #[inline(always)]
+    fn panels<S: Simd>(&self) -> usize {
+        self.rows().div_ceil(2 * S::LANES)
+    }
+    /// Decodes columns `k0 .. k0+kc` of a part of a panel to `out`, column `k` at `out[(k - k0) * row ..]`.
+    unsafe fn decode<S: Simd, const PART: u8>(
+        &self,
+        panel: usize,
+        k0: usize,
+        kc: usize,
+        out: *mut f32,
+        row: usize,
+    );
     /// The register tile with the decoding in its inner loop: a few rows do not repay a pass through memory. The chain
     /// of each element is that of the tile over a decoded panel.
     unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile);
     /// Asks for what `decode` will read.
     unsafe fn prefetch<S: Simd>(&self, panel: usize, k0: usize, kc: usize);
+}
+
+/// What `decode` gives of a stored panel: its first vector, its second, or both side by side.
+pub const LOW: u8 = 0;
+pub const HIGH: u8 = 1;
+pub const BOTH: u8 = 2;
+
+/// Stores what is wanted of two decoded vectors.
+///
+/// # Safety
+/// `to` is valid for it.
+#[inline(always)]
+pub unsafe fn store<S: Simd, const PART: u8>(to: *mut f32, low: S::V, high: S::V) {
+    S::store(to, if PART == HIGH { high } else { low });
+    if PART == BOTH {
+        S::store(to.add(S::LANES), high);
+    }
 }
 
 /// `B[k, n]` = element `(n, k)` of the weight.
@@ -35,16 +66,31 @@ pub struct CodedForward<C>(pub C);
 pub struct CodedBackward<C>(pub C);
 
 unsafe impl<C: Coded> Panels for CodedForward<C> {
-    const NEEDS_SCRATCH: bool = true;
     const DIRECT: bool = true;
 
     #[inline(always)]
     unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
-        self.0.decode::<S>(index, k0, kc, scratch);
-        Panel {
-            data: scratch,
-            row: 2 * S::LANES,
+        let row = S::PANEL * S::LANES;
+        let (mut vector, end) = (index * S::PANEL, (index + 1) * S::PANEL);
+        let mut to = scratch;
+        while vector < end && vector / 2 < self.0.panels::<S>() {
+            let panel = vector / 2;
+            // A working panel may start or end inside a stored one.
+            let part = match (vector % 2, vector + 1 < end) {
+                (0, true) => BOTH,
+                (0, false) => LOW,
+                _ => HIGH,
+            };
+            match part {
+                BOTH => self.0.decode::<S, BOTH>(panel, k0, kc, to, row),
+                LOW => self.0.decode::<S, LOW>(panel, k0, kc, to, row),
+                _ => self.0.decode::<S, HIGH>(panel, k0, kc, to, row),
+            }
+            let vectors = if part == BOTH { 2 } else { 1 };
+            vector += vectors;
+            to = to.add(vectors * S::LANES);
         }
+        Panel { data: scratch, row }
     }
 
     #[inline(always)]
@@ -69,28 +115,24 @@ unsafe impl<C: Coded> Panels for CodedForward<C> {
 }
 
 unsafe impl<C: Coded> Panels for CodedBackward<C> {
-    const NEEDS_SCRATCH: bool = true;
-
     #[inline(always)]
     unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
-        // The summed index is the weight's row: decode a square of a stored panel, then turn it.
-        let nr = 2 * S::LANES;
-        let column = index * nr;
-        let columns = (self.0.columns() - column).min(nr);
-        let square = with_scratch(1, nr * nr);
+        // The summed index is the weight's row: decode a piece of a stored panel, then turn it.
+        let (nr, row) = (2 * S::LANES, S::PANEL * S::LANES);
+        let column = index * row;
+        let columns = (self.0.columns() - column).min(row);
+        let piece = with_scratch(1, row * nr);
         let mut done = 0;
         while done < kc {
             let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
             let rows = (nr - inside).min(kc - done);
-            // The next square lies far away.
+            // The next piece lies far away.
             self.0.prefetch::<S>(panel + 1, column, columns);
-            self.0.decode::<S>(panel, column, columns, square);
-            transpose_panel::<S>(square.add(inside), nr, columns, rows, scratch.add(done * nr));
+            self.0.decode::<S, BOTH>(panel, column, columns, piece, nr);
+            let to = scratch.add(done * row);
+            transpose_panel::<S>(piece.add(inside), nr, columns, rows, to, S::PANEL);
             done += rows;
         }
-        Panel {
-            data: scratch,
-            row: nr,
-        }
+        Panel { data: scratch, row }
     }
 }

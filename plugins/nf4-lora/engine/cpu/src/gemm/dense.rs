@@ -1,6 +1,8 @@
 //! f32 operands: row-major matrices packed on the fly, and weights kept as panels.
 
+use super::coded::{Coded, CodedBackward, CodedForward, store};
 use super::driver::{Block, Panel, Panels};
+use super::micro::{Tile, finish};
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
@@ -22,21 +24,6 @@ pub struct Transposed {
     pub n: usize,
 }
 
-/// `B[k, n]` = element `(n, k)` of a weight `[N, K]` kept as panels: read in place.
-#[derive(Clone, Copy)]
-pub struct WeightForward {
-    pub data: *const f32,
-    pub k: usize,
-}
-
-/// `B[n, k]` = element `(n, k)` of a weight `[N, K]` kept as panels: transposed on the fly.
-#[derive(Clone, Copy)]
-pub struct WeightBackward {
-    pub data: *const f32,
-    /// Columns of the weight.
-    pub k: usize,
-}
-
 macro_rules! shared {
     ($($name:ident),*) => {$(
         // SAFETY: read-only views whose memory the caller of the product keeps borrowed.
@@ -44,24 +31,20 @@ macro_rules! shared {
         unsafe impl Sync for $name {}
     )*};
 }
-shared!(RowMajor, Transposed, WeightForward, WeightBackward);
+shared!(RowMajor, Transposed, View);
 
 unsafe impl Panels for RowMajor {
-    const NEEDS_SCRATCH: bool = true;
     #[inline(always)]
     unsafe fn fetch<S: Simd>(&self, index: usize, block: Block, scratch: *mut f32) -> Panel {
-        let nr = 2 * S::LANES;
-        let column = index * nr;
+        let row = S::PANEL * S::LANES;
+        let column = index * row;
         let columns = self.n - column;
         let data = self.data.add(block.k0 * self.ld + column);
         if columns == S::LANES {
             return Panel { data, row: self.ld };
         }
-        copy_panel::<S>(data, self.ld, columns, block.kc, scratch);
-        Panel {
-            data: scratch,
-            row: nr,
-        }
+        copy_panel::<S>(data, self.ld, columns.min(row), block.kc, scratch);
+        Panel { data: scratch, row }
     }
 }
 
@@ -69,99 +52,65 @@ unsafe impl Panels for RowMajor {
 const LINE: usize = 16;
 /// Rows that are fetched ahead of being copied.
 const AHEAD: usize = 8;
+/// Columns of a weight that are fetched ahead of their use.
+const FUSED_AHEAD: usize = 16;
 
-/// Copies `kc` rows of up to `NR` columns (`n` exist) into a panel, zeroes behind them.
+/// Copies `kc` rows of `n` columns into a panel of `PANEL` vectors, zeroes behind them.
 #[inline(always)]
 unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
-    let nr = 2 * S::LANES;
-    let first = n.min(S::LANES);
-    let second = n.min(nr) - first;
+    let row = S::PANEL * S::LANES;
     for k in 0..kc {
-        let (from, to) = (src.add(k * ld), panel.add(k * nr));
-        // Rows are far apart: the hardware does not foresee the next.
-        S::prefetch(from.wrapping_add(AHEAD * ld));
-        S::prefetch(from.wrapping_add(AHEAD * ld + S::LANES));
-        if second == S::LANES {
-            S::store(to, S::load(from));
-            S::store(to.add(S::LANES), S::load(from.add(S::LANES)));
-        } else {
-            S::store(to, S::load_first(from, first));
-            S::store(to.add(S::LANES), S::load_first(from.add(first), second));
+        let (from, to) = (src.add(k * ld), panel.add(k * row));
+        for v in 0..S::PANEL {
+            let at = v * S::LANES;
+            // Rows are far apart: the hardware does not foresee the next.
+            S::prefetch(from.wrapping_add(AHEAD * ld + at));
+            let left = n.saturating_sub(at);
+            if left >= S::LANES {
+                S::store(to.add(at), S::load(from.add(at)));
+            } else {
+                S::store(to.add(at), S::load_first(from.wrapping_add(at), left));
+            }
         }
     }
 }
 
 unsafe impl Panels for Transposed {
-    const NEEDS_SCRATCH: bool = true;
     #[inline(always)]
     unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
-        let row = index * 2 * S::LANES;
-        let src = self.data.add(row * self.ld + k0);
-        transpose_panel::<S>(src, self.ld, (self.n - row).min(2 * S::LANES), kc, scratch);
-        Panel {
-            data: scratch,
-            row: 2 * S::LANES,
-        }
+        let row = S::PANEL * S::LANES;
+        let first = index * row;
+        let src = self.data.add(first * self.ld + k0);
+        transpose_panel::<S>(src, self.ld, (self.n - first).min(row), kc, scratch, S::PANEL);
+        Panel { data: scratch, row }
     }
 }
 
-/// Turns `n <= NR` rows of `kc` elements into a panel `[kc, NR]`, zeroes behind them.
+/// Turns `n` rows of `kc` elements into a panel `[kc, vectors * L]`, zeroes behind them.
 ///
 /// # Safety
 /// The pointers are valid for these shapes, `src` with rows `ld` apart.
 #[inline(always)]
-pub unsafe fn transpose_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
-    let (l, nr) = (S::LANES, 2 * S::LANES);
-    for half in 0..2 {
-        let rows = n.saturating_sub(half * l).min(l);
-        let (from, to) = (src.add(half * l * ld), panel.add(half * l));
+pub unsafe fn transpose_panel<S: Simd>(
+    src: *const f32,
+    ld: usize,
+    n: usize,
+    kc: usize,
+    panel: *mut f32,
+    vectors: usize,
+) {
+    let (l, row) = (S::LANES, vectors * S::LANES);
+    for v in 0..vectors {
+        let rows = n.saturating_sub(v * l).min(l);
+        let (from, to) = (src.wrapping_add(v * l * ld), panel.add(v * l));
         let whole = if rows == l { kc / l * l } else { 0 };
         for k in (0..whole).step_by(l) {
-            S::transpose(from.add(k), ld, to.add(k * nr), nr);
+            S::transpose(from.add(k), ld, to.add(k * row), row);
         }
         for k in whole..kc {
             for i in 0..l {
-                *to.add(k * nr + i) = if i < rows { *from.add(i * ld + k) } else { 0.0 };
+                *to.add(k * row + i) = if i < rows { *from.add(i * ld + k) } else { 0.0 };
             }
-        }
-    }
-}
-
-unsafe impl Panels for WeightForward {
-    const NEEDS_SCRATCH: bool = false;
-    #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, block: Block, _: *mut f32) -> Panel {
-        let row = 2 * S::LANES;
-        let data = self.data.add((index * self.k + block.k0) * row);
-        Panel { data, row }
-    }
-}
-
-unsafe impl Panels for WeightBackward {
-    const NEEDS_SCRATCH: bool = true;
-    #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, index: usize, Block { k0, kc }: Block, scratch: *mut f32) -> Panel {
-        // Here the summed index is the weight's row; blocks start on multiples of 16, so that they may start and end
-        // inside a stored panel.
-        let nr = 2 * S::LANES;
-        let column = index * nr;
-        let columns = (self.k - column).min(nr);
-        let mut done = 0;
-        while done < kc {
-            let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
-            let rows = (nr - inside).min(kc - done);
-            let src = self.data.add((panel * self.k + column) * nr + inside);
-            // The next square lies far away.
-            let next = src.wrapping_add(self.k * nr);
-            for line in 0..columns * nr / LINE {
-                S::prefetch(next.wrapping_add(line * LINE));
-            }
-            transpose_panel::<S>(src, nr, columns, rows, scratch.add(done * nr));
-            done += rows;
-        }
-        Panel {
-            data: scratch,
-            row: 2 * S::LANES,
         }
     }
 }
@@ -211,17 +160,19 @@ impl DenseWeight {
     }
 
     /// Source for `X · Wᵀ`.
-    pub fn forward(&self) -> WeightForward {
-        WeightForward {
-            data: self.panels.as_ptr(),
-            k: self.cols,
-        }
+    pub fn forward(&self) -> CodedForward<View> {
+        CodedForward(self.view())
     }
 
     /// Source for `dY · W`.
-    pub fn backward(&self) -> WeightBackward {
-        WeightBackward {
+    pub fn backward(&self) -> CodedBackward<View> {
+        CodedBackward(self.view())
+    }
+
+    fn view(&self) -> View {
+        View {
             data: self.panels.as_ptr(),
+            n: self.rows,
             k: self.cols,
         }
     }
@@ -232,6 +183,74 @@ impl DenseWeight {
         let start = row / nr * nr * self.cols + row % nr;
         for (k, value) in out.iter_mut().enumerate() {
             *value = self.panels[start + k * nr];
+        }
+    }
+}
+
+/// The panels of a weight.
+#[derive(Clone, Copy)]
+pub struct View {
+    data: *const f32,
+    n: usize,
+    k: usize,
+}
+
+// Decoding is copying: a panel that is as wide as the registers, in a cache, repays it where many rows pass by.
+unsafe impl Coded for View {
+    #[inline(always)]
+    fn columns(&self) -> usize {
+        self.k
+    }
+
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        self.n
+    }
+
+    #[inline(always)]
+    unsafe fn decode<S: Simd, const PART: u8>(
+        &self,
+        panel: usize,
+        k0: usize,
+        kc: usize,
+        out: *mut f32,
+        row: usize,
+    ) {
+        let nr = 2 * S::LANES;
+        let from = self.data.add((panel * self.k + k0) * nr);
+        for k in 0..kc {
+            let from = from.add(k * nr);
+            S::prefetch(from.wrapping_add(FUSED_AHEAD * nr));
+            S::prefetch(from.wrapping_add(FUSED_AHEAD * nr + S::LANES));
+            store::<S, PART>(out.add(k * row), S::load(from), S::load(from.add(S::LANES)));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile) {
+        let nr = 2 * S::LANES;
+        let mut acc = [[S::splat(0.0); 2]; MR];
+        let (mut a, mut b) = (t.a, self.data.add((panel * self.k + k0) * nr));
+        for _ in 0..t.k {
+            S::prefetch(b.wrapping_add(FUSED_AHEAD * nr));
+            S::prefetch(b.wrapping_add(FUSED_AHEAD * nr + S::LANES));
+            let (low, high) = (S::load(b), S::load(b.add(S::LANES)));
+            for (i, sums) in acc.iter_mut().enumerate() {
+                let value = S::splat(*a.add(i * t.a_row));
+                sums[0] = S::fma(value, low, sums[0]);
+                sums[1] = S::fma(value, high, sums[1]);
+            }
+            a = a.add(t.a_col);
+            b = b.add(nr);
+        }
+        finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch<S: Simd>(&self, panel: usize, k0: usize, kc: usize) {
+        let from = self.data.wrapping_add((panel * self.k + k0) * 2 * S::LANES);
+        for line in 0..kc * 2 * S::LANES / LINE {
+            S::prefetch(from.wrapping_add(line * LINE));
         }
     }
 }

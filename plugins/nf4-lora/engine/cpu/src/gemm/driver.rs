@@ -1,6 +1,6 @@
 //! Blocking and distribution of a product over the team.
 
-use super::micro::Tile;
+use super::micro::{Next, Tile};
 use crate::isa::Isa;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
@@ -8,8 +8,10 @@ use crate::team::Team;
 
 /// Longest block of `K`: a packed strip of `MR` rows stays in the first-level cache while panels pass by.
 pub const K_BLOCK: usize = 640;
-/// Most panels of one task: their blocks of `K` stay in the second-level cache while strips pass by.
-const TASK_PANELS: usize = 12;
+/// Most vectors of columns of one task: their blocks of `K` stay in the second-level cache while strips pass by.
+const TASK_VECTORS: usize = 24;
+/// Most panels of one task: they have two vectors or more.
+const TASK_PANELS: usize = TASK_VECTORS / 2;
 /// Fewest panels that repay packing a strip.
 const PACK_PANELS: usize = 2;
 /// Multiply-adds below which a product is not worth waking the team for.
@@ -18,6 +20,9 @@ const SERIAL_WORK: usize = 100_000;
 const TASKS_PER_THREAD: usize = 3;
 /// Fewest rows of a task when the rows are split: each task fetches its panels anew.
 const SPLIT_ROWS: usize = 96;
+
+/// Rows of a task are whole strips of every class.
+const STRIPS: usize = 24;
 
 /// Length of the blocks of `K` (the last may be shorter): depends on `k` only, for equal bits everywhere.
 pub fn k_block(k: usize) -> usize {
@@ -41,16 +46,14 @@ pub struct Panel {
 /// Where the panels of `B` come from.
 ///
 /// # Safety
-/// Implementors return blocks valid for `kc` rows of `NR` columns, or of one vector where no more columns exist.
+/// Implementors return blocks valid for `kc` rows of `PANEL` vectors, or of as many as have columns.
 #[allow(clippy::missing_safety_doc)]
 pub unsafe trait Panels: Copy + Send + Sync {
-    /// Whether `fetch` writes to the scratch memory.
-    const NEEDS_SCRATCH: bool;
-    /// The block of panel `index` (columns `index*NR ..`): in place, or written to `scratch [kc, NR]`.
+    /// The block of panel `index` (`PANEL` vectors of columns): in place, or written to `scratch [kc, PANEL * L]`.
     unsafe fn fetch<S: Simd>(&self, index: usize, block: Block, scratch: *mut f32) -> Panel;
     /// Whether `direct` is there.
     const DIRECT: bool = false;
-    /// Computes a tile of at most `MR` rows straight from panel `index`, without `fetch`; same bits.
+    /// Computes a tile of at most `MR` rows and two vectors straight from stored panel `index`, without `fetch`; same bits.
     unsafe fn direct<S: Simd>(&self, _index: usize, _k0: usize, _tile: &Tile) {}
 }
 
@@ -94,8 +97,8 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Cuts `m` rows by `panels` panels of a product with `work` multiply-adds.
-    pub fn new(m: usize, panels: usize, work: usize, threads: usize) -> Grid {
+    /// Cuts `m` rows by `panels` panels of `vectors` of a product with `work` multiply-adds.
+    pub fn new(m: usize, panels: usize, vectors: usize, work: usize, threads: usize) -> Grid {
         let wanted = if threads == 1 || work < SERIAL_WORK {
             1
         } else {
@@ -105,12 +108,12 @@ impl Grid {
         let most_splits = (m / SPLIT_ROWS).max(1);
         let panel_tasks = wanted
             .div_ceil(most_splits)
-            .max(panels.div_ceil(TASK_PANELS))
+            .max(panels.div_ceil(TASK_VECTORS / vectors))
             .max(1);
         let per_task = panels.div_ceil(panel_tasks).max(1);
         let panel_tasks = panels.div_ceil(per_task);
         let splits = wanted.div_ceil(panel_tasks.max(1)).min(most_splits);
-        let rows = m.div_ceil(splits).next_multiple_of(12).max(1);
+        let rows = m.div_ceil(splits).next_multiple_of(STRIPS).max(1);
         Grid {
             rows,
             panels: per_task,
@@ -148,48 +151,51 @@ pub unsafe fn multiply<P: Panels>(team: &Team, isa: Isa, product: &Product, pane
     if k == 0 && !product.accumulate {
         std::ptr::write_bytes(product.c, 0, m * n);
     }
-    let grid = Grid::new(m, n.div_ceil(isa.panel_columns()), m * n * k, team.threads());
+    let direct = P::DIRECT && m <= isa.direct_rows();
+    let vectors = if direct { 2 } else { isa.panel_vectors() };
+    let panels_of_n = n.div_ceil(vectors * isa.lanes());
+    let grid = Grid::new(m, panels_of_n, vectors, m * n * k, team.threads());
     team.run(grid.tasks(), |task| {
+        let part = grid.part(task);
         // SAFETY: parts are disjoint in `c`; the rest is the caller's promise.
-        unsafe { part_entry(isa, *product, panels, grid.part(task)) }
+        unsafe { part_entry(isa, *product, panels, part, direct) }
     });
 }
 
 // The entry macro has no type parameters, so the panel source travels through one generic function per class here.
-unsafe fn part_entry<P: Panels>(isa: Isa, product: Product, panels: P, part: Part) {
+unsafe fn part_entry<P: Panels>(isa: Isa, product: Product, panels: P, part: Part, direct: bool) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    unsafe fn avx512<P: Panels>(product: Product, panels: P, part: Part) {
-        run_part::<crate::simd::Avx512, P>(product, panels, part)
+    unsafe fn avx512<P: Panels>(product: Product, panels: P, part: Part, direct: bool) {
+        run_part::<crate::simd::Avx512, P>(product, panels, part, direct)
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2<P: Panels>(product: Product, panels: P, part: Part) {
-        run_part::<crate::simd::Avx2Fma, P>(product, panels, part)
+    unsafe fn avx2<P: Panels>(product: Product, panels: P, part: Part, direct: bool) {
+        run_part::<crate::simd::Avx2Fma, P>(product, panels, part, direct)
     }
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => avx512(product, panels, part),
+        Isa::Avx512 => avx512(product, panels, part, direct),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma => avx2(product, panels, part),
-        _ => run_part::<crate::simd::Portable, P>(product, panels, part),
+        Isa::Avx2Fma => avx2(product, panels, part, direct),
+        _ => run_part::<crate::simd::Portable, P>(product, panels, part, direct),
     }
 }
 
 #[inline(always)]
-unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) {
-    let nr = 2 * S::LANES;
+unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part, direct: bool) {
     let kc_full = k_block(product.k);
     let count = part.p1 - part.p0;
-    let direct = P::DIRECT && part.m1 - part.m0 <= S::MR;
-    let scratch = if P::NEEDS_SCRATCH && !direct {
-        with_scratch(0, count * kc_full * nr)
-    } else {
+    let row = S::PANEL * S::LANES;
+    let scratch = if direct {
         std::ptr::null_mut()
+    } else {
+        with_scratch(0, count * kc_full * row)
     };
     let none = Panel {
         data: std::ptr::null(),
-        row: nr,
+        row,
     };
     let mut fetched = [none; TASK_PANELS];
     let mut k0 = 0;
@@ -203,8 +209,9 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
             a_row: product.a_row,
             a_col: product.a_col,
             packed: false,
+            next: Next::NONE,
             b: std::ptr::null(),
-            b_row: nr,
+            b_row: row,
             c: product.c,
             c_row: product.n,
             alpha: product.alpha,
@@ -216,11 +223,7 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part) 
             continue;
         }
         for (j, slot) in fetched.iter_mut().enumerate().take(count) {
-            let own = if P::NEEDS_SCRATCH {
-                scratch.add(j * kc_full * nr)
-            } else {
-                scratch
-            };
+            let own = scratch.add(j * kc_full * row);
             *slot = panels.fetch::<S>(part.p0 + j, Block { k0, kc }, own);
         }
         multiply_block::<S>(&block, product.n, &fetched[..count], part);
@@ -250,41 +253,74 @@ unsafe fn direct_block<S: Simd, P: Panels>(panels: &P, k0: usize, block: &Tile, 
 
 #[inline(always)]
 unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[Panel], part: Part) {
-    let nr = 2 * S::LANES;
     let pack = fetched.len() >= PACK_PANELS;
     let mut m0 = part.m0;
     while m0 < part.m1 {
-        let m = S::MR.min(part.m1 - m0);
-        let packed = pack && m == S::MR;
+        let left = part.m1 - m0;
+        let packed = pack && left >= S::STRIP;
+        let m = if packed { S::STRIP } else { left };
         let source = block.a.add(m0 * block.a_row);
         let a = if packed { strip::<S>(block, source) } else { source };
         for (j, b) in fetched.iter().enumerate() {
-            let column = (part.p0 + j) * nr;
-            S::tile(&Tile {
+            let column = (part.p0 + j) * S::PANEL * S::LANES;
+            let tile = Tile {
                 m,
-                n: nr.min(n - column),
+                n: (S::PANEL * S::LANES).min(n - column),
                 a,
                 packed,
                 b: b.data,
                 b_row: b.row,
                 c: block.c.add(m0 * block.c_row + column),
                 ..*block
-            });
+            };
+            if packed {
+                let next = next_rows::<S>(block, source, left - m, j, fetched.len());
+                S::tile(&Tile { next, ..tile });
+            } else {
+                narrow_tiles::<S>(&tile);
+            }
         }
         m0 += m;
     }
 }
 
-/// `MR` rows of the block as a packed strip `[k, MR]`.
+/// The share of tile `j` of `count` in fetching the rows of the next strip.
+#[inline(always)]
+unsafe fn next_rows<S: Simd>(block: &Tile, source: *const f32, left: usize, j: usize, count: usize) -> Next {
+    if left < S::STRIP || block.a_col != 1 {
+        return Next::NONE;
+    }
+    let (from, to) = (j * S::STRIP / count, (j + 1) * S::STRIP / count);
+    Next {
+        from: source.wrapping_add((S::STRIP + from) * block.a_row),
+        row: block.a_row,
+        rows: to - from,
+    }
+}
+
+/// `t` at most two vectors at a time.
+#[inline(always)]
+unsafe fn narrow_tiles<S: Simd>(t: &Tile) {
+    for start in (0..t.n).step_by(2 * S::LANES) {
+        S::tile(&Tile {
+            n: (t.n - start).min(2 * S::LANES),
+            b: t.b.add(start),
+            c: t.c.add(start),
+            ..*t
+        });
+    }
+}
+
+/// `STRIP` rows of the block as a packed strip `[k, STRIP]`.
 #[inline(always)]
 unsafe fn strip<S: Simd>(block: &Tile, source: *const f32) -> *const f32 {
-    let to = with_scratch(3, K_BLOCK * S::MR);
+    let to = with_scratch(3, K_BLOCK * S::STRIP);
     if block.a_col == 1 {
         S::pack_strip(source, block.a_row, block.k, to);
     } else {
         for p in 0..block.k {
-            for i in 0..S::MR {
-                *to.add(p * S::MR + i) = *source.add(i * block.a_row + p * block.a_col);
+            for i in 0..S::STRIP {
+                *to.add(p * S::STRIP + i) = *source.add(i * block.a_row + p * block.a_col);
             }
         }
     }

@@ -6,14 +6,16 @@ use crate::simd::Simd;
 #[derive(Clone, Copy)]
 pub struct Tile {
     pub m: usize,
-    /// Columns of `c`, at most two vectors.
+    /// Columns of `c`, at most two vectors; of a `packed` strip at most `PANEL`.
     pub n: usize,
     pub k: usize,
-    /// Element `(i, p)` at `a[i*a_row + p*a_col]`, or at `a[p*MR + i]` of a `packed` strip of exactly `MR` rows.
+    /// Element `(i, p)` at `a[i*a_row + p*a_col]`, or at `a[p*STRIP + i]` of a `packed` strip of `STRIP` rows.
     pub a: *const f32,
     pub a_row: usize,
     pub a_col: usize,
     pub packed: bool,
+    /// What a packed strip's tile fetches on the side: the next strip's rows, before they are packed.
+    pub next: Next,
     /// Row `p` at `b[p*b_row ..]`, readable for whole vectors.
     pub b: *const f32,
     pub b_row: usize,
@@ -23,13 +25,39 @@ pub struct Tile {
     pub accumulate: bool,
 }
 
+/// Rows `row` apart that are fetched into the second-level cache, as far as a tile is long.
+#[derive(Clone, Copy)]
+pub struct Next {
+    pub from: *const f32,
+    pub row: usize,
+    pub rows: usize,
+}
+
+impl Next {
+    pub const NONE: Self = Self {
+        from: std::ptr::null(),
+        row: 0,
+        rows: 0,
+    };
+}
+
 /// Any number of rows; the columns fit two vectors. What `Simd::tile` compiles once per class.
 ///
 /// # Safety
 /// The pointers of the tile are valid for its shape.
 #[inline(always)]
 pub unsafe fn tile_body<S: Simd>(t: &Tile) {
-    if t.n > S::LANES {
+    if t.packed {
+        match (S::STRIP, t.n.div_ceil(S::LANES)) {
+            (4, 2) => packed::<S, 4, 2>(t),
+            (4, _) => packed::<S, 4, 1>(t),
+            (6, 2) => packed::<S, 6, 2>(t),
+            (6, _) => packed::<S, 6, 1>(t),
+            (_, 3) => packed::<S, 8, 3>(t),
+            (_, 2) => packed::<S, 8, 2>(t),
+            _ => packed::<S, 8, 1>(t),
+        }
+    } else if t.n > S::LANES {
         rows::<S, 2>(t)
     } else {
         rows::<S, 1>(t)
@@ -38,13 +66,6 @@ pub unsafe fn tile_body<S: Simd>(t: &Tile) {
 
 #[inline(always)]
 unsafe fn rows<S: Simd, const NV: usize>(t: &Tile) {
-    if t.packed {
-        return match S::MR {
-            4 => packed::<S, 4, NV>(t),
-            6 => packed::<S, 6, NV>(t),
-            _ => packed::<S, 12, NV>(t),
-        };
-    }
     let mut row = 0;
     while row < t.m {
         let left = t.m - row;
@@ -104,17 +125,16 @@ unsafe fn kernel<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
     finish::<S, MR, NV>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
 }
 
-/// Rows of a panel that are fetched ahead of their use: 2 KiB, some hundred cycles.
+/// Rows of a panel that are fetched ahead of their use: 2 or 3 KiB, some hundred cycles.
 const AHEAD: usize = 16;
-/// Rows that are fetched from memory into the second-level cache, for the first strip that uses a panel.
-const FAR_AHEAD: usize = 96;
+/// f32 of a cache line.
+const LINE: usize = 16;
 
 /// `kernel` over a packed strip: the panel comes from the second-level cache, so it is fetched ahead; `c`, which may be
 /// anywhere, at the start.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
 unsafe fn packed<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
-    let nr = NV * S::LANES;
     for i in 0..MR {
         for v in 0..NV {
             S::prefetch(t.c.wrapping_add(i * t.c_row + v * S::LANES));
@@ -122,21 +142,29 @@ unsafe fn packed<S: Simd, const MR: usize, const NV: usize>(t: &Tile) {
     }
     let mut acc = [[S::splat(0.0); NV]; MR];
     let (mut a, mut b) = (t.a, t.b);
-    for _ in 0..t.k {
-        let mut columns = [S::splat(0.0); NV];
-        for (v, column) in columns.iter_mut().enumerate() {
-            *column = S::load(b.add(v * S::LANES));
-            S::prefetch(b.wrapping_add(AHEAD * nr + v * S::LANES));
-            S::prefetch_far(b.wrapping_add(FAR_AHEAD * nr + v * S::LANES));
+    let mut done = 0;
+    while done < t.k {
+        // One line of each row that is fetched on the side, then as many steps as it has numbers.
+        for i in 0..t.next.rows {
+            S::prefetch_far(t.next.from.wrapping_add(i * t.next.row + done));
         }
-        for i in 0..MR {
-            let value = S::splat(*a.add(i));
-            for v in 0..NV {
-                acc[i][v] = S::fma(value, columns[v], acc[i][v]);
+        let steps = LINE.min(t.k - done);
+        for _ in 0..steps {
+            let mut columns = [S::splat(0.0); NV];
+            for (v, column) in columns.iter_mut().enumerate() {
+                *column = S::load(b.add(v * S::LANES));
+                S::prefetch(b.wrapping_add(AHEAD * t.b_row + v * S::LANES));
             }
+            for i in 0..MR {
+                let value = S::splat(*a.add(i));
+                for v in 0..NV {
+                    acc[i][v] = S::fma(value, columns[v], acc[i][v]);
+                }
+            }
+            a = a.add(MR);
+            b = b.add(t.b_row);
         }
-        a = a.add(MR);
-        b = b.add(t.b_row);
+        done += steps;
     }
     finish::<S, MR, NV>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
 }

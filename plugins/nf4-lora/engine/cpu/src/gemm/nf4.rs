@@ -5,7 +5,7 @@
 //! give two vectors in order. Scales are decoded to f32 once, per panel and run of columns with one scale. A
 //! decoded weight is `round(table[code] * scale)`: bit for bit the value of the storage format.
 
-use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, store};
 use super::micro::{Tile, finish};
 use crate::buffer::Aligned;
 use crate::isa::Isa;
@@ -110,6 +110,7 @@ impl Nf4Weight {
         View {
             codes: self.codes.as_ptr(),
             scales: self.scales.as_ptr(),
+            n: self.rows,
             k: self.cols,
             run: self.run,
         }
@@ -158,6 +159,7 @@ fn common_divisor(mut a: usize, mut b: usize) -> usize {
 pub struct View {
     codes: *const u8,
     scales: *const f32,
+    n: usize,
     k: usize,
     run: usize,
 }
@@ -195,18 +197,29 @@ unsafe impl Coded for View {
     }
 
     #[inline(always)]
-    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32) {
-        let (l, nr) = (S::LANES, 2 * S::LANES);
+    fn rows(&self) -> usize {
+        self.n
+    }
+
+    #[inline(always)]
+    unsafe fn decode<S: Simd, const PART: u8>(
+        &self,
+        panel: usize,
+        k0: usize,
+        kc: usize,
+        out: *mut f32,
+        row: usize,
+    ) {
+        let l = S::LANES;
         let table = S::table(NF4_TABLE.as_ptr());
         let mut codes = self.codes.add((panel * self.k + k0) * l);
         let mut to = out;
         self.runs::<S>(panel, k0, kc, |from, end, low_scale, high_scale| {
             for _ in from..end {
                 let (low, high) = S::lookup(table, codes);
-                S::store(to, S::mul(low, low_scale));
-                S::store(to.add(l), S::mul(high, high_scale));
+                store::<S, PART>(to, S::mul(low, low_scale), S::mul(high, high_scale));
                 codes = codes.add(l);
-                to = to.add(nr);
+                to = to.add(row);
             }
         });
     }

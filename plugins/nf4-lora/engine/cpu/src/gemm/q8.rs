@@ -3,7 +3,7 @@
 //! A panel holds `NR` rows of the weight: codes `[K, NR] i8`, and `[K/32, NR]` scales in f32. A decoded weight is
 //! `code * scale`, which f32 holds exactly where the scale had 16 bits.
 
-use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, store};
 use super::micro::{Tile, finish};
 use crate::buffer::Aligned;
 use crate::isa::Isa;
@@ -63,6 +63,7 @@ impl Q8Weight {
         View {
             codes: self.codes.as_ptr(),
             scales: self.scales.as_ptr(),
+            n: self.rows,
             k: self.cols,
         }
     }
@@ -101,6 +102,7 @@ fn turn<T: Copy + Send + Sync>(team: &Team, nr: usize, rows: usize, cols: usize,
 pub struct View {
     codes: *const i8,
     scales: *const f32,
+    n: usize,
     k: usize,
 }
 
@@ -137,16 +139,29 @@ unsafe impl Coded for View {
     }
 
     #[inline(always)]
-    unsafe fn decode<S: Simd>(&self, panel: usize, k0: usize, kc: usize, out: *mut f32) {
+    fn rows(&self) -> usize {
+        self.n
+    }
+
+    #[inline(always)]
+    unsafe fn decode<S: Simd, const PART: u8>(
+        &self,
+        panel: usize,
+        k0: usize,
+        kc: usize,
+        out: *mut f32,
+        row: usize,
+    ) {
         let (l, nr) = (S::LANES, 2 * S::LANES);
         let mut codes = self.codes.add((panel * self.k + k0) * nr);
         let mut to = out;
         self.runs::<S>(panel, k0, kc, |from, end, low_scale, high_scale| {
             for _ in from..end {
-                S::store(to, S::mul(S::from_bytes(codes), low_scale));
-                S::store(to.add(l), S::mul(S::from_bytes(codes.add(l)), high_scale));
+                let low = S::mul(S::from_bytes(codes), low_scale);
+                let high = S::mul(S::from_bytes(codes.add(l)), high_scale);
+                store::<S, PART>(to, low, high);
                 codes = codes.add(nr);
-                to = to.add(nr);
+                to = to.add(row);
             }
         });
     }

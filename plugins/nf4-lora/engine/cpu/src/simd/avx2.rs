@@ -46,6 +46,8 @@ impl Simd for Avx2Fma {
     type Table = (__m256, __m256);
     const LANES: usize = 8;
     const MR: usize = 6;
+    const PANEL: usize = 2;
+    const STRIP: usize = 6;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m256 {

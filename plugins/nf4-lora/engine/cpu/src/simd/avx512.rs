@@ -18,6 +18,8 @@ impl Simd for Avx512 {
     type Table = __m512;
     const LANES: usize = 16;
     const MR: usize = 12;
+    const PANEL: usize = 3;
+    const STRIP: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
@@ -151,24 +153,25 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn pack_strip(src: *const f32, ld: usize, k: usize, dst: *mut f32) {
+        // Lanes 0 and 1 of both sources in turn, and lanes 2 and 3.
+        let low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+        let high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
         let whole = k / 16 * 16;
         for p in (0..whole).step_by(16) {
-            for g in 0..3 {
-                let columns = quad(src.add(4 * g * ld + p), ld);
-                let to = dst.add(p * Self::MR + 4 * g);
-                for (j, v) in columns.into_iter().enumerate() {
-                    // Lane l holds column 4l+j.
-                    let lane = |l: usize| to.add((4 * l + j) * Self::MR);
-                    _mm_store_ps(lane(0), _mm512_castps512_ps128(v));
-                    _mm_store_ps(lane(1), _mm512_extractf32x4_ps::<1>(v));
-                    _mm_store_ps(lane(2), _mm512_extractf32x4_ps::<2>(v));
-                    _mm_store_ps(lane(3), _mm512_extractf32x4_ps::<3>(v));
+            let (top, bottom) = (quad(src.add(p), ld), quad(src.add(4 * ld + p), ld));
+            for j in 0..4 {
+                let (a, b) = (_mm512_castps_pd(top[j]), _mm512_castps_pd(bottom[j]));
+                for (lane, order) in [(0, low), (2, high)] {
+                    let v = _mm512_castpd_ps(_mm512_permutex2var_pd(a, order, b));
+                    let column = |l: usize| dst.add((p + 4 * l + j) * Self::STRIP);
+                    _mm256_storeu_ps(column(lane), _mm512_castps512_ps256(v));
+                    _mm256_storeu_ps(column(lane + 1), _mm512_extractf32x8_ps::<1>(v));
                 }
             }
         }
         for p in whole..k {
-            for i in 0..Self::MR {
-                *dst.add(p * Self::MR + i) = *src.add(i * ld + p);
+            for i in 0..Self::STRIP {
+                *dst.add(p * Self::STRIP + i) = *src.add(i * ld + p);
             }
         }
     }

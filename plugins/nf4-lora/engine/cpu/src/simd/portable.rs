@@ -20,6 +20,8 @@ impl Simd for Portable {
     type Table = [f32; 16];
     const LANES: usize = L;
     const MR: usize = 4;
+    const PANEL: usize = 2;
+    const STRIP: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> V {
