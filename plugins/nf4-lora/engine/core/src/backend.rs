@@ -66,6 +66,41 @@ impl<'a, B> AtMut<'a, B> {
     }
 }
 
+/// A product of low rank on top of that of a weight (LoRA): `scale * inner [T, R] · outer`.
+pub struct LowRank<'a, B> {
+    /// `R`
+    pub rank: usize,
+    pub scale: f32,
+    /// `[T, R]`
+    pub inner: At<'a, B>,
+    /// Forward `[N, R]` (read transposed), backward `[R, K]`.
+    pub outer: At<'a, B>,
+    /// Columns of the result: forward `N`, backward `K`.
+    pub columns: usize,
+}
+
+impl<B> LowRank<'_, B> {
+    /// The product alone, to `to [tokens, columns]`; `layout` as `outer` is kept.
+    pub fn multiply<K: Backend<Buffer = B>>(
+        self,
+        backend: &K,
+        layout: Layout,
+        tokens: usize,
+        to: &mut B,
+        accumulate: bool,
+    ) {
+        let spec = Matmul {
+            layout,
+            m: tokens,
+            n: self.columns,
+            k: self.rank,
+            alpha: self.scale,
+            accumulate,
+        };
+        backend.matmul(spec, self.inner, self.outer, AtMut::start(to));
+    }
+}
+
 /// Which operands of `matmul` are read transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -312,6 +347,36 @@ pub trait Backend: Send + 'static {
         tokens: usize,
         accumulate: bool,
     );
+    /// `linear_forward`, then `y += scale * inner · outerᵀ`, in one pass over `y` where the back end can.
+    fn linear_forward_low_rank(
+        &self,
+        weight: &Self::Linear,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+        tokens: usize,
+        accumulate: bool,
+        low: LowRank<'_, Self::Buffer>,
+    ) where
+        Self: Sized,
+    {
+        self.linear_forward(weight, x, y, tokens, accumulate);
+        low.multiply(self, Layout::Nt, tokens, y, true);
+    }
+    /// `linear_backward`, then `dx += scale * inner · outer`, in one pass over `dx` where the back end can.
+    fn linear_backward_low_rank(
+        &self,
+        weight: &Self::Linear,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+        tokens: usize,
+        accumulate: bool,
+        low: LowRank<'_, Self::Buffer>,
+    ) where
+        Self: Sized,
+    {
+        self.linear_backward(weight, dy, dx, tokens, accumulate);
+        low.multiply(self, Layout::Nn, tokens, dx, true);
+    }
     /// Dense product of f32 operands (LoRA): see `Matmul` and `Layout` for the shapes of `a`, `b`, `c`.
     fn matmul(
         &self,

@@ -169,24 +169,6 @@ impl<B: Backend> Adapter<B> {
     }
 }
 
-/// `ranks = A(x) [T, R]`, `y += scale * B(ranks)`, where the layer has a module.
-pub fn lora_forward<B: Backend>(
-    backend: &B,
-    adapter: &Adapter<B>,
-    at: (usize, Target),
-    x: &B::Buffer,
-    y: &mut B::Buffer,
-    tokens: usize,
-    ranks: AtMut<'_, B::Buffer>,
-) {
-    let rows = AdapterRows {
-        adapter,
-        from: 0,
-        count: tokens,
-    };
-    lora_forward_rows(backend, rows, at, x, y, ranks);
-}
-
 /// Neighbouring token rows that use the same adapter.
 pub struct AdapterRows<'a, B: Backend> {
     pub adapter: &'a Adapter<B>,
@@ -203,7 +185,8 @@ impl<B: Backend> Clone for AdapterRows<'_, B> {
 
 impl<B: Backend> Copy for AdapterRows<'_, B> {}
 
-/// As `lora_forward`, for the token rows `from .. from+count` of `x` and `y` only.
+/// `ranks = A(x) [T, R]`, `y += scale * B(ranks)` for the token rows `from .. from+count` of `x` and `y`, where the layer
+/// has a module.
 pub fn lora_forward_rows<B: Backend>(
     backend: &B,
     rows: AdapterRows<'_, B>,

@@ -1,9 +1,9 @@
 //! An adapter on frozen weights in a training pass, with dropout on the adapter's input.
 
-use crate::backend::{At, AtMut, Backend, Dropout, Layout, Matmul};
+use crate::backend::{At, AtMut, Backend, Dropout, Layout, LowRank, Matmul};
 use crate::batch::Batch;
 use crate::buffers::Growing;
-use crate::lora::{Adapter, AdapterRows, LoraLayout, LoraModule, lora_forward, lora_ranks};
+use crate::lora::{Adapter, AdapterRows, LoraLayout, LoraModule, lora_ranks};
 use crate::model::Model;
 use crate::pass::learner::{Learner, Norm};
 use crate::rng;
@@ -127,13 +127,21 @@ impl<B: Backend> Learner<B> for LoraLearner<'_, B> {
         ranks: &mut B::Buffer,
     ) {
         let (backend, adapter) = (self.backend, self.adapter);
-        self.model.layers[layer].forward(backend, target, x, y, tokens, accumulate);
+        let of = &self.model.layers[layer];
         let Some(m) = adapter.layout.get(layer, target) else {
-            return;
+            return of.forward(backend, target, x, y, tokens, accumulate);
         };
-        let input = self.dropped(m, x, tokens);
-        let ranks = AtMut::new(ranks, tokens * m.rank_before);
-        lora_forward(backend, adapter, (layer, target), input, y, tokens, ranks);
+        self.ranks((layer, target), x, tokens, ranks);
+        let low = LowRank {
+            rank: m.rank,
+            scale: m.scale,
+            inner: At::new(ranks, tokens * m.rank_before),
+            outer: At::new(&adapter.parameters, m.b),
+            columns: m.output,
+        };
+        let weight = &of.linears[target as usize];
+        backend.linear_forward_low_rank(weight, x, y, tokens, accumulate, low);
+        of.add_bias(backend, target, y, tokens);
     }
 
     fn ranks(
@@ -162,39 +170,36 @@ impl<B: Backend> Learner<B> for LoraLearner<'_, B> {
         (layer, target): (usize, Target),
         x: &B::Buffer,
         dy: &B::Buffer,
-        mut dx: Option<&mut B::Buffer>,
+        dx: Option<&mut B::Buffer>,
         tokens: usize,
         accumulate: bool,
         ranks: &B::Buffer,
     ) {
         let (backend, adapter) = (self.backend, self.adapter);
-        if let Some(dx) = &mut dx {
-            let weight = &self.model.layers[layer].linears[target as usize];
-            backend.linear_backward(weight, dy, dx, tokens, accumulate);
-        }
+        let weight = &self.model.layers[layer].linears[target as usize];
         let Some(m) = adapter.layout.get(layer, target) else {
+            if let Some(dx) = dx {
+                backend.linear_backward(weight, dy, dx, tokens, accumulate);
+            }
             return;
         };
         let site = self.dropout.site(layer, target);
         self.weights_backward(m, site, x, dy, tokens, ranks);
         let Some(dx) = dx else { return };
-        let spec = |accumulate| Matmul {
-            layout: Layout::Nn,
-            m: tokens,
-            n: m.input,
-            k: m.rank,
-            alpha: 1.0,
-            accumulate,
-        };
         let scratch = &mut *self.scratch;
-        let (d_ranks, a) = (At::start(&*scratch.d_ranks), At::new(&adapter.parameters, m.a));
-        match site {
-            Some(site) => {
-                backend.matmul(spec(false), d_ranks, a, AtMut::start(&mut scratch.dropped));
-                backend.dropout(&scratch.dropped, dx, tokens * m.input, site, true);
-            }
-            None => backend.matmul(spec(true), d_ranks, a, AtMut::start(dx)),
-        }
+        let low = LowRank {
+            rank: m.rank,
+            scale: 1.0,
+            inner: At::start(&*scratch.d_ranks),
+            outer: At::new(&adapter.parameters, m.a),
+            columns: m.input,
+        };
+        let Some(site) = site else {
+            return backend.linear_backward_low_rank(weight, dy, dx, tokens, accumulate, low);
+        };
+        backend.linear_backward(weight, dy, dx, tokens, accumulate);
+        low.multiply(backend, Layout::Nn, tokens, &mut scratch.dropped, false);
+        backend.dropout(&scratch.dropped, dx, tokens * m.input, site, true);
     }
 
     fn head(&self, x: &B::Buffer, logits: &mut B::Buffer, rows: usize) {

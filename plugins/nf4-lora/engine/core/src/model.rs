@@ -51,6 +51,11 @@ impl<B: Backend> Layer<B> {
         accumulate: bool,
     ) {
         backend.linear_forward(&self.linears[target as usize], x, y, tokens, accumulate);
+        self.add_bias(backend, target, y, tokens);
+    }
+
+    /// `y += bias`, where the projection has one.
+    pub fn add_bias(&self, backend: &B, target: Target, y: &mut B::Buffer, tokens: usize) {
         if let Some(bias) = self.biases.get(target as usize) {
             backend.add_bias(At::start(bias), y, tokens, backend.len(bias));
         }

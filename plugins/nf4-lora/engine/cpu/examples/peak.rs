@@ -65,6 +65,7 @@ fn rate<P: Panels>(team: &Team, isa: Isa, m: usize, n: usize, k: usize, panels: 
         c: c.as_mut_ptr(),
         alpha: 1.0,
         accumulate: false,
+        tail: None,
     };
     let (mut best, start) = (f64::INFINITY, Instant::now());
     let mut calls = 0;

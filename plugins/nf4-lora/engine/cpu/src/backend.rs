@@ -6,14 +6,14 @@ mod rows;
 use crate::buffer::Aligned;
 use crate::gemm::bf16::{self, Bf16Weight};
 use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
-use crate::gemm::driver::{Product, multiply};
+use crate::gemm::driver::{Product, Tail, multiply};
 use crate::gemm::nf4::Nf4Weight;
 use crate::gemm::q8::Q8Weight;
 use crate::isa::Isa;
 use crate::ops;
 use crate::team::{Parts, Team};
 use escada_engine_core::backend::{
-    AdamW, AdamW8, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource,
+    AdamW, AdamW8, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource, LowRank,
     MOMENT_BLOCK, Matmul, Moments8, Sequences,
 };
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -84,6 +84,23 @@ impl CpuBackend {
         self.isa
     }
 
+    /// A product of low rank that goes along with that of a weight, where it may.
+    fn tail(&self, low: &LowRank<'_, Buffer>, tokens: usize, turned: bool) -> Option<Tail> {
+        let LowRank {
+            rank, scale, columns, ..
+        } = *low;
+        let a = low.inner.buffer[low.inner.offset..][..tokens * rank].as_ptr();
+        let outer = low.outer.buffer[low.outer.offset..][..columns * rank].as_ptr();
+        let tail = Tail {
+            rank,
+            scale,
+            a,
+            outer,
+            turned,
+        };
+        (rank <= Tail::MOST && tokens > self.isa.direct_rows()).then_some(tail)
+    }
+
     fn product(&self, product: &Product, weight: &CpuLinear, backward: bool) {
         // SAFETY: the callers checked the lengths; views of a weight live as long as the weight.
         unsafe {
@@ -130,6 +147,7 @@ fn row_major(m: usize, n: usize, k: usize, a: &[f32], c: &mut [f32], accumulate:
         c: c.as_mut_ptr(),
         alpha: 1.0,
         accumulate,
+        tail: None,
     }
 }
 
@@ -370,6 +388,52 @@ impl Backend for CpuBackend {
     ) {
         let (n, k) = weight.shape();
         self.product(&row_major(tokens, k, n, dy, dx, accumulate), weight, true);
+    }
+
+    fn linear_forward_low_rank(
+        &self,
+        weight: &CpuLinear,
+        x: &Buffer,
+        y: &mut Buffer,
+        tokens: usize,
+        accumulate: bool,
+        low: LowRank<'_, Buffer>,
+    ) {
+        let (n, k) = weight.shape();
+        let base = row_major(tokens, n, k, x, y, accumulate);
+        match self.tail(&low, tokens, true) {
+            Some(tail) => {
+                let tail = Some(tail);
+                self.product(&Product { tail, ..base }, weight, false)
+            }
+            None => {
+                self.product(&base, weight, false);
+                low.multiply(self, Layout::Nt, tokens, y, true);
+            }
+        }
+    }
+
+    fn linear_backward_low_rank(
+        &self,
+        weight: &CpuLinear,
+        dy: &Buffer,
+        dx: &mut Buffer,
+        tokens: usize,
+        accumulate: bool,
+        low: LowRank<'_, Buffer>,
+    ) {
+        let (n, k) = weight.shape();
+        let base = row_major(tokens, k, n, dy, dx, accumulate);
+        match self.tail(&low, tokens, false) {
+            Some(tail) => {
+                let tail = Some(tail);
+                self.product(&Product { tail, ..base }, weight, true)
+            }
+            None => {
+                self.product(&base, weight, true);
+                low.multiply(self, Layout::Nn, tokens, dx, true);
+            }
+        }
     }
 
     fn matmul(&self, spec: Matmul, a: At<'_, Buffer>, b: At<'_, Buffer>, c: AtMut<'_, Buffer>) {

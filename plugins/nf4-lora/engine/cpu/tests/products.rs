@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use escada_engine_core::backend::{At, AtMut, Backend, Layout, LinearSource, Matmul};
+use escada_engine_core::backend::{At, AtMut, Backend, Layout, LinearSource, LowRank, Matmul};
 use escada_engine_cpu::gemm::nf4::Nf4Weight;
 use escada_engine_cpu::team::Team;
 use escada_engine_cpu::{CpuBackend, Isa};
@@ -95,6 +95,59 @@ fn linear_layers_match_the_reference() {
                     accumulate,
                 };
                 check(&format!("nf4 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
+            }
+        }
+    }
+}
+
+/// A product with a weight and one of low rank on top, both ways.
+struct Adapted {
+    linear: Linear,
+    rank: usize,
+}
+
+impl Case for Adapted {
+    fn run<B: Backend>(&self, backend: &B) -> Vec<Vec<f32>> {
+        let Linear {
+            n, k, m, accumulate, ..
+        } = self.linear;
+        let rank = self.rank;
+        let weight = backend.upload_linear(self.linear.source()).unwrap();
+        let (inner, outer) = (noise(m * rank + 3, 21), noise(n.max(k) * rank + 5, 22));
+        let (inner, outer) = (buffer(backend, &inner), buffer(backend, &outer));
+        let low = |columns| LowRank {
+            rank,
+            scale: 1.5,
+            inner: At::new(&inner, 3),
+            outer: At::new(&outer, 5),
+            columns,
+        };
+        let (x, dy) = (noise(m * k, 5), noise(m * n, 7));
+        let (x, dy) = (buffer(backend, &x), buffer(backend, &dy));
+        let mut y = buffer(backend, &noise(m * n + 1, 6));
+        let mut dx = buffer(backend, &noise(m * k + 1, 8));
+        backend.linear_forward_low_rank(&weight, &x, &mut y, m, accumulate, low(n));
+        backend.linear_backward_low_rank(&weight, &dy, &mut dx, m, accumulate, low(k));
+        vec![host(backend, &y), host(backend, &dx)]
+    }
+}
+
+#[test]
+fn products_of_low_rank_go_along_with_those_of_the_weight() {
+    for (n, k) in [(1, 1), (33, 100), (192, 576), (300, 1312)] {
+        for m in [1, 12, 13, 61, 200] {
+            // Up to 64 within the product, then by itself.
+            for rank in [1, 7, 16, 64, 65] {
+                let accumulate = (m + rank) % 2 == 0;
+                let linear = Linear {
+                    weight: Weight::Nf4(nf4(n, k, 64, accumulate, 2)),
+                    n,
+                    k,
+                    m,
+                    accumulate,
+                };
+                let case = Adapted { linear, rank };
+                check(&format!("rank {rank} on {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
             }
         }
     }

@@ -64,6 +64,21 @@ impl<B: Backend> Profiled<B> {
         format!("{name} {format} [{}, {}]", weight.rows, weight.cols)
     }
 
+    /// Name and work of a product with a weight, one of rank `rank` on top.
+    fn adapted(
+        &self,
+        name: &str,
+        weight: &Shaped<B::Linear>,
+        tokens: usize,
+        rank: usize,
+    ) -> (String, (usize, usize)) {
+        let (n, k) = (weight.rows, weight.cols);
+        let moved = 4 * (tokens + rank) * (n + k) + self.inner.linear_bytes(&weight.inner);
+        let outer = if name == "linear_forward" { n } else { k };
+        let work = (2 * tokens * (n * k + rank * outer), moved);
+        (self.product(&format!("{name} +LoRA"), weight), work)
+    }
+
     /// Pairs of a query and a key it sees.
     fn pairs(&self, sequences: &Sequences<'_, B::Index>) -> usize {
         let mut starts = vec![0; sequences.count + 1];
@@ -273,6 +288,38 @@ impl<B: Backend> Backend for Profiled<B> {
         self.note(self.product("linear_backward", weight), work, || {
             self.inner
                 .linear_backward(&weight.inner, dy, dx, tokens, accumulate)
+        })
+    }
+
+    fn linear_forward_low_rank(
+        &self,
+        weight: &Shaped<B::Linear>,
+        x: &B::Buffer,
+        y: &mut B::Buffer,
+        tokens: usize,
+        accumulate: bool,
+        low: LowRank<'_, B::Buffer>,
+    ) {
+        let (name, work) = self.adapted("linear_forward", weight, tokens, low.rank);
+        self.note(name, work, || {
+            self.inner
+                .linear_forward_low_rank(&weight.inner, x, y, tokens, accumulate, low)
+        })
+    }
+
+    fn linear_backward_low_rank(
+        &self,
+        weight: &Shaped<B::Linear>,
+        dy: &B::Buffer,
+        dx: &mut B::Buffer,
+        tokens: usize,
+        accumulate: bool,
+        low: LowRank<'_, B::Buffer>,
+    ) {
+        let (name, work) = self.adapted("linear_backward", weight, tokens, low.rank);
+        self.note(name, work, || {
+            self.inner
+                .linear_backward_low_rank(&weight.inner, dy, dx, tokens, accumulate, low)
         })
     }
 

@@ -56,8 +56,11 @@ const AHEAD: usize = 8;
 const FUSED_AHEAD: usize = 16;
 
 /// Copies `kc` rows of `n` columns into a panel of `PANEL` vectors, zeroes behind them.
+///
+/// # Safety
+/// The pointers are valid for these shapes, `src` with rows `ld` apart.
 #[inline(always)]
-unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
+pub unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usize, panel: *mut f32) {
     let row = S::PANEL * S::LANES;
     for k in 0..kc {
         let (from, to) = (src.add(k * ld), panel.add(k * row));

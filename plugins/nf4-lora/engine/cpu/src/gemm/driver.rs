@@ -1,5 +1,6 @@
 //! Blocking and distribution of a product over the team.
 
+use super::dense::{copy_panel, transpose_panel};
 use super::micro::{Next, Tile};
 use crate::isa::Isa;
 use crate::scratch::with_scratch;
@@ -57,6 +58,40 @@ pub unsafe trait Panels: Copy + Send + Sync {
     unsafe fn direct<S: Simd>(&self, _index: usize, _k0: usize, _tile: &Tile) {}
 }
 
+/// Few more steps of the summed index, from other operands: `C += scale * a [m, rank] · outer`.
+#[derive(Clone, Copy)]
+pub struct Tail {
+    pub rank: usize,
+    pub scale: f32,
+    /// `[m, rank]`, contiguous.
+    pub a: *const f32,
+    /// `[n, rank]` if `turned`, else `[rank, n]`; contiguous.
+    pub outer: *const f32,
+    pub turned: bool,
+}
+
+impl Tail {
+    /// Longest tail that goes along with a block: it lengthens strips and panels in their caches.
+    pub const MOST: usize = 64;
+
+    /// Appends the steps to a panel for the columns from `column` on.
+    #[inline(always)]
+    unsafe fn append<S: Simd>(&self, column: usize, n: usize, panel: *mut f32) {
+        let row = S::PANEL * S::LANES;
+        let columns = (n - column).min(row);
+        if self.turned {
+            let from = self.outer.add(column * self.rank);
+            transpose_panel::<S>(from, self.rank, columns, self.rank, panel, S::PANEL);
+        } else {
+            copy_panel::<S>(self.outer.add(column), n, columns, self.rank, panel);
+        }
+        let scale = S::splat(self.scale);
+        for at in (0..self.rank * row).step_by(S::LANES) {
+            S::store(panel.add(at), S::mul(scale, S::load(panel.add(at))));
+        }
+    }
+}
+
 /// The operands other than `B`.
 #[derive(Clone, Copy)]
 pub struct Product {
@@ -71,6 +106,8 @@ pub struct Product {
     pub c: *mut f32,
     pub alpha: f32,
     pub accumulate: bool,
+    /// At most `Tail::MOST` steps; with `alpha` 1 and row-major `a`, for panels that are fetched.
+    pub tail: Option<Tail>,
 }
 
 // SAFETY: tasks read `a` and write disjoint parts of `c`; the caller of `multiply` holds both borrows meanwhile.
@@ -188,10 +225,11 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part, 
     let kc_full = k_block(product.k);
     let count = part.p1 - part.p0;
     let row = S::PANEL * S::LANES;
+    let panel_size = (kc_full + product.tail.map_or(0, |tail| tail.rank)) * row;
     let scratch = if direct {
         std::ptr::null_mut()
     } else {
-        with_scratch(0, count * kc_full * row)
+        with_scratch(0, count * panel_size)
     };
     let none = Panel {
         data: std::ptr::null(),
@@ -223,10 +261,17 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part, 
             continue;
         }
         for (j, slot) in fetched.iter_mut().enumerate().take(count) {
-            let own = scratch.add(j * kc_full * row);
+            let own = scratch.add(j * panel_size);
             *slot = panels.fetch::<S>(part.p0 + j, Block { k0, kc }, own);
         }
-        multiply_block::<S>(&block, product.n, &fetched[..count], part);
+        let tail = product.tail.filter(|_| k0 + kc == product.k);
+        if let Some(tail) = &tail {
+            for j in 0..count {
+                let panel = scratch.add(j * panel_size + kc * row);
+                tail.append::<S>((part.p0 + j) * row, product.n, panel);
+            }
+        }
+        multiply_block::<S>(&block, tail.as_ref(), product.n, &fetched[..count], part);
         k0 += kc;
     }
 }
@@ -252,21 +297,34 @@ unsafe fn direct_block<S: Simd, P: Panels>(panels: &P, k0: usize, block: &Tile, 
 }
 
 #[inline(always)]
-unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[Panel], part: Part) {
-    let pack = fetched.len() >= PACK_PANELS;
+unsafe fn multiply_block<S: Simd>(
+    block: &Tile,
+    tail: Option<&Tail>,
+    n: usize,
+    fetched: &[Panel],
+    part: Part,
+) {
+    let pack = tail.is_some() || fetched.len() >= PACK_PANELS;
+    let k = block.k + tail.map_or(0, |tail| tail.rank);
     let mut m0 = part.m0;
     while m0 < part.m1 {
         let left = part.m1 - m0;
         let packed = pack && left >= S::STRIP;
         let m = if packed { S::STRIP } else { left };
         let source = block.a.add(m0 * block.a_row);
-        let a = if packed { strip::<S>(block, source) } else { source };
+        let (a, a_row) = match tail {
+            _ if packed => (strip::<S>(block, tail, m0), 0),
+            Some(tail) => (joined_rows::<S>(block, tail, m0, m), k),
+            None => (source, block.a_row),
+        };
         for (j, b) in fetched.iter().enumerate() {
             let column = (part.p0 + j) * S::PANEL * S::LANES;
             let tile = Tile {
                 m,
                 n: (S::PANEL * S::LANES).min(n - column),
+                k,
                 a,
+                a_row,
                 packed,
                 b: b.data,
                 b_row: b.row,
@@ -282,6 +340,22 @@ unsafe fn multiply_block<S: Simd>(block: &Tile, n: usize, fetched: &[Panel], par
         }
         m0 += m;
     }
+}
+
+/// Fewer rows than a strip with the tail behind each, `[m, k]`: one chain for every element, as in a strip.
+#[inline(always)]
+unsafe fn joined_rows<S: Simd>(block: &Tile, tail: &Tail, m0: usize, m: usize) -> *const f32 {
+    let to = with_scratch(3, (K_BLOCK + Tail::MOST) * S::STRIP);
+    let k = block.k + tail.rank;
+    for i in 0..m {
+        let (row, low) = (
+            block.a.add((m0 + i) * block.a_row),
+            tail.a.add((m0 + i) * tail.rank),
+        );
+        std::ptr::copy_nonoverlapping(row, to.add(i * k), block.k);
+        std::ptr::copy_nonoverlapping(low, to.add(i * k + block.k), tail.rank);
+    }
+    to
 }
 
 /// The share of tile `j` of `count` in fetching the rows of the next strip.
@@ -311,10 +385,11 @@ unsafe fn narrow_tiles<S: Simd>(t: &Tile) {
     }
 }
 
-/// `STRIP` rows of the block as a packed strip `[k, STRIP]`.
+/// `STRIP` rows of the block, and of the tail behind it, as a packed strip `[k, STRIP]`.
 #[inline(always)]
-unsafe fn strip<S: Simd>(block: &Tile, source: *const f32) -> *const f32 {
-    let to = with_scratch(3, K_BLOCK * S::STRIP);
+unsafe fn strip<S: Simd>(block: &Tile, tail: Option<&Tail>, m0: usize) -> *const f32 {
+    let to = with_scratch(3, (K_BLOCK + Tail::MOST) * S::STRIP);
+    let source = block.a.add(m0 * block.a_row);
     if block.a_col == 1 {
         S::pack_strip(source, block.a_row, block.k, to);
     } else {
@@ -323,6 +398,10 @@ unsafe fn strip<S: Simd>(block: &Tile, source: *const f32) -> *const f32 {
                 *to.add(p * S::STRIP + i) = *source.add(i * block.a_row + p * block.a_col);
             }
         }
+    }
+    if let Some(tail) = tail {
+        let source = tail.a.add(m0 * tail.rank);
+        S::pack_strip(source, tail.rank, tail.rank, to.add(block.k * S::STRIP));
     }
     to
 }
