@@ -18,9 +18,11 @@
 
 use escada_engine_formats::error::Result;
 use escada_engine_formats::nf4::Nf4Tensor;
+use escada_engine_formats::q4::Q4Tensor;
 use escada_engine_formats::q8::Q8Tensor;
 
 /// A frozen weight matrix `[rows = N, cols = K]` on its way to the device.
+#[derive(Clone, Copy)]
 pub enum LinearSource<'a> {
     /// `[rows, cols] f32`, kept as f32.
     F32 {
@@ -30,7 +32,9 @@ pub enum LinearSource<'a> {
     },
     /// Kept in NF4 (first-level scales may be decoded on upload).
     Nf4(&'a Nf4Tensor),
-    /// Kept in 8 bits.
+    /// Kept in 4 bits, the values exact.
+    Q4(&'a Q4Tensor),
+    /// Kept in 8 bits, the values exact.
     Q8(&'a Q8Tensor),
 }
 

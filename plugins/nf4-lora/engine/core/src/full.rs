@@ -150,6 +150,11 @@ impl<B: Backend> FullWeights<B> {
                     tensor.decode_into(&mut data);
                     backend.upload(&data, &mut values, p.offset)
                 }
+                LinearSource::Q4(tensor) => {
+                    let mut data = vec![0.0; tensor.codes.len()];
+                    tensor.decode_into(&mut data);
+                    backend.upload(&data, &mut values, p.offset)
+                }
                 LinearSource::Nf4(_) => {
                     let message =
                         "full fine-tuning needs weights in 32 bits: load the model with weightFormat \"f32\"";

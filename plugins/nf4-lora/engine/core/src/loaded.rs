@@ -7,7 +7,7 @@ use crate::requests::PromptRow;
 use crate::shape::{ModelShape, plain_inverse_frequencies};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::{
-    ChatTemplate, Message, ModelConfig, ModelSource, Nf4Tensor, Tensor, Tokenizer, nf4,
+    ChatTemplate, CodedTensor, Message, ModelConfig, ModelSource, Nf4Tensor, Tensor, Tokenizer, nf4,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -229,11 +229,15 @@ impl WeightSource for SourceWeights<'_> {
         cols: usize,
         take: impl FnOnce(LinearSource<'_>) -> Result<T>,
     ) -> Result<T> {
-        // In 8 bits already: the same values in a quarter of the memory.
-        if let Some(tensor) = self.source.q8_table(name)?
-            && (tensor.rows, tensor.cols) == (rows, cols)
-        {
-            return take(LinearSource::Q8(&tensor));
+        // Few bits already: the same values in a quarter or less of the memory.
+        match self.source.coded(name)? {
+            Some(CodedTensor::Q8(tensor)) if (tensor.rows, tensor.cols) == (rows, cols) => {
+                return take(LinearSource::Q8(&tensor));
+            }
+            Some(CodedTensor::Q4(tensor)) if (tensor.rows, tensor.cols) == (rows, cols) => {
+                return take(LinearSource::Q4(&tensor));
+            }
+            _ => {}
         }
         take(LinearSource::F32 {
             rows,

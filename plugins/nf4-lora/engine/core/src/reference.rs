@@ -204,6 +204,17 @@ impl Backend for Reference {
                 data: data.to_vec(),
                 bytes: data.len() * 4,
             },
+            LinearSource::Q4(t) => {
+                let mut data = vec![0.0; t.rows * t.cols];
+                t.decode_into(&mut data);
+                let bytes = data.len() * 4;
+                ReferenceLinear {
+                    rows: t.rows,
+                    cols: t.cols,
+                    data,
+                    bytes,
+                }
+            }
             LinearSource::Q8(t) => {
                 let mut data = vec![0.0; t.rows * t.cols];
                 t.decode_into(&mut data);

@@ -4,7 +4,7 @@
 
 use escada_engine_cpu::gemm::dense::DenseWeight;
 use escada_engine_cpu::gemm::driver::{Panels, Product, multiply};
-use escada_engine_cpu::gemm::nf4::Nf4Weight;
+use escada_engine_cpu::gemm::four_bits::Nf4Weight;
 use escada_engine_cpu::isa::Isa;
 use escada_engine_cpu::team::Team;
 use escada_engine_formats::nf4::{AbsMax, Nf4Tensor};

@@ -7,7 +7,7 @@ use crate::buffer::Aligned;
 use crate::gemm::bf16::{self, Bf16Weight};
 use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
 use crate::gemm::driver::{Product, Tail, multiply};
-use crate::gemm::nf4::Nf4Weight;
+use crate::gemm::four_bits::{Nf4Weight, Q4Weight};
 use crate::gemm::q8::Q8Weight;
 use crate::isa::Isa;
 use crate::ops;
@@ -31,6 +31,7 @@ pub enum CpuLinear {
     /// f32 values that are all bfloat16.
     Bf16(Bf16Weight),
     Nf4(Nf4Weight),
+    Q4(Q4Weight),
     Q8(Q8Weight),
 }
 
@@ -41,6 +42,7 @@ impl CpuLinear {
             CpuLinear::F32(w) => (w.rows, w.cols),
             CpuLinear::Bf16(w) => (w.rows, w.cols),
             CpuLinear::Nf4(w) => (w.rows, w.cols),
+            CpuLinear::Q4(w) => (w.rows, w.cols),
             CpuLinear::Q8(w) => (w.rows, w.cols),
         }
     }
@@ -111,6 +113,8 @@ impl CpuBackend {
                 (CpuLinear::Bf16(w), true) => multiply(&self.team, self.isa, product, w.backward()),
                 (CpuLinear::Nf4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
                 (CpuLinear::Nf4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
+                (CpuLinear::Q4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
+                (CpuLinear::Q4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
                 (CpuLinear::Q8(w), false) => multiply(&self.team, self.isa, product, w.forward()),
                 (CpuLinear::Q8(w), true) => multiply(&self.team, self.isa, product, w.backward()),
             }
@@ -251,6 +255,12 @@ impl Backend for CpuBackend {
                     .map(CpuLinear::F32)
                     .ok_or_else(|| no_memory("a weight", rows * cols))
             }
+            LinearSource::Q4(tensor) => {
+                let packed = Q4Weight::pack(&self.team, self.isa, tensor);
+                packed
+                    .map(CpuLinear::Q4)
+                    .ok_or_else(|| no_memory("a weight in 4 bits", tensor.rows * tensor.cols))
+            }
             LinearSource::Q8(tensor) => {
                 let packed = Q8Weight::pack(&self.team, self.isa, tensor);
                 packed
@@ -271,6 +281,7 @@ impl Backend for CpuBackend {
             CpuLinear::F32(w) => w.bytes(),
             CpuLinear::Bf16(w) => w.bytes(),
             CpuLinear::Nf4(w) => w.bytes(),
+            CpuLinear::Q4(w) => w.bytes(),
             CpuLinear::Q8(w) => w.bytes(),
         }
     }
@@ -359,6 +370,7 @@ impl Backend for CpuBackend {
                 match table {
                     CpuLinear::F32(w) => w.row(ids[t] as usize, to),
                     CpuLinear::Bf16(w) => w.row(ids[t] as usize, to),
+                    CpuLinear::Q4(w) => w.row(self.isa, ids[t] as usize, to),
                     CpuLinear::Nf4(w) => w.row(self.isa, ids[t] as usize, to),
                     CpuLinear::Q8(w) => w.row(ids[t] as usize, to),
                 }

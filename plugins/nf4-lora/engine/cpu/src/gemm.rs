@@ -6,6 +6,6 @@ pub mod bf16;
 pub mod coded;
 pub mod dense;
 pub mod driver;
+pub mod four_bits;
 pub mod micro;
-pub mod nf4;
 pub mod q8;

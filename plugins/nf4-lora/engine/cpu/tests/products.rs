@@ -6,15 +6,17 @@ mod common;
 
 use common::*;
 use escada_engine_core::backend::{At, AtMut, Backend, Layout, LinearSource, LowRank, Matmul};
-use escada_engine_cpu::gemm::nf4::Nf4Weight;
+use escada_engine_cpu::gemm::four_bits::Nf4Weight;
 use escada_engine_cpu::team::Team;
 use escada_engine_cpu::{CpuBackend, Isa};
 use escada_engine_formats::nf4::{BLOCKSIZES, Nf4Tensor};
+use escada_engine_formats::q4::Q4Tensor;
 use escada_engine_formats::q8::Q8Tensor;
 
 enum Weight {
     F32(Vec<f32>),
     Nf4(Nf4Tensor),
+    Q4(Q4Tensor),
     Q8(Q8Tensor),
 }
 
@@ -35,6 +37,7 @@ impl Linear {
                 data,
             },
             Weight::Nf4(tensor) => LinearSource::Nf4(tensor),
+            Weight::Q4(tensor) => LinearSource::Q4(tensor),
             Weight::Q8(tensor) => LinearSource::Q8(tensor),
         }
     }
@@ -169,8 +172,24 @@ fn q8(rows: usize, cols: usize) -> Q8Tensor {
     }
 }
 
+/// Scales with the 11 bits of an f16, as every file has them.
+fn q4(rows: usize, cols: usize) -> Q4Tensor {
+    let short = |v: &f32| f32::from_bits(v.to_bits() & 0xFFFF_E000);
+    let halves = |seed| noise(rows * cols / 32, seed).iter().map(short).collect();
+    Q4Tensor {
+        rows,
+        cols,
+        codes: random_u32(rows * cols, 16, 13)
+            .iter()
+            .map(|code| *code as u8)
+            .collect(),
+        scales: halves(14),
+        shifts: halves(15),
+    }
+}
+
 #[test]
-fn weights_in_8_bits_match_the_reference() {
+fn weights_in_4_and_8_bits_match_the_reference() {
     for (n, k) in [(1, 32), (33, 96), (70, 640), (300, 1312)] {
         for m in [1, 2, 5, 11, 12, 13, 29, 61] {
             for accumulate in [false, true] {
@@ -183,33 +202,46 @@ fn weights_in_8_bits_match_the_reference() {
                     accumulate,
                 };
                 check(&format!("q8 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
+                let weight = Weight::Q4(q4(n, k));
+                let case = Linear { weight, ..case };
+                check(&format!("q4 {m}x{n}x{k}"), &case, CHAIN_TOLERANCE);
             }
         }
     }
 }
 
 #[test]
-fn weights_in_8_bits_give_the_bits_of_their_values() {
-    let tensor = q8(96, 320);
+fn weights_in_4_and_8_bits_give_the_bits_of_their_values() {
+    let (eight, four) = (q8(96, 320), q4(96, 320));
     let mut values = vec![0.0; 96 * 320];
-    tensor.decode_into(&mut values);
+    eight.decode_into(&mut values);
+    gives_the_bits_of(&values, LinearSource::Q8(&eight), 3);
+    four.decode_into(&mut values);
+    gives_the_bits_of(&values, LinearSource::Q4(&four), 5);
+}
+
+/// `coded` has the `values [96, 320]`, in less than `1 / smaller` of their memory.
+fn gives_the_bits_of(values: &[f32], coded: LinearSource<'_>, smaller: usize) {
+    let (rows, cols) = (96, 320);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         let backend = CpuBackend::with_isa(2, isa).unwrap();
-        let (rows, cols) = (96, 320);
-        let coded = backend.upload_linear(LinearSource::Q8(&tensor)).unwrap();
-        let data = &values;
+        let coded = backend.upload_linear(coded).unwrap();
+        let data = values;
         let plain = backend
             .upload_linear(LinearSource::F32 { rows, cols, data })
             .unwrap();
-        assert!(backend.linear_bytes(&coded) < backend.linear_bytes(&plain) / 3);
+        assert!(backend.linear_bytes(&coded) < backend.linear_bytes(&plain) / smaller);
         for m in [1, 7, 12, 40, 100] {
-            let x = buffer(&backend, &noise(m * cols, 5));
+            let (x, dy) = (noise(m * cols, 5), noise(m * rows, 6));
+            let (x, dy) = (buffer(&backend, &x), buffer(&backend, &dy));
             let [narrow, wide] = [&coded, &plain].map(|weight| {
                 let mut y = backend.alloc(m * rows).unwrap();
                 backend.linear_forward(weight, &x, &mut y, m, false);
-                host(&backend, &y)
+                let mut dx = backend.alloc(m * cols).unwrap();
+                backend.linear_backward(weight, &dy, &mut dx, m, false);
+                [bits(&host(&backend, &y)), bits(&host(&backend, &dx))]
             });
-            assert_eq!(bits(&narrow), bits(&wide), "{isa:?}, {m} rows");
+            assert_eq!(narrow, wide, "{isa:?}, {m} rows");
         }
         let mut row = backend.alloc(cols).unwrap();
         backend.embedding(&coded, &index(&backend, &[5]), 1, &mut row);

@@ -5,9 +5,9 @@ use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
 use crate::error::{Code, EngineError, Result};
 use crate::gguf::GgufFile;
+use crate::gguf_llama::CodedTensor;
 use crate::hf_folder::HfFolder;
 use crate::nf4::Nf4Tensor;
-use crate::q8::Q8Tensor;
 use crate::tensor::Tensor;
 use crate::tokenizer::Tokenizer;
 use crate::{gguf_llama, gguf_tokenizer};
@@ -85,15 +85,14 @@ impl ModelSource {
         }
     }
 
-    /// The embedding or the head as it is stored, if that is Q8_0 in a GGUF file; `None` otherwise.
+    /// A matrix as it is stored, if that is in 4 or 8 bits in a GGUF file; `None` otherwise.
     ///
     /// Errors: `ModelFileInvalid` if it is missing.
-    pub fn q8_table(&self, name: &str) -> Result<Option<Q8Tensor>> {
-        let name = self.untied(name);
-        let (Store::Gguf(file), EMBEDDING | HEAD) = (&self.store, name) else {
-            return Ok(None);
-        };
-        gguf_llama::q8_table(file, &self.config, name)
+    pub fn coded(&self, name: &str) -> Result<Option<CodedTensor>> {
+        match &self.store {
+            Store::Gguf(file) => gguf_llama::coded(file, &self.config, self.untied(name)),
+            Store::Folder(_) => Ok(None),
+        }
     }
 
     /// Whether the model is a bitsandbytes checkpoint: linear layers that it keeps plain were left out of quantization

@@ -4,8 +4,15 @@ use crate::config::ModelConfig;
 use crate::error::{EngineError, Result};
 use crate::gguf::GgufFile;
 use crate::gguf_blocks::BlockType;
+use crate::q4::Q4Tensor;
 use crate::q8::Q8Tensor;
 use crate::tensor::Tensor;
+
+/// A matrix as its file codes it.
+pub enum CodedTensor {
+    Q4(Q4Tensor),
+    Q8(Q8Tensor),
+}
 
 /// Pairs of module names inside a layer: Hugging Face, GGUF.
 const LAYER_NAMES: [(&str, &str); 9] = [
@@ -67,17 +74,34 @@ pub(crate) fn tensor(file: &GgufFile, config: &ModelConfig, name: &str) -> Resul
     Ok(Tensor { shape, values })
 }
 
-/// The matrix that Hugging Face calls `name` with its own codes, if it is Q8_0 and its rows are not reordered.
-pub(crate) fn q8_table(file: &GgufFile, config: &ModelConfig, name: &str) -> Result<Option<Q8Tensor>> {
+/// The matrix that Hugging Face calls `name` with its own codes, if its type is one of the quantized ones.
+pub(crate) fn coded(file: &GgufFile, config: &ModelConfig, name: &str) -> Result<Option<CodedTensor>> {
     let missing = || EngineError::invalid_file(file.path(), format!("no tensor for \"{name}\""));
     let gguf_name = to_gguf_name(name).ok_or_else(missing)?;
     let entry = file.tensors().get(&gguf_name).ok_or_else(missing)?;
-    match (file.blocks(&gguf_name)?, &entry.shape[..]) {
-        ((BlockType::Q8_0, bytes), &[rows, cols]) if !permuted(config, name) => {
-            Ok(Q8Tensor::from_blocks(rows, cols, bytes))
+    let &[rows, cols] = &entry.shape[..] else {
+        return Ok(None);
+    };
+    let (block, bytes) = file.blocks(&gguf_name)?;
+    let ordered;
+    let bytes = if permuted(config, name) {
+        if !rows.is_multiple_of(config.head_dim) {
+            return Ok(None);
         }
-        _ => Ok(None),
-    }
+        let row_bytes = bytes.len() / rows;
+        let row = |row| &bytes[source_row(row, config.head_dim) * row_bytes..][..row_bytes];
+        ordered = (0..rows).flat_map(row).copied().collect::<Vec<u8>>();
+        &ordered
+    } else {
+        bytes
+    };
+    Ok(match block {
+        BlockType::Q8_0 => Q8Tensor::from_blocks(rows, cols, bytes).map(CodedTensor::Q8),
+        BlockType::Q4_0 | BlockType::Q4_1 => {
+            Q4Tensor::from_blocks(block, rows, cols, bytes).map(CodedTensor::Q4)
+        }
+        _ => None,
+    })
 }
 
 /// Rows of `values [rows, cols]` in the order of the file: the inverse of what [`tensor`] does.

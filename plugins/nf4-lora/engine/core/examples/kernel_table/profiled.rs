@@ -56,7 +56,9 @@ impl<B: Backend> Profiled<B> {
     fn product(&self, name: &str, weight: &Shaped<B::Linear>) -> String {
         let held = self.inner.linear_bytes(&weight.inner) as f64 / (weight.rows * weight.cols) as f64;
         let format = match held {
-            ..1.0 => "nf4",
+            // 4 bits and a scale per 64 values, or 4 bits with scale and shift per 32.
+            ..0.7 => "nf4",
+            ..1.0 => "q4",
             ..2.0 => "q8",
             ..4.0 => "bf16",
             _ => "f32",
@@ -171,6 +173,7 @@ impl<B: Backend> Backend for Profiled<B> {
         let (rows, cols) = match &source {
             LinearSource::F32 { rows, cols, .. } => (*rows, *cols),
             LinearSource::Nf4(tensor) => (tensor.rows, tensor.cols),
+            LinearSource::Q4(tensor) => (tensor.rows, tensor.cols),
             LinearSource::Q8(tensor) => (tensor.rows, tensor.cols),
         };
         let inner = self.inner.upload_linear(source)?;
