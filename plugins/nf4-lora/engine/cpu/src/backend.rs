@@ -465,7 +465,7 @@ impl Backend for CpuBackend {
             match spec.layout {
                 Layout::Nt => multiply(&self.team, self.isa, &product, Transposed { data, ld: k, n }),
                 Layout::Nn | Layout::Tn => {
-                    multiply(&self.team, self.isa, &product, RowMajor { data, ld: n, n })
+                    multiply(&self.team, self.isa, &product, RowMajor { data, ld: n, n, m })
                 }
             }
         }

@@ -14,7 +14,12 @@ pub struct RowMajor {
     pub data: *const f32,
     pub ld: usize,
     pub n: usize,
+    /// Rows of the product: a few do not repay copying panels.
+    pub m: usize,
 }
+
+/// Most rows of a product that read their panels in place.
+const IN_PLACE_ROWS: usize = 32;
 
 /// `B[k, n] = data[n*ld + k]`, `[N, K]` row-major.
 #[derive(Clone, Copy)]
@@ -40,7 +45,8 @@ unsafe impl Panels for RowMajor {
         let column = index * row;
         let columns = self.n - column;
         let data = self.data.add(block.k0 * self.ld + column);
-        if columns == S::LANES {
+        let whole = columns.min(row).is_multiple_of(S::LANES);
+        if columns == S::LANES || whole && self.m <= IN_PLACE_ROWS {
             return Panel { data, row: self.ld };
         }
         copy_panel::<S>(data, self.ld, columns.min(row), block.kc, scratch);

@@ -30,6 +30,22 @@ pub fn k_block(k: usize) -> usize {
     k.div_ceil(k.div_ceil(K_BLOCK).max(1)).next_multiple_of(16)
 }
 
+/// Length of the blocks of a long `K` whose operands lie a row apart at every step: as many pages as are at hand.
+const TURNED_BLOCK: usize = 64;
+/// Most rows or columns of a result that is written anew after each such block.
+const SLIM: usize = 64;
+
+impl Product {
+    /// Length of the blocks of `K`: depends on the shape only.
+    fn block(&self) -> usize {
+        if self.a_col != 1 && self.m.min(self.n) <= SLIM {
+            TURNED_BLOCK.min(self.k)
+        } else {
+            k_block(self.k)
+        }
+    }
+}
+
 /// Part of `K` that is fetched: rows `k0 .. k0+kc` of the panels.
 #[derive(Clone, Copy)]
 pub struct Block {
@@ -98,7 +114,7 @@ pub struct Product {
     pub m: usize,
     pub n: usize,
     pub k: usize,
-    /// Element `(i, p)` at `a[i*a_row + p*a_col]`.
+    /// Element `(i, p)` at `a[i*a_row + p*a_col]`; one of the two is 1.
     pub a: *const f32,
     pub a_row: usize,
     pub a_col: usize,
@@ -222,7 +238,7 @@ unsafe fn part_entry<P: Panels>(isa: Isa, product: Product, panels: P, part: Par
 
 #[inline(always)]
 unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part, direct: bool) {
-    let kc_full = k_block(product.k);
+    let kc_full = product.block();
     let count = part.p1 - part.p0;
     let row = S::PANEL * S::LANES;
     let panel_size = (kc_full + product.tail.map_or(0, |tail| tail.rank)) * row;
@@ -393,10 +409,10 @@ unsafe fn strip<S: Simd>(block: &Tile, tail: Option<&Tail>, m0: usize) -> *const
     if block.a_col == 1 {
         S::pack_strip(source, block.a_row, block.k, to);
     } else {
+        // A column-major operand: rows lie side by side.
         for p in 0..block.k {
-            for i in 0..S::STRIP {
-                *to.add(p * S::STRIP + i) = *source.add(i * block.a_row + p * block.a_col);
-            }
+            let from = source.add(p * block.a_col);
+            std::ptr::copy_nonoverlapping(from, to.add(p * S::STRIP), S::STRIP);
         }
     }
     if let Some(tail) = tail {
