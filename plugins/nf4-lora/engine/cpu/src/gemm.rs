@@ -1,5 +1,5 @@
-//! Matrix products. `C [M, N] = A [M, K] · B [K, N]` is computed panel by panel: a panel is `NR` (two vectors)
-//! columns of `B`, stored `[K, NR]`; an element of `C` is, for each block of `K` in order, one chain of
+//! Matrix products. `C [M, N] = A [M, K] · B [K, N]` is computed panel by panel: a panel is two or three vectors
+//! of columns of `B`; an element of `C` is, for each block of `K` in order, one chain of
 //! multiply-adds over the block, added to what is there.
 
 pub mod bf16;
