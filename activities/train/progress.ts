@@ -1,5 +1,6 @@
 /** What of a training's events reaches heartbeats and results: few and short. */
 import type { TrainingProgress } from '../../plugins/api/trainer.ts';
+import { findVices } from './vices.ts';
 import type { TrainingWarning } from '../../schemas/train/warning.ts';
 
 const MOST_WARNINGS = 20;
@@ -8,7 +9,7 @@ const MOST_CHARACTERS = 500;
 const MOST_ROWS = 8;
 
 /** Progress as a heartbeat has it: the newest warnings, and how many there were. */
-export type ReportedProgress = Omit<TrainingProgress, 'warnings'> & {
+export type ReportedProgress = Omit<TrainingProgress, 'warnings' | 'samples'> & {
   readonly warnings: TrainingWarning[];
   readonly warningCount: number;
 };
@@ -23,7 +24,8 @@ export function reportProgress(
 ): (progress: TrainingProgress) => void {
   const all: TrainingWarning[] = [];
   let first = true;
-  return ({ warnings = [], ...progress }) => {
+  return ({ warnings: told = [], samples = [], ...progress }) => {
+    const warnings = [...told, ...findVices(samples)];
     all.push(...warnings);
     const { step, totalSteps } = progress;
     const due = first || step % loggingSteps === 0 || step === totalSteps || warnings.length > 0;

@@ -17,6 +17,7 @@ import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from '../llm/generate-answers.ts';
 import { buildMessages } from '../shared/prompts.ts';
 import { briefly, reportProgress } from './progress.ts';
+import { findVices } from './vices.ts';
 import { adoptCheckpoints, requireProgress } from './checkpoints.ts';
 
 /** Input of every training step, but for its settings. */
@@ -27,6 +28,8 @@ export const trainingInput = {
   rows: artifactRefSchema,
   /** Only the first so many rows; null for all. */
   rowsLimit: z.int().min(1).nullable().default(null),
+  /** Rows for the replies after every epoch, such as a held-out split; null for some of `rows`. */
+  samples: artifactRefSchema.nullable().default(null),
 };
 
 /** Output of every training step, but for what was trained. */
@@ -85,28 +88,38 @@ export async function trainingSalt(
   return `${await modelSalt(input, services, signal)} ${build}`;
 }
 
+/** Rows of `samples` that the seed chooses from. */
+const MOST_SAMPLES = 1000;
+
 /** What a trainer is asked for, with the checkpoints of earlier attempts in its folder. */
 export async function trainRequest<Config extends TrainingConfig>(
   input: Input & { readonly config: Config },
   context: StepContext,
 ): Promise<TrainRequest<Config>> {
+  const { system, instruction } = input.recipe;
   const rows = await readRows(
     await context.store.localPath(input.rows),
     input.rowsLimit === null ? {} : { limit: input.rowsLimit },
   );
+  const asked = (all: typeof rows) =>
+    all.map((row) => ({
+      id: row.id,
+      messages: buildMessages({ system, instruction, shots: [], input: row.input }),
+      answer: row.output,
+    }));
+  const samples =
+    input.samples === null
+      ? null
+      : await readRows(await context.store.localPath(input.samples), { limit: MOST_SAMPLES });
   const outDir = join(context.scratchDir, 'out');
   await mkdir(outDir);
   await requireProgress(context.earlierScratchDirs);
   await adoptCheckpoints(context.earlierScratchDirs, outDir);
-  const { system, instruction } = input.recipe;
   const model = await trainedModel(input, context, context.signal);
   return {
     model,
-    rows: rows.map((row) => ({
-      id: row.id,
-      messages: buildMessages({ system, instruction, shots: [], input: row.input }),
-      answer: row.output,
-    })),
+    rows: asked(rows),
+    ...(samples === null ? {} : { sampleRows: asked(samples) }),
     config: input.config,
     outDir,
     signal: context.signal,
@@ -126,8 +139,10 @@ export async function trainingOutcome<Config extends TrainingConfig>(
   // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
   const by = { id: trainer.id, ...result.by };
   const rows = request.rows.length;
-  const { losses, warnings = [], skippedSteps = 0 } = result;
-  const training = { trainer: by, config: request.config, rows, losses, skippedSteps, warnings };
+  const { losses, skippedSteps = 0, samples = [] } = result;
+  const warnings = [...(result.warnings ?? []), ...findVices(samples)].sort((a, b) => a.step - b.step);
+  const { config } = request;
+  const training = { trainer: by, config, rows, losses, skippedSteps, warnings, samples };
   return {
     training: await store.putJson(training),
     rows,

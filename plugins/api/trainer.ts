@@ -35,6 +35,9 @@ export interface TrainingConfig {
   readonly nonFinite?: 'stop' | 'skip' | undefined;
   /** Steps in a row that `skip` may leave out. Default 10. */
   readonly maxConsecutiveSkips?: number | undefined;
+  /** Rows whose prompts are answered after every epoch, and the longest reply. Default 0: none. */
+  readonly sampleRows?: number | undefined;
+  readonly sampleMaxNewTokens?: number | undefined;
 }
 
 /** An adapter on frozen weights. */
@@ -61,6 +64,25 @@ export interface TrainedModel extends ModelChoice {
   readonly digest: string;
 }
 
+/** A greedy reply after an epoch, with what was trained until then. */
+export interface TrainingSample {
+  /** Epochs begun so far. */
+  readonly epoch: number;
+  readonly step: number;
+  /** The row. */
+  readonly id: string;
+  /** Its last turn. */
+  readonly input: string;
+  readonly reply: string;
+  /** The row's answer. */
+  readonly wanted: string;
+  /** Tokens of reply and answer, the end token included. */
+  readonly replyTokens: number;
+  readonly wantedTokens: number;
+  /** `length`: it was cut off. */
+  readonly finish: 'stop' | 'length';
+}
+
 export interface TrainingProgress {
   readonly step: number;
   readonly totalSteps: number;
@@ -79,6 +101,8 @@ export interface TrainingProgress {
   readonly skippedSteps?: number;
   /** New ones. */
   readonly warnings?: readonly TrainingWarning[];
+  /** Of the epoch that this step ends. */
+  readonly samples?: readonly TrainingSample[];
 }
 
 export interface TrainRequest<Config extends TrainingConfig = LoraTrainingConfig> {
@@ -88,6 +112,8 @@ export interface TrainRequest<Config extends TrainingConfig = LoraTrainingConfig
     readonly messages: readonly Message[];
     readonly answer: string;
   }[];
+  /** Rows for the replies after every epoch; some of `rows` without them. */
+  readonly sampleRows?: TrainRequest['rows'];
   readonly config: Config;
   /** Checkpoints and what was trained go here; complete checkpoints found here are resumed from. */
   readonly outDir: string;
@@ -124,6 +150,8 @@ export interface TrainSummary {
   readonly skippedSteps?: number;
   /** All of the training, also those from before a resume. */
   readonly warnings?: readonly TrainingWarning[];
+  /** Replies after every epoch, in the order of steps. */
+  readonly samples?: readonly TrainingSample[];
   readonly labelledTokens: number;
   readonly seconds: number;
   readonly resumedFromStep: number;

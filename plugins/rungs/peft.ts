@@ -31,7 +31,8 @@ function trialNodes(context: RungContext): PipelineNode[] {
     recipe,
     rows: '${inputs.train}',
     rowsLimit: Math.ceil(spec.data.sizes.train / TRIAL_SHARE),
-    config: { ...config, learningRate: '${item}', seed: spec.seed } as never,
+    // A trial is over too soon to have habits.
+    config: { ...config, learningRate: '${item}', seed: spec.seed, sampleRows: 0 } as never,
   };
   const loss = { model: spec.model, recipe, adapter: '${nodes.train.output.adapter}', rows: '${inputs.dev}' };
   return [
@@ -75,6 +76,7 @@ function toPlan(context: RungContext): PipelineSpecInput {
           recipe: recipe as never,
           rows: '${inputs.train}',
           rowsLimit: null,
+          samples: '${inputs.dev}',
           config: { ...config, learningRate, seed: spec.seed } as never,
         },
       },

@@ -39,4 +39,11 @@ export const commonFields = {
   nonFinite: z.enum(['stop', 'skip']).default('stop'),
   /** Steps in a row that `skip` may leave out; the next one ends the training. */
   maxConsecutiveSkips: z.int().min(1).max(1000).default(10),
+  /**
+   * Rows whose prompts are answered after every epoch (with more than 25 epochs, after every second, third, …), chosen by
+   * the seed; 0 = none. Vices of the replies are warnings.
+   */
+  sampleRows: z.int().min(0).max(64).default(8),
+  /** Tokens of such a reply at most. */
+  sampleMaxNewTokens: z.int().min(1).max(1024).default(32),
 } as const;

@@ -12,6 +12,8 @@ export const fullConfigSchema = z.strictObject({
   ...commonFields,
   /** Rarer than with adapters: each checkpoint holds all weights and their moments. */
   saveSteps: z.int().min(1).default(100),
+  /** Replies after every epoch are adapters' only. */
+  sampleRows: z.literal(0).default(0),
 });
 
 export type FullConfig = z.infer<typeof fullConfigSchema>;

@@ -4,9 +4,9 @@ import { z } from 'zod';
 export const trainingWarningSchema = z.strictObject({
   /**
    * `skipped-step`: a step that was not finite and therefore left out (`nonFinite: "skip"`). `precision`: arithmetic in
-   * more bits than the settings allow.
+   * more bits than the settings allow. `vice`: what the replies after an epoch have in common, or do, and answers do not.
    */
-  kind: z.enum(['skipped-step', 'precision']),
+  kind: z.enum(['skipped-step', 'precision', 'vice']),
   /** From 1; 0 for the whole training. */
   step: z.int().nonnegative(),
   message: z.string(),

@@ -8,6 +8,7 @@ import type {
   TrainerDescription,
   TrainerV1,
   TrainRequest,
+  TrainingSample,
   TrainResult,
   TrainSummary,
 } from '../../api/trainer.ts';
@@ -17,7 +18,7 @@ import { TRAINER_ID } from '../contract.ts';
 import { protocolFailure } from './engine-errors.ts';
 import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
 import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
-import type { ResultOf } from './protocol.ts';
+import type { EventOf, ResultOf, Sample } from './protocol.ts';
 import { readTrainingLog } from './training-log.ts';
 
 /** Trains LoRA adapters, or all weights, on the engine. Resumes from the checkpoints in `outDir`. */
@@ -51,24 +52,48 @@ export class EngineTrainer implements TrainerV1 {
   async #train(
     request: TrainRequest<LoraTrainingConfig | FullTrainingConfig>,
   ): Promise<TrainSummary & ResultOf<'train'>> {
-    const { rows, outDir, signal, onProgress: onEvent } = request;
+    const { rows, sampleRows, outDir, signal, onProgress } = request;
     const { path, weightFormat, quantization } = request.model;
     const { loggingSteps: _, fp16, bf16, ...config } = checkedTrainConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
       await writeRows(rowsPath, rows);
+      const samplesPath = sampleRows === undefined ? undefined : join(folder, 'samples.jsonl');
+      if (samplesPath !== undefined) await writeRows(samplesPath, sampleRows ?? []);
+      const samplesOf = sampleReader(sampleRows ?? rows);
+      const onEvent = ({ samples, ...event }: EventOf<'train'>): void =>
+        onProgress({ ...event, samples: samplesOf({ step: event.step, samples }) });
       const { stallMs } = this.#services;
       const result = await this.#services.pool.use({ path, weightFormat, quantization }, signal, (engine) =>
-        engine.process.request('train', { rowsPath, outDir, config }, { signal, stallMs, onEvent }),
+        engine.process.request(
+          'train',
+          { rowsPath, samplesPath, outDir, config },
+          { signal, stallMs, onEvent },
+        ),
       );
       const by = await this.doDescribe(request.model, signal);
       const log = await readTrainingLog(outDir);
       const warnings = [...precisionWarnings({ fp16, bf16 }), ...log.flatMap((row) => row.warnings ?? [])];
-      const losses = log.map(({ warnings: _, ...row }) => row);
-      return { ...result, by, losses, warnings };
+      const samples = log.flatMap(samplesOf);
+      const losses = log.map(({ warnings: _, samples: __, ...row }) => row);
+      return { ...result, by, losses, warnings, samples };
     });
   }
+}
+
+/** Reads the engine's replies, with what their rows ask and want. */
+function sampleReader(
+  rows: TrainRequest['rows'],
+): (row: { step: number; samples?: readonly Sample[] | undefined }) => TrainingSample[] {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ({ step, samples = [] }) =>
+    samples.map(({ epoch, id, text, newTokens, goldTokens, finish }) => {
+      const row = byId.get(id);
+      const [input, wanted] = [row?.messages.at(-1)?.content ?? '', row?.answer ?? ''];
+      const lengths = { replyTokens: newTokens, wantedTokens: goldTokens };
+      return { epoch, step, id, input, reply: text, wanted, ...lengths, finish };
+    });
 }
 
 /** Says that 16-bit arithmetic, though allowed, is not what was done. */

@@ -36,6 +36,17 @@ const rowProgress = z.strictObject({
   tokensPerSecond: z.number().nonnegative(),
 });
 
+/** A reply after an epoch. */
+export const sampleSchema = z.strictObject({
+  epoch: z.int().positive(),
+  id: z.string(),
+  text: z.string(),
+  newTokens: count,
+  goldTokens: count,
+  finish: z.enum(['stop', 'length']),
+});
+export type Sample = z.infer<typeof sampleSchema>;
+
 /** Progress of one optimizer step. */
 export const trainEventSchema = z.strictObject({
   step: count,
@@ -49,6 +60,7 @@ export const trainEventSchema = z.strictObject({
   checkpointStep: count,
   skippedSteps: count,
   warnings: z.array(trainingWarningSchema),
+  samples: z.array(sampleSchema),
 });
 
 /** What a training holds beyond the memory that was resident before it, and how many layers keep what. */
@@ -150,7 +162,12 @@ export const METHODS = {
     event: rowProgress,
   },
   train: {
-    params: z.strictObject({ rowsPath: path, outDir: path, config: engineConfigSchema }),
+    params: z.strictObject({
+      rowsPath: path,
+      samplesPath: path.optional(),
+      outDir: path,
+      config: engineConfigSchema,
+    }),
     result: z.strictObject({
       adapterPath: path.optional(),
       adapterSha256: sha256.optional(),

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { trainingWarningSchema } from '../../../schemas/train/warning.ts';
+import { sampleSchema } from './protocol.ts';
 import { readRows } from '../../../activities/shared/process/rows.ts';
 
 const logRowSchema = z.object({
@@ -10,6 +11,7 @@ const logRowSchema = z.object({
   learningRate: z.number(),
   skipped: z.boolean().optional(),
   warnings: z.array(trainingWarningSchema).optional(),
+  samples: z.array(sampleSchema).optional(),
 });
 
 /** One entry a step, first step first, as kept by the newest checkpoint of a finished training. */

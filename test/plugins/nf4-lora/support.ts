@@ -31,6 +31,8 @@ const SHARED_CONFIG = {
   saveSteps: 10,
   nonFinite: 'stop',
   maxConsecutiveSkips: 10,
+  sampleRows: 0,
+  sampleMaxNewTokens: 32,
 } as const;
 
 /** Sixty steps of two rows, a checkpoint every ten: about a second on one core. */

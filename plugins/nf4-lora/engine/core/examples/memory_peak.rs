@@ -58,6 +58,7 @@ fn main() {
         out_dir: &task.out_dir,
         model_digest: "bench",
         engine_build: "bench",
+        samples: None,
     };
     let (mut seconds, mut last) = (Vec::new(), Instant::now());
     let mut emit = |_: TrainEvent| {

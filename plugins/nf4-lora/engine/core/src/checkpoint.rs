@@ -4,6 +4,7 @@
 use crate::backend::Backend;
 use crate::checkpoint_parts::parts;
 use crate::optimizer::Optimizer;
+use crate::sample::Sample;
 use crate::warning::Warning;
 use escada_engine_formats::atomic::{sha256_file, sync_folder, write_file};
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -51,6 +52,9 @@ pub struct LogRow {
     pub skipped: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// Replies of the model as it is after this step, where it ends an epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -31,6 +31,7 @@ pub mod reference;
 pub mod requests;
 pub mod rng;
 pub mod row_adapters;
+pub mod sample;
 pub mod sampling;
 pub mod schedule;
 pub mod score;

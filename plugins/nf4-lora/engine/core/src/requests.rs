@@ -209,6 +209,8 @@ pub struct EmbedResult {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrainParams {
     pub rows_path: PathBuf,
+    /// Rows to answer after every epoch; some of `rows_path` without it.
+    pub samples_path: Option<PathBuf>,
     pub out_dir: PathBuf,
     pub config: TrainConfig,
 }

@@ -3,6 +3,7 @@
 mod diagnosis;
 mod rows;
 mod run;
+mod samples;
 mod trained;
 
 use crate::backend::Backend;
@@ -12,6 +13,7 @@ use crate::loaded::{Quantization, SourceWeights, WeightFormat, shape_of};
 use crate::lora::Adapter;
 use crate::memory_plan::MemoryPlan;
 use crate::model::Model;
+use crate::sample::Sample;
 use crate::train_config::{Method, TrainConfig};
 use crate::warning::Warning;
 use escada_engine_formats::ModelSource;
@@ -32,6 +34,17 @@ pub struct TrainRequest<'a> {
     /// Digest of weights and their format: part of the checkpoint's identity and named in the adapter.
     pub model_digest: &'a str,
     pub engine_build: &'a str,
+    /// What is generated after every epoch.
+    pub samples: Option<SampleRequest<'a>>,
+}
+
+/// Rows whose prompts the adapter answers after every epoch.
+pub struct SampleRequest<'a> {
+    pub rows: &'a [(String, TokenRow)],
+    /// Tokens that end a reply.
+    pub end_ids: &'a [u32],
+    /// Text of a reply's tokens.
+    pub text: &'a dyn Fn(&[u32]) -> Result<String>,
 }
 
 /// Progress after one optimizer step.
@@ -55,6 +68,8 @@ pub struct TrainEvent {
     pub skipped_steps: usize,
     /// Of this step.
     pub warnings: Vec<Warning>,
+    /// Of the epoch that this step ends.
+    pub samples: Vec<Sample>,
 }
 
 /// What a run made.

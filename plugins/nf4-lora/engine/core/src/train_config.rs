@@ -85,6 +85,9 @@ pub enum NonFinite {
     Skip,
 }
 
+/// Replies after an epoch at most: they are a look, not an evaluation.
+const MOST_SAMPLE_ROWS: usize = 64;
+
 /// See the protocol's `train`. Units: learning rate none, lengths in tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -132,10 +135,20 @@ pub struct TrainConfig {
     /// Steps in a row that `skip` may leave out; the next one that is not finite ends the training.
     #[serde(default = "ten")]
     pub max_consecutive_skips: usize,
+    /// Replies that are generated after every epoch; 0 = none.
+    #[serde(default)]
+    pub sample_rows: usize,
+    /// Their longest length.
+    #[serde(default = "thirty_two")]
+    pub sample_max_new_tokens: usize,
 }
 
 fn ten() -> usize {
     10
+}
+
+fn thirty_two() -> usize {
+    32
 }
 
 impl TrainConfig {
@@ -176,6 +189,7 @@ impl TrainConfig {
             ("maxSeqLengthTokens", self.max_seq_length_tokens > 1),
             ("saveSteps", self.save_steps > 0),
             ("maxConsecutiveSkips", self.max_consecutive_skips > 0),
+            ("sampleMaxNewTokens", self.sample_max_new_tokens > 0),
         ];
         match fields.iter().find(|(_, good)| !good) {
             None => Ok(()),
@@ -206,6 +220,12 @@ impl TrainConfig {
                 self.target_modules == TargetModules::default(),
             ),
             ("rsLora", true, !self.rs_lora),
+            // Generation has no path for weights that learn as a whole.
+            (
+                "sampleRows",
+                self.sample_rows <= MOST_SAMPLE_ROWS,
+                self.sample_rows == 0,
+            ),
         ];
         match fields
             .iter()

@@ -161,6 +161,7 @@ fn run(
         out_dir,
         model_digest: "tiny",
         engine_build: "test",
+        samples: None,
     };
     let mut emit = |event: TrainEvent| {
         flag.store(stop_after == Some(event.step), Ordering::Relaxed);

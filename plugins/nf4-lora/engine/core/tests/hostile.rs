@@ -59,6 +59,7 @@ fn write_checkpoint(folder: &Path, first: f32) {
         labelled_tokens: 3,
         skipped: false,
         warnings: Vec::new(),
+        samples: Vec::new(),
     }];
     save(folder, &identity(), &log, &Reference, &parameters, &optimizer).unwrap();
 }

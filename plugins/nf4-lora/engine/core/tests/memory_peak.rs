@@ -51,6 +51,7 @@ fn the_planned_peak_is_the_measured_one() {
         out_dir: &out_dir,
         model_digest: "random",
         engine_build: "test",
+        samples: None,
     };
     let result = train(&backend, &model, &request, &mut |_| (), &AtomicBool::new(false)).unwrap();
     std::fs::remove_dir_all(&out_dir).unwrap();

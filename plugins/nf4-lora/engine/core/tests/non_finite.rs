@@ -124,6 +124,7 @@ fn run(
         out_dir,
         model_digest: "tiny",
         engine_build: "test",
+        samples: None,
     };
     let mut events = Vec::new();
     let mut emit = |event: TrainEvent| {

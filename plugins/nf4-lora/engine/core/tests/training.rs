@@ -74,6 +74,7 @@ fn run_on(
         out_dir,
         model_digest: "tiny",
         engine_build: "test",
+        samples: None,
     };
     let mut emit = |event: TrainEvent| {
         flag.store(stop_after == Some(event.step), Ordering::Relaxed);

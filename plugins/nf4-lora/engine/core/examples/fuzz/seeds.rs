@@ -221,6 +221,7 @@ pub fn checkpoint(folder: &Path) -> Result<()> {
         labelled_tokens: 9,
         skipped: false,
         warnings: Vec::new(),
+        samples: Vec::new(),
     };
     let (parameters, optimizer) = state()?;
     save(

@@ -122,7 +122,7 @@ fn check_generate(params: &GenerateParams) -> Result<()> {
 }
 
 /// Text of new tokens without the end token, cut before the first stop string.
-fn text_of<B: Backend>(loaded: &Loaded<B>, ids: &[u32], stop: &[String]) -> Result<String> {
+pub(super) fn text_of<B: Backend>(loaded: &Loaded<B>, ids: &[u32], stop: &[String]) -> Result<String> {
     let ended = ids
         .split_last()
         .filter(|(last, _)| loaded.tokenizer.eos_ids().contains(last));

@@ -1,15 +1,18 @@
 //! `train`: an adapter on the loaded model, or all of its weights.
 
 use super::Session;
+use super::generation::text_of;
 use crate::backend::Backend;
 use crate::batch::TokenRow;
 use crate::json_lines;
 use crate::loaded::{Loaded, WeightFormat};
 use crate::requests::{ChatRow, TrainParams};
-use crate::train::{TrainEvent, TrainRequest, TrainResult, train, train_full};
+use crate::rng;
+use crate::train::{SampleRequest, TrainEvent, TrainRequest, TrainResult, train, train_full};
 use crate::train_config::Method;
 use escada_engine_formats::ModelSource;
 use escada_engine_formats::error::{Code, EngineError, Result};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 impl<B: Backend> Session<B> {
@@ -22,7 +25,7 @@ impl<B: Backend> Session<B> {
         cancelled: &AtomicBool,
     ) -> Result<TrainResult> {
         let loaded = self.model()?;
-        let (row_ids, rows) = token_rows(loaded, params)?;
+        let (row_ids, rows) = token_rows(loaded, &params.rows_path)?;
         let request = TrainRequest {
             rows: &rows,
             row_ids: &row_ids,
@@ -30,8 +33,17 @@ impl<B: Backend> Session<B> {
             out_dir: &params.out_dir,
             model_digest: &loaded.identity(),
             engine_build: &self.engine_build,
+            samples: None,
         };
         if params.config.method == Method::Lora {
+            let sampled = sample_rows(loaded, params, (&row_ids, &rows))?;
+            let text = |ids: &[u32]| text_of(loaded, ids, &[]);
+            let samples = (!sampled.is_empty()).then(|| SampleRequest {
+                rows: &sampled,
+                end_ids: loaded.tokenizer.eos_ids(),
+                text: &text,
+            });
+            let request = TrainRequest { samples, ..request };
             return train(&self.backend, &loaded.model, &request, emit, cancelled);
         }
         check_full(loaded, params)?;
@@ -48,7 +60,7 @@ impl<B: Backend> Session<B> {
 }
 
 /// Ids and tokens of the rows.
-fn token_rows<B: Backend>(loaded: &Loaded<B>, params: &TrainParams) -> Result<(Vec<String>, Vec<TokenRow>)> {
+fn token_rows<B: Backend>(loaded: &Loaded<B>, path: &Path) -> Result<(Vec<String>, Vec<TokenRow>)> {
     let row = |(i, row): (usize, ChatRow)| match &row.answer {
         Some(answer) => Ok((row.id, loaded.row(&row.messages, answer)?)),
         None => Err(EngineError::new(
@@ -56,8 +68,32 @@ fn token_rows<B: Backend>(loaded: &Loaded<B>, params: &TrainParams) -> Result<(V
             format!("row {} (id \"{}\") has no answer", i + 1, row.id),
         )),
     };
-    let rows = json_lines::read(&params.rows_path)?;
+    let rows = json_lines::read(path)?;
     rows.into_iter().enumerate().map(row).collect()
+}
+
+/// The rows whose prompts are answered after every epoch: chosen by the seed, out of those that fit the context.
+fn sample_rows<B: Backend>(
+    loaded: &Loaded<B>,
+    params: &TrainParams,
+    (ids, rows): (&[String], &[TokenRow]),
+) -> Result<Vec<(String, TokenRow)>> {
+    let count = params.config.sample_rows;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let own = params
+        .samples_path
+        .as_deref()
+        .map(|path| token_rows(loaded, path));
+    let own = own.transpose()?;
+    let (ids, rows) = own.as_ref().map_or((ids, rows), |(ids, rows)| (ids, rows));
+    let context = loaded.model.shape.context_tokens;
+    let fits = |&i: &u32| rows[i as usize].tokens.len() <= context && rows[i as usize].labelled_from > 0;
+    let chosen = rng::permutation(params.config.seed ^ rng::stream_of("samples"), 0, rows.len());
+    let chosen = chosen.into_iter().filter(fits).take(count);
+    let row = |i: u32| (ids[i as usize].clone(), rows[i as usize].clone());
+    Ok(chosen.map(row).collect())
 }
 
 /// Full fine-tuning reads the weights again, in 32 bits: the file must still be what was loaded, and loaded as f32.

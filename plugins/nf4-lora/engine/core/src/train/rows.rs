@@ -32,7 +32,7 @@ pub(super) fn check_rows(rows: &[TokenRow], config: &TrainConfig, context_tokens
 }
 
 /// SHA-256 over all token ids and label borders.
-pub(super) fn rows_digest(rows: &[TokenRow]) -> String {
+pub(super) fn rows_digest<'a>(rows: impl Iterator<Item = &'a TokenRow>) -> String {
     let mut hasher = Sha256::new();
     for row in rows {
         hasher.update((row.tokens.len() as u64).to_le_bytes());

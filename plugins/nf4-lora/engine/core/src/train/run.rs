@@ -2,6 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::rows::{check_rows, rows_digest};
+use super::samples::sampling_bytes;
 use super::trained::Trained;
 use super::{TrainEvent, TrainRequest, TrainResult};
 use crate::backend::Backend;
@@ -28,7 +29,7 @@ pub(super) struct Run<'a, B: Backend> {
     pub(super) backend: &'a B,
     pub(super) request: &'a TrainRequest<'a>,
     identity: RunIdentity,
-    plan: StepPlan,
+    pub(super) plan: StepPlan,
     /// Row numbers of each unit of the plan.
     units: Vec<Vec<u32>>,
     pub(super) trained: Trained<'a, B>,
@@ -36,7 +37,7 @@ pub(super) struct Run<'a, B: Backend> {
     pass: Pass<B>,
     batch: Batch<B>,
     order: (usize, Vec<u32>),
-    log: Vec<LogRow>,
+    pub(super) log: Vec<LogRow>,
     checkpoint_step: usize,
     planned_peak_bytes: u64,
     memory_plan: MemoryPlan,
@@ -57,7 +58,7 @@ impl<'a, B: Backend> Run<'a, B> {
         check_rows(request.rows, config, shape.context_tokens)?;
         let identity = RunIdentity {
             config_digest: config.digest()?,
-            rows_digest: rows_digest(request.rows),
+            rows_digest: rows_digest(request.rows.iter().chain(sampled(request))),
             model_digest: request.model_digest.to_owned(),
             engine_build: request.engine_build.to_owned(),
             isa_class: backend.isa_class(),
@@ -70,7 +71,9 @@ impl<'a, B: Backend> Run<'a, B> {
             rows: request.rows,
             config,
         };
-        let memory = planned.require(process::available_bytes())?;
+        let sampling = request.samples.as_ref();
+        let sampling = sampling.map_or(0, |wanted| sampling_bytes(shape, wanted, config));
+        let memory = planned.require(process::available_bytes().saturating_sub(sampling))?;
         let resident = process::rss_bytes();
         // stderr is the engine's log.
         eprintln!(
@@ -91,7 +94,7 @@ impl<'a, B: Backend> Run<'a, B> {
             batch: Batch::new(backend)?,
             checkpoint_step: log.len(),
             resumed_from: log.len(),
-            planned_peak_bytes: resident + memory.total(),
+            planned_peak_bytes: resident + memory.total() + sampling,
             memory_plan: memory,
             log,
             backend,
@@ -112,12 +115,14 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<TrainResult> {
         while self.log.len() < self.plan.total_steps {
             let step_started = Instant::now();
-            let tokens = match self.step(cancelled) {
+            let stepped = self.step(cancelled);
+            let took = step_started.elapsed().as_secs_f64();
+            let tokens = match stepped.and_then(|tokens| self.sample(cancelled).map(|()| tokens)) {
                 Ok(tokens) => tokens,
                 Err(error) => return Err(self.ended_early(error)?),
             };
             self.save_if_due()?;
-            let rate = tokens as f64 / step_started.elapsed().as_secs_f64().max(1e-9);
+            let rate = tokens as f64 / took.max(1e-9);
             emit(self.event(rate));
         }
         self.save_if_new()?;
@@ -162,6 +167,7 @@ impl<'a, B: Backend> Run<'a, B> {
             labelled_tokens: labelled,
             skipped: warning.is_some(),
             warnings: warning.into_iter().collect(),
+            samples: Vec::new(),
         });
         Ok(tokens)
     }
@@ -248,7 +254,8 @@ impl<'a, B: Backend> Run<'a, B> {
     /// Keeps the last whole step when a training ends before its time.
     fn ended_early(&mut self, error: EngineError) -> Result<EngineError> {
         let whole = match error.code {
-            Code::Cancelled => true,
+            // A checkpoint without its epoch's replies would end a resumed run without them.
+            Code::Cancelled => !self.samples_pending(),
             // Weights that are not finite are no state to go on from: an older checkpoint is.
             Code::NonFinite => {
                 let values = self.trained.values();
@@ -302,6 +309,7 @@ impl<'a, B: Backend> Run<'a, B> {
             checkpoint_step: self.checkpoint_step,
             skipped_steps: self.skipped_steps(),
             warnings: last.warnings.clone(),
+            samples: last.samples.clone(),
         }
     }
 
@@ -333,6 +341,12 @@ impl<'a, B: Backend> Run<'a, B> {
             memory_plan: self.memory_plan,
         })
     }
+}
+
+/// The rows whose replies are in the log.
+fn sampled<'a>(request: &'a TrainRequest<'_>) -> impl Iterator<Item = &'a TokenRow> {
+    let samples = request.samples.iter();
+    samples.flat_map(|samples| samples.rows.iter().map(|(_, row)| row))
 }
 
 fn finite(value: f64) -> Option<f64> {
