@@ -5,8 +5,9 @@ mod rows;
 
 use crate::buffer::Aligned;
 use crate::gemm::bf16::{self, Bf16Weight};
+use crate::gemm::block::Tail;
 use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
-use crate::gemm::driver::{Product, Tail, multiply};
+use crate::gemm::driver::{Product, multiply};
 use crate::gemm::four_bits::{Nf4Weight, Q4Weight};
 use crate::gemm::q8::Q8Weight;
 use crate::isa::Isa;

@@ -3,9 +3,11 @@
 //! multiply-adds over the block, added to what is there.
 
 pub mod bf16;
+pub mod block;
 pub mod coded;
 pub mod dense;
 pub mod driver;
 pub mod four_bits;
+pub mod grid;
 pub mod micro;
 pub mod q8;

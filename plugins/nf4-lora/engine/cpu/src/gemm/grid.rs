@@ -1,0 +1,77 @@
+//! How a product is cut into tasks.
+
+/// Multiply-adds below which a product is not worth waking the team for.
+const SERIAL_WORK: usize = 100_000;
+/// Tasks per thread to even out unequal progress.
+const TASKS_PER_THREAD: usize = 3;
+/// Fewest rows of a task when the rows are split: each task fetches its panels anew.
+const SPLIT_ROWS: usize = 96;
+/// Most vectors of columns of one task: their blocks of `K` stay in the second-level cache while strips pass by.
+pub const TASK_VECTORS: usize = 24;
+/// Rows of a task are whole strips of every class.
+const STRIPS: usize = 24;
+
+/// A rectangle of `C`: rows `m0..m1`, panels `p0..p1`.
+#[derive(Clone, Copy)]
+pub struct Part {
+    pub m0: usize,
+    pub m1: usize,
+    pub p0: usize,
+    pub p1: usize,
+}
+
+/// How `C` is cut into tasks.
+pub struct Grid {
+    rows: usize,
+    panels: usize,
+    row_tasks: usize,
+    panel_tasks: usize,
+    m: usize,
+    all_panels: usize,
+}
+
+impl Grid {
+    /// Cuts `m` rows by `panels` panels of `vectors` of a product with `work` multiply-adds.
+    pub fn new(m: usize, panels: usize, vectors: usize, work: usize, threads: usize) -> Grid {
+        let wanted = if threads == 1 || work < SERIAL_WORK {
+            1
+        } else {
+            threads * TASKS_PER_THREAD
+        };
+        // Rows are split first: a task with many panels uses each packed strip often.
+        let most_splits = (m / SPLIT_ROWS).max(1);
+        let panel_tasks = wanted
+            .div_ceil(most_splits)
+            .max(panels.div_ceil(TASK_VECTORS / vectors))
+            .max(1);
+        let per_task = panels.div_ceil(panel_tasks).max(1);
+        let panel_tasks = panels.div_ceil(per_task);
+        let splits = wanted.div_ceil(panel_tasks.max(1)).min(most_splits);
+        let rows = m.div_ceil(splits).next_multiple_of(STRIPS).max(1);
+        Grid {
+            rows,
+            panels: per_task,
+            row_tasks: m.div_ceil(rows),
+            panel_tasks,
+            m,
+            all_panels: panels,
+        }
+    }
+    /// Number of parts.
+    pub fn tasks(&self) -> usize {
+        self.row_tasks * self.panel_tasks
+    }
+    /// Part number `task`.
+    pub fn part(&self, task: usize) -> Part {
+        let (m0, p0) = (
+            task % self.row_tasks * self.rows,
+            task / self.row_tasks * self.panels,
+        );
+        Part {
+            m0,
+            m1: (m0 + self.rows).min(self.m),
+            p0,
+            p1: (p0 + self.panels).min(self.all_panels),
+        }
+    }
+}
