@@ -152,6 +152,53 @@ suite('a training whose steps are not all finite', () => {
   });
 });
 
+suite('a spike', () => {
+  // The odd row comes in step 73, when the others are learnt.
+  test('is told with its step and rows, in progress and result', async () => {
+    const odd = {
+      id: 'odd',
+      messages: [{ role: 'user' as const, content: 'Describe a pot.' }],
+      answer: 'Zq xj 93 vw KY ~ ~ pf.',
+    };
+    const rows = trainRows(160).map((row, at) => (at === 60 ? odd : row));
+    await inFolder(async (folder) =>
+      withHost(async ({ registry }) => {
+        const model = {
+          provider: 'nf4-lora',
+          id: TINY_MODEL,
+          weightFormat: 'nf4',
+          path: TINY_MODEL,
+          digest: 'tiny',
+        } as const;
+        const progress: TrainingProgress[] = [];
+        const { losses, warnings = [] } = await registry.trainers.get('nf4-lora').doTrain({
+          model,
+          rows,
+          config: { ...TRAIN_CONFIG, maxSteps: 80 },
+          outDir: join(folder, 'out'),
+          signal,
+          onProgress: (event) => progress.push(event),
+        });
+        const spikes = warnings.filter(({ kind }) => kind === 'spike');
+        assert.deepEqual(
+          spikes.map(({ rows: [...ids] }) => [ids.length, ids.includes('odd')]),
+          [[2, true]],
+        );
+        const [{ step, message }] = spikes as [(typeof spikes)[0]];
+        assert.match(
+          message,
+          new RegExp(`^step ${step}: loss [0-9.]+ nats, [0-9.]+ expected; .*rows .*"odd"`),
+        );
+        assert.ok((losses[step - 1]?.lossNats ?? 0) > 2 * (losses[step - 2]?.lossNats ?? 0));
+        assert.deepEqual(
+          progress.flatMap((event) => event.warnings ?? []),
+          warnings,
+        );
+      }),
+    );
+  });
+});
+
 suite('settings as they are written elsewhere', () => {
   /** The usual names of a published recipe for titles of products; lengths and dropout as its text has them. */
   const TITLES = {

@@ -4,6 +4,7 @@ mod diagnosis;
 mod rows;
 mod run;
 mod samples;
+mod spikes;
 mod trained;
 
 use crate::backend::Backend;

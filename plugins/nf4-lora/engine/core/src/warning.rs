@@ -10,6 +10,8 @@ pub const MOST_ROWS: usize = 64;
 pub enum WarningKind {
     /// A step that was not finite and therefore left out.
     SkippedStep,
+    /// A step whose loss or gradient stands out from those before it.
+    Spike,
 }
 
 /// A warning about one step: part of the log, so that a resumed run has those of the calls before.

@@ -154,7 +154,7 @@ impl<'a, B: Backend> Run<'a, B> {
             f64::NAN
         };
         let warning = if norm.is_finite() {
-            None
+            self.spike(loss, norm, &micro_batches)
         } else {
             let found = self.diagnose(step, &micro_batches, &losses, labelled)?;
             Some(self.skip(step, found)?)
@@ -165,7 +165,7 @@ impl<'a, B: Backend> Run<'a, B> {
             learning_rate: self.learning_rate(step),
             gradient_norm: finite(norm),
             labelled_tokens: labelled,
-            skipped: warning.is_some(),
+            skipped: !norm.is_finite(),
             warnings: warning.into_iter().collect(),
             samples: Vec::new(),
         });

@@ -35,8 +35,10 @@ fn describe(log: &[LogRow], loss: f64, norm: f64) -> Option<String> {
     let losses = log.iter().rev().filter_map(|row| row.loss_nats);
     let norms = log.iter().rev().filter_map(|row| row.gradient_norm);
     let found = [
-        outlier(losses, loss, LOSS_EXCESS).map(|expected| format!("loss {loss:.3} nats, {expected:.3} expected")),
-        outlier(norms, norm, NORM_EXCESS).map(|expected| format!("gradient norm {norm:.3}, {expected:.3} expected")),
+        outlier(losses, loss, LOSS_EXCESS)
+            .map(|expected| format!("loss {loss:.3} nats, {expected:.3} expected")),
+        outlier(norms, norm, NORM_EXCESS)
+            .map(|expected| format!("gradient norm {norm:.3}, {expected:.3} expected")),
     ];
     let found: Vec<String> = found.into_iter().flatten().collect();
     (!found.is_empty()).then(|| found.join("; "))
@@ -65,6 +67,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -85,14 +88,21 @@ mod tests {
     /// Losses that fall from 3 to 1 and scatter by a fifth of a nat.
     fn falling(steps: usize) -> Vec<f64> {
         let scatter = |i: usize| 0.2 * (((i * 7) % 11) as f64 / 5.0 - 1.0);
-        (0..steps).map(|i| 1.0 + 2.0 * (-(i as f64) / 15.0).exp() + scatter(i)).collect()
+        (0..steps)
+            .map(|i| 1.0 + 2.0 * (-(i as f64) / 15.0).exp() + scatter(i))
+            .collect()
     }
 
     #[test]
     fn a_falling_loss_that_scatters_has_no_spike() {
         let losses = falling(100);
         for i in 0..losses.len() {
-            assert_eq!(describe(&log(&losses[..i], 1.0), losses[i], 1.3), None, "step {}", i + 1);
+            assert_eq!(
+                describe(&log(&losses[..i], 1.0), losses[i], 1.3),
+                None,
+                "step {}",
+                i + 1
+            );
         }
     }
 
@@ -101,9 +111,15 @@ mod tests {
         let log = log(&falling(60), 1.0);
         let found = describe(&log, 4.5, 9.0).unwrap();
         assert!(found.starts_with("loss 4.500 nats, 1."), "{found}");
-        assert!(found.ends_with("expected; gradient norm 9.000, 1.100 expected"), "{found}");
+        assert!(
+            found.ends_with("expected; gradient norm 9.000, 1.100 expected"),
+            "{found}"
+        );
         // Each alone, and neither below a limit.
-        assert_eq!(describe(&log, 1.2, 9.0).unwrap(), "gradient norm 9.000, 1.100 expected");
+        assert_eq!(
+            describe(&log, 1.2, 9.0).unwrap(),
+            "gradient norm 9.000, 1.100 expected"
+        );
         assert!(!describe(&log, 4.5, 1.0).unwrap().contains("norm"));
         assert_eq!(describe(&log, 1.5, 3.2), None);
     }
