@@ -47,6 +47,8 @@ export interface ResumeTrial {
 const MOST_KILLS = 3;
 const THREADS = [1, 2, 3, 4] as const;
 const SAVE_STEPS = [1, 2, 3, 5, 7, 10, 16] as const;
+/** What layers keep changes memory and time, no bit. */
+const KEPT = ['keep', 'recompute-mlp', 'checkpoint'] as const;
 
 interface Outcome {
   readonly lastStep: number;
@@ -61,20 +63,25 @@ interface RunOptions {
   readonly outDir: string;
   readonly saveSteps: number;
   readonly threads: number;
+  readonly gradientCheckpointing?: (typeof KEPT)[number];
   /** Seconds after the training was asked for. */
   readonly killAfter?: number;
 }
 
 /** One process: loads, trains, and is killed when its time has come. */
 async function runOnce(options: RunOptions): Promise<Outcome> {
-  const { setting, variant, outDir, saveSteps, threads, killAfter } = options;
+  const { setting, variant, outDir, saveSteps, threads, gradientCheckpointing, killAfter } = options;
   const engine = await EngineProcess.start();
   const over = new AbortController();
   try {
     const { weightFormat } = variant;
     const quantization = { blockSize: 64, doubleQuant: true } as const;
     await engine.request('load', { path: setting.model, weightFormat, ...quantization, threads });
-    const config = { ...variant.config, saveSteps };
+    const config = {
+      ...variant.config,
+      saveSteps,
+      ...(gradientCheckpointing === undefined ? {} : { gradientCheckpointing }),
+    };
     let lastStep = 0;
     const onEvent = ({ step }: { readonly step: number }) => (lastStep = step);
     const killed = killAfter === undefined ? undefined : killLater(engine.pid, killAfter, over.signal);
@@ -146,7 +153,9 @@ export async function resumeTrial(
     threads.push(random.pick(THREADS));
     // The last process is left alone.
     const killAfter = at === kills ? undefined : (random.below(1000) / 1000) * calm.seconds;
-    last = await runOnce({ setting, variant, outDir, saveSteps, threads: threads[at] ?? 1, killAfter });
+    const gradientCheckpointing = random.pick(KEPT);
+    const own = { threads: threads[at] ?? 1, gradientCheckpointing, killAfter };
+    last = await runOnce({ setting, variant, outDir, saveSteps, ...own });
     if (!last.finished) killedAfterStep.push(last.lastStep);
   }
   const digests = await digestsOf(outDir, variant.config.maxSteps);

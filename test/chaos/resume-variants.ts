@@ -1,5 +1,5 @@
 /** The ways of training that are killed: what differs in the state they have to restore. */
-import { TRAIN_CONFIG } from '../plugins/nf4-lora/support.ts';
+import { FULL_CONFIG, TRAIN_CONFIG } from '../plugins/nf4-lora/support.ts';
 import type { Variant } from './resume-trials.ts';
 
 const STEPS = { ...TRAIN_CONFIG, maxSteps: 40 } as const;
@@ -21,6 +21,11 @@ export function resumeVariants(model: string): Variant[] {
       name: 'packing',
       weightFormat: 'f32',
       config: { ...config, packing: true, perDeviceTrainBatchSize: 4 },
+    },
+    {
+      name: 'full',
+      weightFormat: 'f32',
+      config: { ...FULL_CONFIG, maxSteps: STEPS.maxSteps, perDeviceTrainBatchSize: 16 },
     },
   ];
 }
