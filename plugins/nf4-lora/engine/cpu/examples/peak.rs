@@ -1,6 +1,6 @@
 //! Prints GFLOP/s of the matrix products for the shapes of a 135M-parameter Llama model.
 //!
-//! `cargo run --release -p escada-engine-cpu --example peak [avx512|avx2|portable]`
+//! `cargo run --release -p escada-engine-cpu --example peak [avx512|avx2|neon|portable]`
 
 use escada_engine_cpu::gemm::dense::DenseWeight;
 use escada_engine_cpu::gemm::driver::{Panels, Product, multiply};
@@ -21,9 +21,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1).as_deref() {
         Some("avx512") => Isa::Avx512,
         Some("avx2") => Isa::Avx2Fma,
+        Some("neon") => Isa::Neon,
         Some("portable") => Isa::Portable,
         _ => Isa::detect(),
     };
+    if !isa.available() {
+        return Err(format!("this machine cannot run {}", isa.class_name()).into());
+    }
     println!(
         "{} GFLOP/s: forward f32, forward NF4, backward f32, backward NF4",
         isa.class_name()

@@ -7,15 +7,17 @@ pub enum Isa {
     Avx512,
     /// AVX2 and FMA: 8 lanes, fused multiply-add.
     Avx2Fma,
+    /// NEON of 64-bit ARM: 4 lanes, fused multiply-add.
+    Neon,
     /// Plain Rust, 4 lanes, product and sum rounded separately.
     Portable,
 }
 
 impl Isa {
-    /// Every class, widest first.
-    pub const ALL: [Isa; 3] = [Isa::Avx512, Isa::Avx2Fma, Isa::Portable];
+    /// Every class, the fastest first.
+    pub const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2Fma, Isa::Neon, Isa::Portable];
 
-    /// Widest class of this machine.
+    /// Fastest class of this machine.
     pub fn detect() -> Isa {
         Self::ALL
             .into_iter()
@@ -38,6 +40,7 @@ impl Isa {
             Isa::Avx2Fma => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx512 | Isa::Avx2Fma => false,
+            Isa::Neon => cfg!(target_arch = "aarch64"),
             Isa::Portable => true,
         }
     }
@@ -47,6 +50,7 @@ impl Isa {
         match self {
             Isa::Avx512 => "x86-64-avx512",
             Isa::Avx2Fma => "x86-64-avx2",
+            Isa::Neon => "aarch64-neon",
             Isa::Portable => "portable",
         }
     }
@@ -56,7 +60,7 @@ impl Isa {
         match self {
             Isa::Avx512 => 16,
             Isa::Avx2Fma => 8,
-            Isa::Portable => 4,
+            Isa::Neon | Isa::Portable => 4,
         }
     }
 
@@ -70,6 +74,7 @@ impl Isa {
         match self {
             Isa::Avx512 => 12,
             Isa::Avx2Fma => 6,
+            Isa::Neon => 8,
             Isa::Portable => 4,
         }
     }
@@ -77,7 +82,7 @@ impl Isa {
     /// Vectors of a working panel: as wide as the registers allow, so that a value of `A` serves many columns.
     pub fn panel_vectors(self) -> usize {
         match self {
-            Isa::Avx512 => 3,
+            Isa::Avx512 | Isa::Neon => 3,
             Isa::Avx2Fma | Isa::Portable => 2,
         }
     }

@@ -9,12 +9,16 @@ use crate::gemm::micro::Tile;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2Fma;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
 pub use portable::Portable;
 
 /// Vector operations on f32.
@@ -120,11 +124,19 @@ macro_rules! simd_entry {
             unsafe fn avx2($($arg: $ty),*) $(-> $ret)? {
                 $body::<$crate::simd::Avx2Fma>($($arg),*)
             }
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon")]
+            #[allow(clippy::too_many_arguments)]
+            unsafe fn neon($($arg: $ty),*) $(-> $ret)? {
+                $body::<$crate::simd::Neon>($($arg),*)
+            }
             match isa {
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Isa::Avx512 => avx512($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Isa::Avx2Fma => avx2($($arg),*),
+                #[cfg(target_arch = "aarch64")]
+                $crate::isa::Isa::Neon => neon($($arg),*),
                 _ => $body::<$crate::simd::Portable>($($arg),*),
             }
         }

@@ -106,6 +106,7 @@ unsafe impl<C: Coded> Panels for CodedForward<C> {
             _ if S::MR <= 6 => unreachable!(),
             7 => self.0.fused::<S, 7>(index, k0, t),
             8 => self.0.fused::<S, 8>(index, k0, t),
+            _ if S::MR <= 8 => unreachable!(),
             9 => self.0.fused::<S, 9>(index, k0, t),
             10 => self.0.fused::<S, 10>(index, k0, t),
             11 => self.0.fused::<S, 11>(index, k0, t),

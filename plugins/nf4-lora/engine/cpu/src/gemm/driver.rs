@@ -116,11 +116,18 @@ unsafe fn part_entry<P: Panels>(isa: Isa, product: Product, panels: P, part: Par
     unsafe fn avx2<P: Panels>(product: Product, panels: P, part: Part, direct: bool) {
         run_part::<crate::simd::Avx2Fma, P>(product, panels, part, direct)
     }
+    #[cfg(target_arch = "aarch64")]
+    #[target_feature(enable = "neon")]
+    unsafe fn neon<P: Panels>(product: Product, panels: P, part: Part, direct: bool) {
+        run_part::<crate::simd::Neon, P>(product, panels, part, direct)
+    }
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => avx512(product, panels, part, direct),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2Fma => avx2(product, panels, part, direct),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => neon(product, panels, part, direct),
         _ => run_part::<crate::simd::Portable, P>(product, panels, part, direct),
     }
 }

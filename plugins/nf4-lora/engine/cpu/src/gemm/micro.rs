@@ -92,6 +92,7 @@ unsafe fn rows<S: Simd, const NV: usize>(t: &Tile) {
             _ if S::MR <= 6 => unreachable!(),
             7 => kernel::<S, 7, NV>(&part),
             8 => kernel::<S, 8, NV>(&part),
+            _ if S::MR <= 8 => unreachable!(),
             9 => kernel::<S, 9, NV>(&part),
             10 => kernel::<S, 10, NV>(&part),
             11 => kernel::<S, 11, NV>(&part),
