@@ -4,6 +4,7 @@ Prints one JSON object a line and check; the last line is the list of all. `npm 
 """
 
 import argparse
+import copy
 import json
 import pathlib
 import tempfile
@@ -78,6 +79,15 @@ def check_qlora(probe, report, name, model, folder, rows, room):
     check_training.check_curve(torch, probe, report, name, load_bnb(torch, folder), rows, room)
 
 
+def save_plain(model, folder):
+    """A folder of what came from a GGUF file, which transformers takes for quantized and does not save itself."""
+    config = copy.deepcopy(model.config)
+    vars(config).pop("quantization_config", None)
+    plain = type(model)(config)
+    plain.load_state_dict(model.state_dict())
+    plain.save_pretrained(folder)
+
+
 def smollm2_checks(groups, probe, report, gguf, room):
     tokenizer = load_tokenizer(gguf)
     probe.open(gguf)
@@ -102,7 +112,7 @@ def smollm2_checks(groups, probe, report, gguf, room):
         rows = check_training.text_rows(tokenizer, TRAINING_PAIRS)
         model = check_training.check_gradients(torch, probe, report, "SmolLM2", model, rows[:3], room)
         model = check_training.check_curve(torch, probe, report, "SmolLM2", model, rows, room)
-        model.save_pretrained(room / "smollm2")
+        save_plain(model, room / "smollm2")
         check_qlora(probe, report, "SmolLM2 QLoRA", gguf, room / "smollm2", rows, room)
     if "replies" in groups:
         to_nf4_double(torch, model)
