@@ -1,6 +1,7 @@
 //! Training: what is asked for, what comes out, and the ways in for an adapter and for all weights.
 
 mod diagnosis;
+mod outcome;
 mod rows;
 mod run;
 mod samples;
