@@ -87,21 +87,29 @@ impl CpuBackend {
         self.isa
     }
 
-    /// A product of low rank that goes along with that of a weight, where it may.
-    fn tail(&self, low: &LowRank<'_, Buffer>, tokens: usize, turned: bool) -> Option<Tail> {
-        let LowRank {
-            rank, scale, columns, ..
-        } = *low;
-        let a = low.inner.buffer[low.inner.offset..][..tokens * rank].as_ptr();
-        let outer = low.outer.buffer[low.outer.offset..][..columns * rank].as_ptr();
+    /// A weight's product to `to` and one of low rank, in one pass where it may be; `layout` as `low.outer` is kept.
+    fn with_low_rank(
+        &self,
+        base: Product,
+        weight: &CpuLinear,
+        layout: Layout,
+        low: LowRank<'_, Buffer>,
+        to: &mut Buffer,
+    ) {
+        let (rank, turned) = (low.rank, layout == Layout::Nt);
         let tail = Tail {
             rank,
-            scale,
-            a,
-            outer,
+            scale: low.scale,
+            a: low.inner.buffer[low.inner.offset..][..base.m * rank].as_ptr(),
+            outer: low.outer.buffer[low.outer.offset..][..low.columns * rank].as_ptr(),
             turned,
         };
-        (rank <= Tail::MOST && tokens > self.isa.direct_rows()).then_some(tail)
+        let together = rank <= Tail::MOST && base.m > self.isa.direct_rows();
+        let tail = together.then_some(tail);
+        self.product(&Product { tail, ..base }, weight, !turned);
+        if !together {
+            low.multiply(self, layout, base.m, to, true);
+        }
     }
 
     fn product(&self, product: &Product, weight: &CpuLinear, backward: bool) {
@@ -414,16 +422,7 @@ impl Backend for CpuBackend {
     ) {
         let (n, k) = weight.shape();
         let base = row_major(tokens, n, k, x, y, accumulate);
-        match self.tail(&low, tokens, true) {
-            Some(tail) => {
-                let tail = Some(tail);
-                self.product(&Product { tail, ..base }, weight, false)
-            }
-            None => {
-                self.product(&base, weight, false);
-                low.multiply(self, Layout::Nt, tokens, y, true);
-            }
-        }
+        self.with_low_rank(base, weight, Layout::Nt, low, y);
     }
 
     fn linear_backward_low_rank(
@@ -437,16 +436,7 @@ impl Backend for CpuBackend {
     ) {
         let (n, k) = weight.shape();
         let base = row_major(tokens, k, n, dy, dx, accumulate);
-        match self.tail(&low, tokens, false) {
-            Some(tail) => {
-                let tail = Some(tail);
-                self.product(&Product { tail, ..base }, weight, true)
-            }
-            None => {
-                self.product(&base, weight, true);
-                low.multiply(self, Layout::Nn, tokens, dx, true);
-            }
-        }
+        self.with_low_rank(base, weight, Layout::Nn, low, dx);
     }
 
     fn matmul(&self, spec: Matmul, a: At<'_, Buffer>, b: At<'_, Buffer>, c: AtMut<'_, Buffer>) {
