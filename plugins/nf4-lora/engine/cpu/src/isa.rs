@@ -69,7 +69,7 @@ impl Isa {
         2 * self.lanes()
     }
 
-    /// Most rows of a product that go straight from the stored panels.
+    /// Most rows of a product that go straight from the stored panels: `MR` of the class.
     pub fn direct_rows(self) -> usize {
         match self {
             Isa::Avx512 => 12,

@@ -2,8 +2,8 @@
 //!
 //! A panel holds `NR` rows of the weight, `[K, NR] u16`: the upper halves of the f32 values.
 
-use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, store};
-use super::micro::{Tile, finish};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, Sums, store};
+use super::micro::Tile;
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
@@ -128,20 +128,15 @@ unsafe impl Coded for View {
     #[inline(always)]
     unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile) {
         let (l, nr) = (S::LANES, 2 * S::LANES);
-        let mut acc = [[S::splat(0.0); 2]; MR];
-        let (mut a, mut b) = (t.a, self.data.add((panel * self.k + k0) * nr));
+        let mut sums = Sums::<S, MR>::start(t);
+        let mut b = self.data.add((panel * self.k + k0) * nr);
         for _ in 0..t.k {
             S::prefetch(b.wrapping_add(AHEAD * nr).cast());
             let (low, high) = (S::widen(b), S::widen(b.add(l)));
-            for (i, sums) in acc.iter_mut().enumerate() {
-                let value = S::splat(*a.add(i * t.a_row));
-                sums[0] = S::fma(value, low, sums[0]);
-                sums[1] = S::fma(value, high, sums[1]);
-            }
-            a = a.add(t.a_col);
+            sums.add(t, low, high);
             b = b.add(nr);
         }
-        finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+        sums.finish(t);
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::dense::transpose_panel;
 use super::driver::{Block, Panel, Panels};
-use super::micro::Tile;
+use super::micro::{Tile, finish};
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
 
@@ -54,6 +54,49 @@ pub unsafe fn store<S: Simd, const PART: u8>(to: *mut f32, low: S::V, high: S::V
     S::store(to, if PART == HIGH { high } else { low });
     if PART == BOTH {
         S::store(to.add(S::LANES), high);
+    }
+}
+
+/// The sums of a fused tile, and its rows of `A`.
+pub struct Sums<S: Simd, const MR: usize> {
+    sums: [[S::V; 2]; MR],
+    a: *const f32,
+}
+
+impl<S: Simd, const MR: usize> Sums<S, MR> {
+    /// Zeroes, before the first column.
+    ///
+    /// # Safety
+    /// As all of `Simd`.
+    #[inline(always)]
+    pub unsafe fn start(t: &Tile) -> Self {
+        Self {
+            sums: [[S::splat(0.0); 2]; MR],
+            a: t.a,
+        }
+    }
+
+    /// One more column of the weight, of two vectors.
+    ///
+    /// # Safety
+    /// The tile has one more column.
+    #[inline(always)]
+    pub unsafe fn add(&mut self, t: &Tile, low: S::V, high: S::V) {
+        for (i, sums) in self.sums.iter_mut().enumerate() {
+            let value = S::splat(*self.a.add(i * t.a_row));
+            sums[0] = S::fma(value, low, sums[0]);
+            sums[1] = S::fma(value, high, sums[1]);
+        }
+        self.a = self.a.add(t.a_col);
+    }
+
+    /// Writes the tile.
+    ///
+    /// # Safety
+    /// The pointers of the tile are valid for its shape.
+    #[inline(always)]
+    pub unsafe fn finish(&self, t: &Tile) {
+        finish::<S, MR, 2>(&self.sums, t.c, t.c_row, t.n, t.alpha, t.accumulate);
     }
 }
 

@@ -1,8 +1,8 @@
 //! f32 operands: row-major matrices packed on the fly, and weights kept as panels.
 
-use super::coded::{Coded, CodedBackward, CodedForward, store};
+use super::coded::{Coded, CodedBackward, CodedForward, Sums, store};
 use super::driver::{Block, Panel, Panels};
-use super::micro::{Tile, finish};
+use super::micro::Tile;
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
@@ -61,7 +61,7 @@ const AHEAD: usize = 8;
 /// Columns of a weight that are fetched ahead of their use.
 const FUSED_AHEAD: usize = 16;
 
-/// Copies `kc` rows of `n` columns into a panel of `PANEL` vectors, zeroes behind them.
+/// Copies `kc` rows of `n` columns into a panel of `PANEL` vectors, zeroes behind them up to a whole vector.
 ///
 /// # Safety
 /// The pointers are valid for these shapes, `src` with rows `ld` apart.
@@ -70,7 +70,7 @@ pub unsafe fn copy_panel<S: Simd>(src: *const f32, ld: usize, n: usize, kc: usiz
     let row = S::PANEL * S::LANES;
     for k in 0..kc {
         let (from, to) = (src.add(k * ld), panel.add(k * row));
-        for v in 0..S::PANEL {
+        for v in 0..n.div_ceil(S::LANES) {
             let at = v * S::LANES;
             // Rows are far apart: the hardware does not foresee the next.
             S::prefetch(from.wrapping_add(AHEAD * ld + at));
@@ -95,7 +95,7 @@ unsafe impl Panels for Transposed {
     }
 }
 
-/// Turns `n` rows of `kc` elements into a panel `[kc, vectors * L]`, zeroes behind them.
+/// Turns `n` rows of `kc` elements into a panel `[kc, vectors * L]`, zeroes behind them up to a whole vector.
 ///
 /// # Safety
 /// The pointers are valid for these shapes, `src` with rows `ld` apart.
@@ -109,8 +109,8 @@ pub unsafe fn transpose_panel<S: Simd>(
     vectors: usize,
 ) {
     let (l, row) = (S::LANES, vectors * S::LANES);
-    for v in 0..vectors {
-        let rows = n.saturating_sub(v * l).min(l);
+    for v in 0..n.div_ceil(l) {
+        let rows = (n - v * l).min(l);
         let (from, to) = (src.wrapping_add(v * l * ld), panel.add(v * l));
         let whole = if rows == l { kc / l * l } else { 0 };
         for k in (0..whole).step_by(l) {
@@ -238,21 +238,16 @@ unsafe impl Coded for View {
     #[inline(always)]
     unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile) {
         let nr = 2 * S::LANES;
-        let mut acc = [[S::splat(0.0); 2]; MR];
-        let (mut a, mut b) = (t.a, self.data.add((panel * self.k + k0) * nr));
+        let mut sums = Sums::<S, MR>::start(t);
+        let mut b = self.data.add((panel * self.k + k0) * nr);
         for _ in 0..t.k {
             S::prefetch(b.wrapping_add(FUSED_AHEAD * nr));
             S::prefetch(b.wrapping_add(FUSED_AHEAD * nr + S::LANES));
             let (low, high) = (S::load(b), S::load(b.add(S::LANES)));
-            for (i, sums) in acc.iter_mut().enumerate() {
-                let value = S::splat(*a.add(i * t.a_row));
-                sums[0] = S::fma(value, low, sums[0]);
-                sums[1] = S::fma(value, high, sums[1]);
-            }
-            a = a.add(t.a_col);
+            sums.add(t, low, high);
             b = b.add(nr);
         }
-        finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+        sums.finish(t);
     }
 
     #[inline(always)]

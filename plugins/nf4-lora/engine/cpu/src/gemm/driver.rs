@@ -8,7 +8,7 @@ use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::team::Team;
 
-/// Longest block of `K`: a packed strip of `MR` rows stays in the first-level cache while panels pass by.
+/// Longest block of `K`: a packed strip stays in the first-level cache while panels pass by.
 pub const K_BLOCK: usize = 640;
 /// Most panels of one task: they have two vectors or more.
 const TASK_PANELS: usize = TASK_VECTORS / 2;

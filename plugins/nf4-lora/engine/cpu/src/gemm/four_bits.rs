@@ -5,46 +5,17 @@
 //! give two vectors in order. Scales are decoded to f32 once, per panel and run of columns with one scale. A decoded
 //! weight is `round(table[code] * scale)`, or `round(code * scale + shift)`: bit for bit the value of the storage format.
 
-use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, store};
-use super::micro::{Tile, finish};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, Sums, store};
+use super::micro::Tile;
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
 use crate::team::{Parts, Team};
 use escada_engine_formats::nf4::Nf4Tensor;
+use escada_engine_formats::nf4_tables::CODES;
 use escada_engine_formats::q4::{Q4_BLOCK, Q4Tensor};
 
-/// The 16 NF4 values as f32 bits, code 0 first.
-pub const NF4_BITS: [u32; 16] = [
-    0xbf80_0000,
-    0xbf32_39b1,
-    0xbf06_6b30,
-    0xbeca_32a0,
-    0xbe91_a24d,
-    0xbe3d_353f,
-    0xbdba_7871,
-    0x0000_0000,
-    0x3da2_faff,
-    0x3e24_cae3,
-    0x3e7c_04dd,
-    0x3ead_033a,
-    0x3ee1_a4b8,
-    0x3f10_07ab,
-    0x3f39_13b3,
-    0x3f80_0000,
-];
-
-/// `NF4_BITS` as numbers.
-pub static NF4_TABLE: [f32; 16] = {
-    let mut table = [0.0; 16];
-    let mut code = 0;
-    while code < 16 {
-        table[code] = f32::from_bits(NF4_BITS[code]);
-        code += 1;
-    }
-    table
-};
-
+static NF4_TABLE: [f32; 16] = CODES;
 /// Codes of `SHIFTED` weights as numbers.
 static CODE_TABLE: [f32; 16] = [
     0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
@@ -300,22 +271,16 @@ unsafe impl<const SHIFTED: bool> Coded for View<SHIFTED> {
     unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile) {
         let l = S::LANES;
         let table = Self::table::<S>();
-        let mut acc = [[S::splat(0.0); 2]; MR];
-        let mut a = t.a;
+        let mut sums = Sums::<S, MR>::start(t);
         let mut codes = self.codes.add((panel * self.k + k0) * l);
         self.runs::<S>(panel, k0, t.k, |from, end, numbers| {
             for _ in from..end {
                 let (low, high) = Self::values::<S>(table, codes, numbers);
-                for (i, sums) in acc.iter_mut().enumerate() {
-                    let value = S::splat(*a.add(i * t.a_row));
-                    sums[0] = S::fma(value, low, sums[0]);
-                    sums[1] = S::fma(value, high, sums[1]);
-                }
-                a = a.add(t.a_col);
+                sums.add(t, low, high);
                 codes = codes.add(l);
             }
         });
-        finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+        sums.finish(t);
     }
 
     #[inline(always)]

@@ -3,8 +3,8 @@
 //! A panel holds `NR` rows of the weight: codes `[K, NR] i8`, and `[K/32, NR]` scales in f32. A decoded weight is
 //! `code * scale`, which f32 holds exactly where the scale had 16 bits.
 
-use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, store};
-use super::micro::{Tile, finish};
+use super::coded::{Coded, CodedBackward, CodedForward, LINE_BYTES, Sums, store};
+use super::micro::Tile;
 use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
@@ -169,23 +169,18 @@ unsafe impl Coded for View {
     #[inline(always)]
     unsafe fn fused<S: Simd, const MR: usize>(&self, panel: usize, k0: usize, t: &Tile) {
         let (l, nr) = (S::LANES, 2 * S::LANES);
-        let mut acc = [[S::splat(0.0); 2]; MR];
-        let (mut a, mut codes) = (t.a, self.codes.add((panel * self.k + k0) * nr));
+        let mut sums = Sums::<S, MR>::start(t);
+        let mut codes = self.codes.add((panel * self.k + k0) * nr);
         self.runs::<S>(panel, k0, t.k, |from, end, low_scale, high_scale| {
             for _ in from..end {
                 S::prefetch(codes.wrapping_add(AHEAD * nr).cast());
                 let low = S::mul(S::from_bytes(codes), low_scale);
                 let high = S::mul(S::from_bytes(codes.add(l)), high_scale);
-                for (i, sums) in acc.iter_mut().enumerate() {
-                    let value = S::splat(*a.add(i * t.a_row));
-                    sums[0] = S::fma(value, low, sums[0]);
-                    sums[1] = S::fma(value, high, sums[1]);
-                }
-                a = a.add(t.a_col);
+                sums.add(t, low, high);
                 codes = codes.add(nr);
             }
         });
-        finish::<S, MR, 2>(&acc, t.c, t.c_row, t.n, t.alpha, t.accumulate);
+        sums.finish(t);
     }
 
     #[inline(always)]
