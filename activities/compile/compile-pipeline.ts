@@ -12,6 +12,7 @@ import { parseReference, stringsIn } from '../../schemas/pipeline/references.ts'
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { formatPath } from '../shared/issues.ts';
+import { wrongPartNames } from './check-part-names.ts';
 import type { IssueList } from './issue-list.ts';
 
 interface Scope {
@@ -109,7 +110,17 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
   const values = node.with as JsonObject;
   const needs = new Set([...checkReferences(values, scope, `${options.path}.with`, issues), ...node.after]);
   checkAfter(node.after, scope, options.path, issues);
-  if (kind !== null) checkOptions(kind, values, `${options.path}.with`, issues);
+  if (kind !== null) {
+    checkOptions(kind, values, `${options.path}.with`, issues);
+    // A name that comes from a field of the spec is told there, and not once more for every step.
+    for (const { path, message } of wrongPartNames(
+      kind.names,
+      values,
+      `${options.path}.with`,
+      options.registry,
+    ))
+      if (!issues.has(message)) issues.add(path, message);
+  }
   return {
     id: node.id,
     form: 'step',

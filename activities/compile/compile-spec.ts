@@ -10,6 +10,7 @@ import { sha256OfBytes } from '../shared/publish.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 import { formatPath } from '../shared/issues.ts';
 import { checkFlowchart } from './check-flowchart.ts';
+import { wrongPartNames } from './check-part-names.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
 import { parseAdaptationSpec } from './parse-spec.ts';
@@ -119,6 +120,13 @@ function compileRung(
 ): PlannedRung {
   const work = rung.estimate(context);
   const { eligible, reason } = rung.eligibility(context.spec.profile, context);
+  for (const { path, message } of wrongPartNames(
+    rung.names,
+    context.options,
+    `rungs.${rung.id}`,
+    host.registry,
+  ))
+    issues.add(path, message);
   const plan = compilePipeline(
     rung.toPlan(context),
     { registry: host.registry, inputs: ['train', 'dev'], path: `rungs.${rung.id}.plan` },

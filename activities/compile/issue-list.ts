@@ -18,6 +18,11 @@ export class IssueList {
     this.issues.push({ path: shortened(path), message: shortened(message) });
   }
 
+  /** Whether this was said already, of whichever field. */
+  has(message: string): boolean {
+    return this.issues.some((issue) => issue.message === shortened(message));
+  }
+
   /** Runs a check; its coded failure becomes an issue at the path and null is returned. */
   attempt<T>(path: string, check: () => T): T | null {
     try {

@@ -89,6 +89,7 @@ export const scorePredictions: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema: withSchema,
   outputSchema: scoreSchema,
+  names: { 'metrics.primary.id': 'metrics', 'metrics.secondary.id': 'metrics' },
   summarize: () => 'score the answers',
   doRun: run,
 };

@@ -53,6 +53,7 @@ export const answerLoss: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
+  names: { 'model.provider': 'providers' },
   summarize: () => 'loss of the reference answers',
   doCacheSalt: modelSalt,
   doRun: run,

@@ -123,6 +123,7 @@ export const exportModel: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
+  names: { 'model.provider': 'providers' },
   summarize: (input) => `export as ${JSON.stringify(input['format'])}`,
   doCacheSalt: modelSalt,
   doRun: run,

@@ -103,6 +103,7 @@ export const generateAnswers: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
+  names: { 'model.provider': 'providers', 'recipe.retrieval.retriever': 'retrievers' },
   summarize: (input) => {
     const recipe = input['recipe'] as { shots?: number; choose?: string } | string | undefined;
     const shots = typeof recipe === 'object' && recipe.shots ? `${recipe.shots} ${recipe.choose} shots` : '';

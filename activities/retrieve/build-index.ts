@@ -78,6 +78,7 @@ export const buildIndex: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 60_000,
   withSchema: withSchema,
   outputSchema,
+  names: { retriever: 'retrievers' },
   summarize: () => 'cut documents into passages and index them',
   doCacheSalt: async (input, services) => services.retriever(input.retriever).formatVersion,
   doRun: run,

@@ -67,6 +67,7 @@ export const measureRecall: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema: retrievalFactsSchema,
+  names: { retriever: 'retrievers' },
   summarize: () => 'share of rows whose answer is among the passages found',
   doCacheSalt: async (input, services) => services.retriever(input.retriever).formatVersion,
   doRun: run,

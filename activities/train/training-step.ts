@@ -60,6 +60,7 @@ export const TRAINING_STEP = {
   cacheable: true,
   startToCloseTimeoutMs: 7 * 86_400_000,
   heartbeatTimeoutMs: 10_000,
+  names: { trainer: 'trainers', 'model.provider': 'providers' },
 } as const;
 
 /** The base, as its provider finds it. Throws `INVALID_SPEC` when the provider has no weights to hand out. */

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
 import type { RequirementProfile } from '../../schemas/adapt/profile.ts';
 import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { PartNames } from './part-names.ts';
 
 export interface RungContext {
   readonly spec: AdaptationSpec;
@@ -29,6 +30,8 @@ export interface RungV1 {
   /** Relative inference cost of what this rung yields: lower is cheaper to run. */
   readonly costRank: number;
   readonly optionsSchema: z.ZodType;
+  /** Fields of the options that name what a plugin brings. */
+  readonly names?: PartNames;
   eligibility(profile: RequirementProfile, context: RungContext): Eligibility;
   /** Tokens that the rung will pass through the model, dev scoring included. */
   estimate(context: RungContext): TokenWork;

@@ -4,6 +4,7 @@ import type { ResourceClass, RetryClass } from '../../schemas/pipeline/plan.ts';
 import type { ArtifactStoreV1 } from './artifact-store.ts';
 import type { LanguageModelV1, ModelChoice } from './language-model.ts';
 import type { MetricV1 } from './metric.ts';
+import type { PartNames } from './part-names.ts';
 import type { RetrieverV1 } from './retriever.ts';
 import type { TrainerV1 } from './trainer.ts';
 
@@ -43,6 +44,8 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
   readonly heartbeatTimeoutMs: number;
   readonly withSchema: z.ZodType<With>;
   readonly outputSchema: z.ZodType<Output>;
+  /** Fields of `with` that name what a plugin brings. */
+  readonly names?: PartNames;
   /** One plain-text line for timelines; `with` may still hold references. */
   summarize(input: JsonObject): string;
   /** What else the result depends on (engine build, instruction-set class …). */

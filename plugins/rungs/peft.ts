@@ -100,6 +100,7 @@ export const peftRung: RungV1 = {
   title: 'PEFT (QLoRA)',
   costRank: 1,
   optionsSchema,
+  names: { trainer: 'trainers' },
   eligibility: (profile, { spec }) => {
     if (!profile.tuningAllowed)
       return { eligible: false, reason: 'The profile does not allow tuning weights.' };

@@ -114,6 +114,7 @@ export const ragRung: RungV1 = {
   title: 'Retrieval (RAG)',
   costRank: 3,
   optionsSchema,
+  names: { retriever: 'retrievers' },
   eligibility,
   estimate: ({ spec, options }) => {
     const { topK, chunk } = options as Options;

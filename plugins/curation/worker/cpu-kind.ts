@@ -2,7 +2,8 @@ import { version } from '@duckdb/node-api';
 import type { StepKindV1 } from '../../api/step-kind.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 
-type Specific = 'kind' | 'title' | 'withSchema' | 'outputSchema' | 'summarize' | 'doRun' | 'doCacheSalt';
+type Specific =
+  'kind' | 'title' | 'withSchema' | 'outputSchema' | 'summarize' | 'doRun' | 'doCacheSalt' | 'names';
 
 /**
  * Completes a step kind with what all of this plugin share: they only compute, so they may be run again at will, and

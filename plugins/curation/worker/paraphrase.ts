@@ -31,6 +31,7 @@ export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseI
       title: 'Paraphrase inputs',
       withSchema: paraphraseInputSchema,
       outputSchema: paraphraseOutputSchema,
+      names: { 'model.provider': 'providers' },
       summarize: ({ copies }) =>
         `add ${typeof copies === 'number' ? copies : 'a'} paraphrase${copies === undefined || copies === 1 ? '' : 's'} of each input`,
       doCacheSalt: async (input, services, signal) => {

@@ -44,6 +44,7 @@ export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Outp
     title: 'Drop rows that are too long',
     withSchema,
     outputSchema,
+    names: { 'model.provider': 'providers' },
     summarize: (input) =>
       `drop prompts over ${shown(input['maxPromptTokens'])} or answers over ${shown(input['maxAnswerTokens'])} tokens`,
     doCacheSalt: async (input, services, signal) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { compilePipelineSpec } from '../../../activities/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../../../activities/compile/compile-spec.ts';
 import { isEscadaFailure } from '../../../plugins/api/failure.ts';
 import { createProjectHost } from '../../../plugins.ts';
@@ -142,6 +143,43 @@ test('unknown metrics, rungs, providers, pipelines and options are named', () =>
     [{ ...GOOD_SPEC, rungs: { peft: { learningRates: [] } } }, /rungs\.peft\.learningRates: /],
   ];
   for (const [spec, expected] of cases) assert.match(failureOf(spec).message, expected);
+});
+
+test('what a rung, a step or a pipeline of its own names must be there before anything runs', () => {
+  const issues = (spec: unknown) => failureOf(spec).message.split('\n').slice(1);
+  assert.deepEqual(issues({ ...GOOD_SPEC, rungs: { peft: { trainer: 'nf4-lorra' } } }), [
+    '- rungs.peft.trainer: There is no trainer "nf4-lorra". Did you mean "nf4-lora"? Known: nf4-lora.',
+  ]);
+  assert.deepEqual(issues({ ...GOOD_SPEC, rungs: { rag: { retriever: 'lexicon' } } }), [
+    '- rungs.rag.retriever: There is no retriever "lexicon". Did you mean "lexical"? Known: lexical.',
+  ]);
+  assert.deepEqual(issues({ ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } }).length, 1, 'told once');
+  const model = (provider: string) => ({ provider, id: 'tiny', weightFormat: 'f32' });
+  const training = (provider: string, trainer: string) => ({
+    name: 'own',
+    inputs: { trainer: 'comes later' },
+    nodes: [
+      step('train', 'train.adapter@1', { trainer, model: model(provider) }),
+      step('score', 'score.predictions@1', {
+        metrics: { primary: { id: 'chrf', with: {} }, secondary: [{ id: 'token-f1' }, { id: 'bleurt' }] },
+      }),
+    ],
+  });
+  const named = (provider: string, trainer: string) => {
+    try {
+      compilePipelineSpec(training(provider, trainer), host);
+    } catch (error) {
+      return String(error)
+        .split('\n')
+        .filter((line) => line.includes('There is no'));
+    }
+    return assert.fail('the pipeline was accepted');
+  };
+  const [trainer, provider, metric] = named('nf4', 'bf4-lora');
+  assert.match(trainer ?? '', /^- spec\.nodes\[0\]\.with\.trainer: .*"bf4-lora"\. Did you mean "nf4-lora"\?/);
+  assert.match(provider ?? '', /^- spec\.nodes\[0\]\.with\.model\.provider: .*"nf4"/);
+  assert.match(metric ?? '', /^- spec\.nodes\[1\]\.with\.metrics\.secondary\[1\]\.id: .*"bleurt"/);
+  assert.equal(named('nf4-lora', '${inputs.trainer}').length, 1, 'a reference has no value yet');
 });
 
 function withCuration(nodes: readonly unknown[]): unknown {

@@ -1,0 +1,34 @@
+import type { PartNames } from '../../plugins/api/part-names.ts';
+import type { Registry } from '../../plugins/host/registry.ts';
+import { parseReference } from '../../schemas/pipeline/references.ts';
+import { IssueList, type Issue } from './issue-list.ts';
+
+/**
+ * What options name and no plugin brings: an issue each, with the names that there are. References are left to the step
+ * that gets their value.
+ */
+export function wrongPartNames(
+  names: PartNames | undefined,
+  options: unknown,
+  path: string,
+  registry: Registry,
+): readonly Issue[] {
+  const wrong = new IssueList();
+  for (const [field, sort] of Object.entries(names ?? {}))
+    for (const { at, text } of textsAt(options, field.split('.'), path))
+      if (parseReference(text) === null) wrong.attempt(at, () => registry[sort].get(text));
+  return wrong.issues;
+}
+
+/** The texts in a field, one for each entry of the lists on the way; none where the field is absent. */
+function textsAt(
+  value: unknown,
+  field: readonly string[],
+  path: string,
+): { readonly at: string; readonly text: string }[] {
+  if (Array.isArray(value)) return value.flatMap((one, index) => textsAt(one, field, `${path}[${index}]`));
+  const [key, ...rest] = field;
+  if (key === undefined) return typeof value === 'string' ? [{ at: path, text: value }] : [];
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return [];
+  return textsAt((value as Readonly<Record<string, unknown>>)[key], rest, `${path}.${key}`);
+}
