@@ -6,17 +6,14 @@ import { findServer } from '../tools/bootstrap/lib/server.mjs';
 import { COMPILED, ENGINE_ADDON, PACKAGE_ROOT } from '../activities/shared/own-files.ts';
 import { readSettings } from '../activities/shared/settings.ts';
 import { EscadaClient } from '../client.ts';
+import type { PluginHost } from '../plugins/host/host.ts';
 import { createProjectHost } from '../plugins.ts';
 import { explainError } from './lib/explain.ts';
 import { print } from './lib/terminal.ts';
-
-interface Check {
-  readonly name: string;
-  readonly run: () => Promise<string>;
-}
+import { trainerChecks, type Check } from './lib/trainer-checks.ts';
 
 /** Each check returns what it found, or throws what is wrong. */
-function checks(): Check[] {
+function checks(host: PluginHost | null): Check[] {
   return [
     {
       name: 'prerequisites',
@@ -72,6 +69,7 @@ function checks(): Check[] {
         }
       },
     },
+    ...trainerChecks(host?.registry.trainers.values() ?? []),
     {
       name: 'server and workers',
       run: async () => {
@@ -87,17 +85,35 @@ function checks(): Check[] {
   ];
 }
 
+/** Null where the plugins are configured wrongly, of which their own check tells. */
+function configuredHost(): PluginHost | null {
+  try {
+    return createProjectHost();
+  } catch {
+    return null;
+  }
+}
+
+async function runChecks(all: readonly Check[]): Promise<number> {
+  let failed = 0;
+  for (const { name, run } of all) {
+    const result = await run().then(
+      (text) => ({ ok: true, text }),
+      (error: unknown) => ({ ok: false, text: explainError(error) }),
+    );
+    if (!result.ok) failed += 1;
+    print(`${result.ok ? 'ok  ' : 'FAIL'} ${name}: ${result.text}`);
+  }
+  return failed;
+}
+
 export const doctorCommand = new Command('doctor')
-  .description('Check this machine: prerequisites, server, model, plugins, engine, workers')
+  .description('Check this machine: prerequisites, server, model, plugins, engine, trainers, workers')
   .action(async () => {
-    let failed = 0;
-    for (const { name, run } of checks()) {
-      const result = await run().then(
-        (text) => ({ ok: true, text }),
-        (error: unknown) => ({ ok: false, text: explainError(error) }),
-      );
-      if (!result.ok) failed += 1;
-      print(`${result.ok ? 'ok  ' : 'FAIL'} ${name}: ${result.text}`);
+    const host = configuredHost();
+    try {
+      process.exitCode = (await runChecks(checks(host))) === 0 ? 0 : 1;
+    } finally {
+      await host?.close();
     }
-    process.exitCode = failed === 0 ? 0 : 1;
   });

@@ -178,6 +178,11 @@ export interface FullTrainResult extends TrainSummary {
 export interface TrainerV1 {
   readonly specificationVersion: 'v1';
   readonly id: string;
+  /**
+   * Starts what trains, without a model, and ends it again: a line for people on what it is. Throws a coded error where it
+   * does not answer within its own time limit. Absent where nothing can be asked.
+   */
+  doGreet?(signal: AbortSignal): Promise<string>;
   doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription>;
   doTrain(request: TrainRequest): Promise<TrainResult>;
   /** Full fine-tuning; absent where only adapters are trained. */

@@ -190,9 +190,9 @@ export const ERROR_CODES = {
     help: 'Nothing to do.',
   },
   TRAINER_NOT_STARTED: {
-    meaning: 'The command of a trainer could not be started, or ended before it greeted.',
+    meaning: 'The command of a trainer could not be started, or ended or fell silent before it greeted.',
     retryable: false,
-    help: 'Run the command in a terminal; its last lines are in the message.',
+    help: 'Run the command in a terminal; its last lines are in the message. Correct it in the file that `ESCADA_CONFIG` names, or raise `startMs`.',
   },
   TRAINER_PROTOCOL: {
     meaning: 'A trainer sent what is not in the protocol, or left no adapter where it says.',

@@ -60,6 +60,13 @@ export class EnginePool {
     }
   }
 
+  /** What a new process says of itself; it loads nothing and is ended. Throws what `EngineProcess.start` throws. */
+  async greet(signal: AbortSignal): Promise<ResultOf<'hello'>> {
+    const engine = await EngineProcess.start(this.#options, AbortSignal.any([signal, this.#closing.signal]));
+    await engine.close();
+    return engine.hello;
+  }
+
   /** Ends every process. Later uses throw `ENGINE_CANCELLED`. */
   async close(): Promise<void> {
     this.#closing.abort(new Error('the engine pool was closed'));

@@ -31,6 +31,11 @@ export class EngineTrainer implements TrainerV1 {
     this.#services = services;
   }
 
+  async doGreet(signal: AbortSignal): Promise<string> {
+    const { engineBuild, isaClass, threads } = await this.#services.pool.greet(signal);
+    return `${engineBuild}, ${isaClass}, ${threads} threads`;
+  }
+
   async doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription> {
     const described = await new EngineLanguageModel(model, this.#services).doDescribe(signal);
     return { build: `${described.engineBuild} ${described.isaClass}`, resumes: 'exact' };

@@ -47,6 +47,14 @@ export class ProcessTrainer implements TrainerV1 {
     return await this.#use(signal, ({ hello }) => Promise.resolve(this.#describe(hello)));
   }
 
+  async doGreet(signal: AbortSignal): Promise<string> {
+    return await this.#use(signal, ({ hello: { name, version, build, capabilities } }) => {
+      const { weightFormats, modelFiles, resumes } = capabilities;
+      const can = `weights ${weightFormats.join(', ')}; models ${modelFiles.join(', ')}; resumes: ${resumes}`;
+      return Promise.resolve(`${[name, version, build].join(' ').trim()}; ${can}`);
+    });
+  }
+
   async doTrain(request: TrainRequest): Promise<TrainResult> {
     const config = checkedLoraConfig(request.config);
     const outDir = resolve(request.outDir);
