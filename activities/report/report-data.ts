@@ -1,5 +1,6 @@
 import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import type { ModelDescription } from '../../plugins/api/language-model.ts';
+import type { TrainingSample } from '../../plugins/api/trainer.ts';
 import type { Candidate } from '../../schemas/adapt/candidate.ts';
 import type { WriteReportInput } from '../../schemas/adapt/control.ts';
 import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
@@ -33,6 +34,8 @@ export interface Training {
   readonly config: JsonObject;
   readonly losses: readonly LossPoint[];
   readonly warnings: readonly TrainingWarning[];
+  /** Replies after every epoch, in the order of steps. */
+  readonly samples: readonly TrainingSample[];
 }
 
 /** Everything a report shows; its JSON twin is this value. */
@@ -90,9 +93,9 @@ async function trainings(candidates: readonly Candidate[], store: ArtifactStoreV
   const found: Training[] = [];
   for (const { rung, training } of candidates) {
     if (training === null) continue;
-    const read = (await store.readJson(training)) as Omit<Training, 'rung' | 'warnings'>;
-    // A trainer or build that knew no warnings may have left the artifact.
-    found.push({ warnings: [], ...read, rung });
+    const read = (await store.readJson(training)) as Omit<Training, 'rung' | 'warnings' | 'samples'>;
+    // A trainer or build that knew neither may have left the artifact.
+    found.push({ warnings: [], samples: [], ...read, rung });
   }
   return found;
 }

@@ -1,8 +1,11 @@
+import type { TrainingSample } from '../../plugins/api/trainer.ts';
 import type { TrainingWarning } from '../../schemas/train/warning.ts';
 import type { LossPoint, Training } from './report-data.ts';
 
 /** Warnings of a training that a report shows; its JSON twin has all. */
 const SHOWN = 20;
+/** Replies of an epoch that a report shows. */
+const SHOWN_REPLIES = 8;
 
 /** First and last loss that is a number; 0 where there is none. */
 export function endsOf(losses: readonly LossPoint[]): { readonly first: number; readonly last: number } {
@@ -24,5 +27,26 @@ export function warningsOf(
     const more = warnings.length - shown.length;
     const rest = { rung, kind: 'more', message: `${more} further warnings are in the JSON report` };
     return more > 0 ? [...shown, rest] : shown;
+  });
+}
+
+/** Replies of one epoch of a training; those that a report leaves out are counted. */
+export interface EpochReplies {
+  readonly rung: string;
+  readonly epoch: number;
+  readonly step: number;
+  readonly shown: readonly TrainingSample[];
+  readonly more: number;
+}
+
+/** What trainings replied, epoch by epoch. */
+export function repliesOf(trainings: readonly Training[]): EpochReplies[] {
+  return trainings.flatMap(({ rung, samples }) => {
+    const steps = [...new Set(samples.map(({ step }) => step))];
+    return steps.map((step) => {
+      const all = samples.filter((sample) => sample.step === step);
+      const shown = all.slice(0, SHOWN_REPLIES);
+      return { rung, epoch: all[0]?.epoch ?? 0, step, shown, more: all.length - shown.length };
+    });
   });
 }

@@ -85,6 +85,17 @@ suite('the report in a browser', { skip }, () => {
     await page.close();
   });
 
+  test('replies of a training are folded away until they are asked for', async () => {
+    const page = await openPage(browser, PHONE);
+    await page.goto(await write('replies'));
+    const reply = page.getByText(`${TEXTS.answer} (60)`).first();
+    assert.equal(await reply.isVisible(), false);
+    await page.getByText('Replies of peft after epoch 2, step 60').first().click();
+    await reply.waitFor({ state: 'visible' });
+    assert.equal(await page.getByText(`${TEXTS.answer} (30)`).first().isVisible(), false);
+    await page.close();
+  });
+
   test('hostile and endless words: nothing runs, nothing is loaded, nothing sticks out', async () => {
     const texts = Object.fromEntries(Object.keys(TEXTS).map((name) => [name, HOSTILE]));
     const url = await write('hostile', texts);

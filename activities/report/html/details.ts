@@ -3,7 +3,7 @@ import type { Charts } from '../charts/index.ts';
 import { changeOf } from '../charts/funnel.ts';
 import { comparisonText } from '../flowchart/view.ts';
 import type { ReportData } from '../report-data.ts';
-import { warningsOf } from '../trainings.ts';
+import { repliesOf, warningsOf, type EpochReplies } from '../trainings.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from '../run-again.ts';
 import { facts, markup, table, words, type Html } from './markup.ts';
 import { figure } from './sections.ts';
@@ -44,7 +44,27 @@ export function trainingSection(data: ReportData, charts: Charts): Html | null {
   return markup`<h2>Training</h2>
     ${figure(charts.loss, 'Loss on the answers’ tokens at every step; the thick line is a running mean where there are many steps.')}
     ${warned.length === 0 ? null : table('Warnings of the training', ['rung', 'kind', 'what'], warned)}
-    ${settings}`;
+    ${repliesOf(data.trainings).map(epochDetails)} ${settings}`;
+}
+
+/** Longest question, answer or reply of a training that the page shows, in characters. */
+const REPLY_CHARS = 600;
+
+function epochDetails({ rung, epoch, step, shown, more }: EpochReplies): Html {
+  const cell = (text: string): Html =>
+    text === '' ? markup`<i>(empty)</i>` : markup`<div class="why reply">${words(text, REPLY_CHARS)}</div>`;
+  const rows = shown.map(({ id, input, wanted, reply, finish }) => [
+    words(id, 60),
+    cell(input),
+    cell(wanted),
+    finish === 'length' ? markup`${cell(reply)} <i>(cut off)</i>` : cell(reply),
+  ]);
+  const title = `Replies of ${rung} after epoch ${epoch}, step ${step}`;
+  return markup`<details>
+    <summary>${title}</summary>
+    ${table(title, ['row', 'question', 'wanted', 'reply'], rows)}
+    ${more === 0 ? null : markup`<p class="muted">${more} more are in the JSON report.</p>`}
+  </details> `;
 }
 
 export function dataSection(data: ReportData, charts: Charts): Html {

@@ -16,7 +16,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap:
 caption { text-align: left; font-weight: 600; padding: .2rem 0; }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; font-variant-numeric: tabular-nums; }
 thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; } tbody th { font-weight: 600; white-space: nowrap; } ul { padding-left: 1.2rem; } li { margin: .3rem 0; }
-td { white-space: nowrap; } .why { min-width: 15rem; white-space: normal; overflow-wrap: anywhere; }
+td { white-space: nowrap; } .why { min-width: 15rem; white-space: normal; overflow-wrap: anywhere; } .reply { white-space: pre-wrap; }
 figure { margin: .8rem 0; } figcaption { margin-top: .4rem; color: var(--muted); font-size: .9rem; } svg { max-width: 100%; height: auto; display: block; }
 .narrow { display: none; } .pair { display: flex; flex-wrap: wrap; gap: 1rem; } .pair svg { flex: 1 1 300px; min-width: 0; max-width: 367px; }
 .sample { background: var(--soft); border-radius: 6px; padding: .7rem 1rem; margin: .8rem 0; }

@@ -159,7 +159,20 @@ async function inputFor(store: FileStore, texts: Texts, flowchart: Flowchart): P
   ] as const;
   const skipped = losses.map((row) => (row.step === 13 ? { ...row, lossNats: null, skipped: true } : row));
   const config = { r: 16, learningRate: 1e-3 };
-  const training = await store.putJson({ config, rows: 240, losses: skipped, warnings });
+  const replies = [30, 60].flatMap((at) =>
+    Array.from({ length: 9 }, (_, row) => ({
+      epoch: at / 30,
+      step: at,
+      id: `row-${row}`,
+      input: texts.input,
+      reply: row === 1 ? '' : `${texts.answer} (${at})`,
+      wanted: texts.reference,
+      replyTokens: 32,
+      wantedTokens: 20,
+      finish: row === 0 ? 'length' : 'stop',
+    })),
+  );
+  const training = await store.putJson({ config, rows: 240, losses: skipped, warnings, samples: replies });
   const adapter = await store.putJson({ entries: [] });
   const candidates: Candidate[] = [];
   const rungs: DecisionRecord[] = [];

@@ -88,6 +88,28 @@ suite('the report of a climb', () => {
     assert.match(page, /<i>\(empty\)<\/i>/);
   });
 
+  test('shows what the training replied after every epoch, folded away', () => {
+    const epochs = [
+      ...page.matchAll(/<details>\s*<summary>(Replies of [^<]+)<\/summary>([\s\S]*?)<\/details>/g),
+    ];
+    assert.deepEqual(
+      epochs.map(([, title]) => title),
+      ['Replies of peft after epoch 1, step 30', 'Replies of peft after epoch 2, step 60'],
+    );
+    for (const [at, [, , body = '']] of epochs.entries()) {
+      const [, ...rows] = body.split('<tr>');
+      assert.equal(rows.length, 1 + 8, 'a head and the first eight');
+      const [, cut = '', empty = '', whole = ''] = rows;
+      for (const text of ['row-2', TEXTS.input, TEXTS.reference, `${TEXTS.answer} (${30 * (at + 1)})`])
+        assert.ok(whole.includes(`<bdi>${text}</bdi>`), text);
+      assert.match(cut, /<i>\(cut off\)<\/i>/);
+      assert.doesNotMatch(whole, /cut off|empty/);
+      assert.match(empty, /<i>\(empty\)<\/i>/);
+      assert.match(body, /1 more are in the JSON report/);
+    }
+    assert.equal(place.data.trainings[0]?.samples.length, 18);
+  });
+
   test('tells why rungs were passed over', () => {
     assert.deepEqual(place.data.passedOver, [
       {
