@@ -1,27 +1,43 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
+import { z } from 'zod';
 import { fullConfigSchema } from '../../../../schemas/train/full-config.ts';
 import { loraConfigSchema } from '../../../../schemas/train/lora-config.ts';
 import { METHODS, replySchema } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 
 const PAGE = new URL('../../../../plugins/nf4-lora/PROTOCOL.md', import.meta.url);
 
+/** Methods and what their sections say. */
+function sectionsOf(page: string): Map<string, string> {
+  const [, ...parts] = page.split(/^#{2,3} /m);
+  return new Map(
+    parts.flatMap((part) => {
+      const name = /^`(\w+)`\n/.exec(part)?.[1];
+      return name === undefined ? [] : [[name, part.slice(name.length + 2)] as const];
+    }),
+  );
+}
+
+const fieldsOf = (schema: object): string[] => ('shape' in schema ? Object.keys(schema.shape as object) : []);
+
 suite('protocol', () => {
-  test('the page and the schemas name the same methods', async () => {
-    const page = await readFile(PAGE, 'utf8');
-    const named = [...page.matchAll(/^\| `(\w+)` +\|/gm)].map((match) => match[1]);
-    assert.deepEqual(named.sort(), Object.keys(METHODS).sort());
+  test('the page has a section for every method, which names its parameters, results and events', async () => {
+    const sections = sectionsOf(await readFile(PAGE, 'utf8'));
+    assert.deepEqual([...sections.keys()].sort(), Object.keys(METHODS).sort());
+    for (const [name, { params, result, event }] of Object.entries(METHODS)) {
+      const text = sections.get(name) ?? '';
+      for (const field of [...fieldsOf(params), ...fieldsOf(result)])
+        assert.match(text, new RegExp(`\\b${field}\\b`), `${name}.${field}`);
+      assert.equal(text.includes('- events:'), !(event instanceof z.ZodNever), `events of ${name}`);
+      const events = /- events: as `(\w+)`/.exec(text)?.[1] ?? name;
+      for (const field of fieldsOf(event))
+        assert.match(sections.get(events) ?? '', new RegExp(`\\b${field}\\b`), `event of ${name}: ${field}`);
+    }
   });
 
-  test('the page names every field of parameters and results', async () => {
+  test('the page names every setting of a training', async () => {
     const page = await readFile(PAGE, 'utf8');
-    for (const [name, { params, result, event }] of Object.entries(METHODS)) {
-      const shapes = [params, result, event].flatMap((schema) =>
-        'shape' in schema ? Object.keys(schema.shape) : [],
-      );
-      for (const field of shapes) assert.match(page, new RegExp(`\\b${field}\\b`), `${name}.${field}`);
-    }
     const fields = [loraConfigSchema, fullConfigSchema].flatMap(({ shape }) => Object.keys(shape));
     for (const field of fields) assert.match(page, new RegExp(`\\b${field}\\b`), field);
   });
