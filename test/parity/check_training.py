@@ -1,5 +1,4 @@
-"""LoRA gradients against PEFT, and fifty steps of AdamW with warm-up and decay against PyTorch, the base plain or in bitsandbytes' 4
-bits."""
+"""LoRA gradients against PEFT, and fifty steps of AdamW with warm-up and decay against PyTorch."""
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -91,18 +90,17 @@ def check_gradients(torch, probe, report, name, base, rows, room):
     return model.unload()
 
 
-def check_curve(torch, probe, report, name, base, rows, room):
-    """Fifty steps in the same order from the same adapter."""
+def reference_curve(torch, base, rows, folder):
+    """Fifty steps from a seeded adapter, written to `folder`: (row numbers of each step, losses, base without the adapter)."""
     from transformers import get_scheduler
 
-    folder = room / f"start-{name}"
     model = adapt(torch, base, folder, b_scale=0.0)
     parameters = [p for _, p in learning(model)]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY, foreach=False)
     schedule = get_scheduler("linear", optimizer, num_warmup_steps=WARM_UP, num_training_steps=STEPS)
     random = np.random.default_rng(71)
     batches = [[int(i) for i in random.choice(len(rows), BATCH, replace=False)] for _ in range(STEPS)]
-    theirs = []
+    losses = []
     for batch in batches:
         optimizer.zero_grad()
         loss = batch_loss(torch, model, [rows[i] for i in batch])
@@ -110,10 +108,22 @@ def check_curve(torch, probe, report, name, base, rows, room):
         torch.nn.utils.clip_grad_norm_(parameters, CONFIG["maxGradNorm"])
         optimizer.step()
         schedule.step()
-        theirs.append(loss.item())
+        losses.append(loss.item())
+    return batches, losses, model.unload()
+
+
+def farthest(probe, rows, batches, losses, folder, room):
+    """The open model trains in the same order from the same adapter: (largest relative difference of a loss, note)."""
     answer = probe.ask("train", adapter=str(folder), rows=rows, batches=batches, config=CONFIG,
                        out=str(room / "trained.safetensors"))
-    worst = max(abs(a - b) / b for a, b in zip(answer["losses"], theirs, strict=True))
-    note = f"worst of {STEPS} steps, relative; {theirs[0]:.3f} to {theirs[-1]:.3f} nats"
+    worst = max(abs(a - b) / b for a, b in zip(answer["losses"], losses, strict=True))
+    return worst, f"worst of {STEPS} steps, relative; {losses[0]:.3f} to {losses[-1]:.3f} nats"
+
+
+def check_curve(torch, probe, report, name, base, rows, room):
+    """Fifty steps in the same order from the same adapter; the probe holds the same weights as `base`."""
+    folder = room / f"start-{name}"
+    batches, losses, base = reference_curve(torch, base, rows, folder)
+    worst, note = farthest(probe, rows, batches, losses, folder, room)
     report.at_most(f"loss curve: {name}", worst, LOSS_LIMIT, note)
-    return model.unload()
+    return base

@@ -1,4 +1,5 @@
-"""Writes test/fixtures/tiny-llama/golden-qlora.json: fifty losses of PEFT over bitsandbytes' 4-bit layers.
+"""Writes test/fixtures/tiny-llama/golden-qlora.json, fifty losses of PEFT over bitsandbytes' 4-bit layers, and bnb-4bit/, the
+base they were trained on as bitsandbytes saves it.
 
     python test/parity/make_qlora_goldens.py
 
@@ -26,7 +27,10 @@ def main():
     from transformers import AutoTokenizer, get_scheduler
 
     rows = encode_rows(AutoTokenizer.from_pretrained(FOLDER))
-    model = load_adapted(torch, FOLDER, load_bnb(torch, FOLDER)).train()
+    base = load_bnb(torch, FOLDER)
+    base.save_pretrained(FOLDER / "bnb-4bit")
+    (FOLDER / "bnb-4bit" / "generation_config.json").unlink(missing_ok=True)
+    model = load_adapted(torch, FOLDER, base).train()
     parameters = [p for _, p in sorted(model.named_parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY, foreach=False)
     schedule = get_scheduler("linear", optimizer, num_warmup_steps=WARM_UP, num_training_steps=STEPS)

@@ -19,6 +19,7 @@ import check_exports  # noqa: E402
 import check_full  # noqa: E402
 import check_logits  # noqa: E402
 import check_nf4  # noqa: E402
+import check_qlora  # noqa: E402
 import check_replies  # noqa: E402
 import check_tokenizer  # noqa: E402
 import check_training  # noqa: E402
@@ -26,7 +27,7 @@ from make_smollm2_goldens import load_tokenizer, to_nf4_double  # noqa: E402
 from probe import Probe  # noqa: E402
 from report import Report  # noqa: E402
 from smollm2_texts import TRAINING_PAIRS  # noqa: E402
-from tiny_llama import FAMILIES, TINY_SHAPES, load_base, load_bnb, make_random_checkpoint  # noqa: E402
+from tiny_llama import FAMILIES, TINY_SHAPES, load_base, make_random_checkpoint  # noqa: E402
 
 GROUPS = ["logits", "embeddings", "nf4", "bnb", "exports", "tokenizer", "training", "full", "replies"]
 
@@ -57,7 +58,7 @@ def tiny_checks(groups, probe, report, room):
         base = load_base(torch, folder)
         base = check_training.check_gradients(torch, probe, report, "tiny", base, rows[:4], room)
         check_training.check_curve(torch, probe, report, "tiny", base, rows, room)
-        check_qlora(probe, report, "tiny QLoRA", folder, folder, rows, room)
+        check_qlora.check(torch, probe, report, "tiny", folder, folder, rows, room, limit_own=True)
         for name, shape in FAMILIES.items():
             make_random_checkpoint(torch, room / name, shape)
             probe.open(room / name)
@@ -71,12 +72,6 @@ def tiny_checks(groups, probe, report, room):
             base = load_base(torch, folder)
             check_full.check_full_gradients(torch, probe, report, name, base, rows[:4], room)
             check_full.check_full_curve(torch, probe, report, name, base, rows, room)
-
-
-def check_qlora(probe, report, name, model, folder, rows, room):
-    """Each side quantizes the same 16-bit weights by itself; `folder` holds them for transformers, `model` for the engine."""
-    probe.open(model, "nf4")
-    check_training.check_curve(torch, probe, report, name, load_bnb(torch, folder), rows, room)
 
 
 def save_plain(model, folder):
@@ -113,7 +108,8 @@ def smollm2_checks(groups, probe, report, gguf, room):
         model = check_training.check_gradients(torch, probe, report, "SmolLM2", model, rows[:3], room)
         model = check_training.check_curve(torch, probe, report, "SmolLM2", model, rows, room)
         save_plain(model, room / "smollm2")
-        check_qlora(probe, report, "SmolLM2 QLoRA", gguf, room / "smollm2", rows, room)
+        tokenizer.save_pretrained(room / "smollm2")
+        check_qlora.check(torch, probe, report, "SmolLM2", gguf, room / "smollm2", rows, room, limit_own=False)
     if "replies" in groups:
         to_nf4_double(torch, model)
         probe.open(gguf, "nf4")
