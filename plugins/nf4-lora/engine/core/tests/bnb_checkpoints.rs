@@ -13,7 +13,7 @@ use escada_engine_formats::error::Code;
 use escada_engine_formats::safetensors_file::SafetensorsFile;
 use escada_engine_formats::{ModelSource, Nf4Tensor};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
@@ -28,21 +28,10 @@ const CHECKPOINTS: [&str; 7] = [
     "skipped",
     "sharded",
 ];
-const TEXTS: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
 
 /// A checkpoint with the tokenizer that the fixtures share.
 fn checkpoint(name: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = |from: PathBuf| {
-        std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
-    };
-    for entry in std::fs::read_dir(common::fixture("bnb").join(name)).unwrap() {
-        copy(entry.unwrap().path());
-    }
-    for text in TEXTS {
-        copy(common::fixture("tiny-llama").join(text));
-    }
-    folder
+    common::with_tokenizer(&format!("bnb/{name}"))
 }
 
 fn quantization(format: WeightFormat) -> Quantization {

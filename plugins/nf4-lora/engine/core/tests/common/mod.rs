@@ -6,12 +6,28 @@
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// A file or folder under `test/fixtures`.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../../../test/fixtures")
         .join(name)
+}
+
+/// A copy of a folder under `test/fixtures` together with tiny-llama's tokenizer.
+pub fn with_tokenizer(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |from: PathBuf| {
+        std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+    };
+    for entry in std::fs::read_dir(fixture(name)).unwrap() {
+        copy(entry.unwrap().path());
+    }
+    for text in ["tokenizer.json", "tokenizer_config.json"] {
+        copy(fixture("tiny-llama").join(text));
+    }
+    folder
 }
 
 /// A JSON fixture.
