@@ -4,6 +4,8 @@
 
 pub mod bf16;
 pub mod block;
+#[cfg(target_arch = "x86_64")]
+pub mod blocks16;
 pub mod coded;
 pub mod dense;
 pub mod driver;
@@ -11,3 +13,5 @@ pub mod four_bits;
 pub mod grid;
 pub mod micro;
 pub mod q8;
+#[cfg(target_arch = "x86_64")]
+pub mod tile16;

@@ -4,7 +4,7 @@ use crate::buffer::Aligned;
 use std::cell::RefCell;
 
 /// Independent areas per thread.
-pub const AREAS: usize = 4;
+pub const AREAS: usize = 6;
 
 thread_local! {
     static MEMORY: RefCell<[Aligned<f32>; AREAS]> = RefCell::new(std::array::from_fn(|_| Aligned::zeroed(0)));

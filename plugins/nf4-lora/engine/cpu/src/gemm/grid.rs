@@ -8,6 +8,8 @@ const TASKS_PER_THREAD: usize = 3;
 const SPLIT_ROWS: usize = 96;
 /// Most vectors of columns of one task: their blocks of `K` stay in the second-level cache while strips pass by.
 pub const TASK_VECTORS: usize = 24;
+/// Most bytes of panels of one task, where they are counted.
+const TASK_BYTES: usize = 640 << 10;
 /// Rows of a task are whole strips of every class.
 const STRIPS: usize = 24;
 
@@ -57,6 +59,25 @@ impl Grid {
             all_panels: panels,
         }
     }
+
+    /// Cuts `m` rows by `panels` panels of `bytes`: panels first, for what costs more to fetch than to multiply.
+    pub fn by_panels(m: usize, panels: usize, bytes: usize, threads: usize) -> Grid {
+        let wanted = threads * TASKS_PER_THREAD;
+        let most = (TASK_BYTES / bytes).max(1);
+        let per_task = (panels / wanted).clamp(1, most);
+        let panel_tasks = panels.div_ceil(per_task);
+        let splits = threads.div_ceil(panel_tasks).min((m / SPLIT_ROWS).max(1));
+        let rows = m.div_ceil(splits).next_multiple_of(STRIPS);
+        Grid {
+            rows,
+            panels: per_task,
+            row_tasks: m.div_ceil(rows),
+            panel_tasks,
+            m,
+            all_panels: panels,
+        }
+    }
+
     /// Number of parts.
     pub fn tasks(&self) -> usize {
         self.row_tasks * self.panel_tasks
