@@ -255,6 +255,16 @@ pub trait Backend: Send + 'static {
 
     /// Instruction-set class, part of every digest: equal classes give equal bits (`"x86-64-avx512f"`, `"scalar"`).
     fn isa_class(&self) -> String;
+    /// The same device, sharing buffers and weights with this one, whose `linear_*` operations may round each operand to an
+    /// integer of 13 bits (sign included) with one f32 scale for each 128 steps of the summed index, and sum in f32 or
+    /// exactly: every value moves by at most 1/8190 of the largest magnitude beside it. All other operations stay as they
+    /// are. `None` where the device has nothing faster than f32. The class has a name of its own.
+    fn sixteen_bits(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
     /// Worker threads in use; never changes a result.
     fn threads(&self) -> usize;
 

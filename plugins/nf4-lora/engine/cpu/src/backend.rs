@@ -6,8 +6,10 @@ mod rows;
 use crate::buffer::Aligned;
 use crate::gemm::bf16::{self, Bf16Weight};
 use crate::gemm::block::Tail;
+#[cfg(target_arch = "x86_64")]
+use crate::gemm::blocks16;
 use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
-use crate::gemm::driver::{Product, multiply};
+use crate::gemm::driver::{Panels, Product, multiply};
 use crate::gemm::four_bits::{Nf4Weight, Q4Weight};
 use crate::gemm::q8::Q8Weight;
 use crate::isa::Isa;
@@ -18,6 +20,7 @@ use escada_engine_core::backend::{
     MOMENT_BLOCK, Matmul, Moments8, Sequences,
 };
 use escada_engine_formats::error::{Code, EngineError, Result};
+use std::sync::Arc;
 
 /// f32 elements in host memory.
 pub type Buffer = Aligned<f32>;
@@ -52,7 +55,9 @@ impl CpuLinear {
 /// The CPU back end: one instruction-set class, one team of threads.
 pub struct CpuBackend {
     isa: Isa,
-    team: Team,
+    team: Arc<Team>,
+    /// Whether products with frozen weights are computed in 16 bits.
+    sixteen: bool,
 }
 
 impl CpuBackend {
@@ -78,7 +83,8 @@ impl CpuBackend {
         }
         Ok(CpuBackend {
             isa,
-            team: Team::new(threads.max(1))?,
+            team: Arc::new(Team::new(threads.max(1))?),
+            sixteen: false,
         })
     }
 
@@ -113,22 +119,41 @@ impl CpuBackend {
     }
 
     fn product(&self, product: &Product, weight: &CpuLinear, backward: bool) {
-        // SAFETY: the callers checked the lengths; views of a weight live as long as the weight.
-        unsafe {
-            match (weight, backward) {
-                (CpuLinear::F32(w), false) => multiply(&self.team, self.isa, product, w.forward()),
-                (CpuLinear::F32(w), true) => multiply(&self.team, self.isa, product, w.backward()),
-                (CpuLinear::Bf16(w), false) => multiply(&self.team, self.isa, product, w.forward()),
-                (CpuLinear::Bf16(w), true) => multiply(&self.team, self.isa, product, w.backward()),
-                (CpuLinear::Nf4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
-                (CpuLinear::Nf4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
-                (CpuLinear::Q4(w), false) => multiply(&self.team, self.isa, product, w.forward()),
-                (CpuLinear::Q4(w), true) => multiply(&self.team, self.isa, product, w.backward()),
-                (CpuLinear::Q8(w), false) => multiply(&self.team, self.isa, product, w.forward()),
-                (CpuLinear::Q8(w), true) => multiply(&self.team, self.isa, product, w.backward()),
-            }
+        match (weight, backward) {
+            (CpuLinear::F32(w), false) => self.multiply(product, w.forward()),
+            (CpuLinear::F32(w), true) => self.multiply(product, w.backward()),
+            (CpuLinear::Bf16(w), false) => self.multiply(product, w.forward()),
+            (CpuLinear::Bf16(w), true) => self.multiply(product, w.backward()),
+            (CpuLinear::Nf4(w), false) => self.multiply(product, w.forward()),
+            (CpuLinear::Nf4(w), true) => self.multiply(product, w.backward()),
+            (CpuLinear::Q4(w), false) => self.multiply(product, w.forward()),
+            (CpuLinear::Q4(w), true) => self.multiply(product, w.backward()),
+            (CpuLinear::Q8(w), false) => self.multiply(product, w.forward()),
+            (CpuLinear::Q8(w), true) => self.multiply(product, w.backward()),
         }
     }
+
+    fn multiply(&self, product: &Product, weight: impl Panels) {
+        // SAFETY: the callers checked the lengths; views of a weight live as long as the weight.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.sixteen && blocks16::takes(product) {
+                return blocks16::multiply(&self.team, product, weight);
+            }
+            multiply(&self.team, self.isa, product, weight)
+        }
+    }
+}
+
+/// Whether the class and this machine have the instructions for products in 16 bits.
+#[cfg(target_arch = "x86_64")]
+fn has_sixteen(isa: Isa) -> bool {
+    isa == Isa::Avx512 && blocks16::available()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_sixteen(_isa: Isa) -> bool {
+    false
 }
 
 fn no_memory(what: &str, len: usize) -> EngineError {
@@ -171,7 +196,16 @@ impl Backend for CpuBackend {
     type Linear = CpuLinear;
 
     fn isa_class(&self) -> String {
-        self.isa.class_name().to_owned()
+        let bits = if self.sixteen { "-i16" } else { "" };
+        format!("{}{bits}", self.isa.class_name())
+    }
+
+    fn sixteen_bits(&self) -> Option<Self> {
+        has_sixteen(self.isa).then(|| Self {
+            isa: self.isa,
+            team: Arc::clone(&self.team),
+            sixteen: true,
+        })
     }
 
     fn threads(&self) -> usize {

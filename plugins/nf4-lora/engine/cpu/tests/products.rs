@@ -162,32 +162,6 @@ fn bf16_noise(len: usize, seed: u64) -> Vec<f32> {
     noise(len, seed).into_iter().map(round).collect()
 }
 
-fn q8(rows: usize, cols: usize) -> Q8Tensor {
-    let codes = noise(rows * cols, 11);
-    Q8Tensor {
-        rows,
-        cols,
-        codes: codes.iter().map(|v| (v * 127.0) as i8).collect(),
-        scales: noise(rows * cols / 32, 12),
-    }
-}
-
-/// Scales with the 11 bits of an f16, as every file has them.
-fn q4(rows: usize, cols: usize) -> Q4Tensor {
-    let short = |v: &f32| f32::from_bits(v.to_bits() & 0xFFFF_E000);
-    let halves = |seed| noise(rows * cols / 32, seed).iter().map(short).collect();
-    Q4Tensor {
-        rows,
-        cols,
-        codes: random_u32(rows * cols, 16, 13)
-            .iter()
-            .map(|code| *code as u8)
-            .collect(),
-        scales: halves(14),
-        shifts: halves(15),
-    }
-}
-
 #[test]
 fn weights_in_4_and_8_bits_match_the_reference() {
     for (n, k) in [(1, 32), (33, 96), (70, 640), (300, 1312)] {

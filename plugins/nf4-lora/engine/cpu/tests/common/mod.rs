@@ -6,6 +6,8 @@ use escada_engine_core::backend::Backend;
 use escada_engine_core::reference::Reference;
 use escada_engine_cpu::{CpuBackend, Isa};
 use escada_engine_formats::nf4::{AbsMax, Nf4Tensor};
+use escada_engine_formats::q4::Q4Tensor;
+use escada_engine_formats::q8::Q8Tensor;
 
 /// Largest difference from the f64 reference, relative to the largest value: f32 chains of up to a few thousand
 /// terms in blocks of 256.
@@ -72,6 +74,33 @@ pub fn nf4(rows: usize, cols: usize, blocksize: usize, nested: bool, seed: u64) 
         blocksize,
         packed: bytes(n.div_ceil(2), seed),
         absmax,
+    }
+}
+
+/// A random tensor in GGUF's 8-bit blocks.
+pub fn q8(rows: usize, cols: usize) -> Q8Tensor {
+    let codes = noise(rows * cols, 11);
+    Q8Tensor {
+        rows,
+        cols,
+        codes: codes.iter().map(|v| (v * 127.0) as i8).collect(),
+        scales: noise(rows * cols / 32, 12),
+    }
+}
+
+/// A random tensor in GGUF's 4-bit blocks: scales with the 11 bits of an f16, as every file has them.
+pub fn q4(rows: usize, cols: usize) -> Q4Tensor {
+    let short = |v: &f32| f32::from_bits(v.to_bits() & 0xFFFF_E000);
+    let halves = |seed| noise(rows * cols / 32, seed).iter().map(short).collect();
+    Q4Tensor {
+        rows,
+        cols,
+        codes: random_u32(rows * cols, 16, 13)
+            .iter()
+            .map(|code| *code as u8)
+            .collect(),
+        scales: halves(14),
+        shifts: halves(15),
     }
 }
 
