@@ -30,8 +30,8 @@ export const commonFields = {
   /** Steps between the reports of progress; the log has every step. */
   loggingSteps: z.int().min(1).default(1),
   /**
-   * Arithmetic in 16 bits is allowed: a permission, so that settings made for a GPU run as written. A trainer may compute
-   * in more bits, and the CPU engine does: all in f32.
+   * Arithmetic in 16 bits is allowed: a permission, so that settings made for a GPU run as written. The trainer chooses the
+   * fastest it has: the CPU engine 16-bit integers with shared scales, closer to f32 than either of these formats, or f32.
    */
   fp16: z.boolean().default(false),
   bf16: z.boolean().default(false),

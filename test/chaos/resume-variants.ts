@@ -17,6 +17,7 @@ export function resumeVariants(model: string): Variant[] {
       config: { ...config, loraDropout: 0.1, gradientAccumulationSteps: 2, perDeviceTrainBatchSize: 8 },
     },
     { name: 'adamw-8bit', weightFormat: 'nf4', config: { ...config, optim: 'adamw_8bit' } },
+    { name: 'sixteen-bits', weightFormat: 'nf4', config: { ...config, bf16: true } },
     {
       name: 'packing',
       weightFormat: 'f32',

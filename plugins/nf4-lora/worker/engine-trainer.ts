@@ -59,7 +59,7 @@ export class EngineTrainer implements TrainerV1 {
   ): Promise<TrainSummary & ResultOf<'train'>> {
     const { rows, sampleRows, outDir, signal, onProgress } = request;
     const { path, weightFormat, quantization } = request.model;
-    const { loggingSteps: _, fp16, bf16, ...config } = checkedTrainConfig(request.config);
+    const { loggingSteps: _, ...config } = checkedTrainConfig(request.config);
     await mkdir(outDir, { recursive: true });
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
@@ -79,7 +79,10 @@ export class EngineTrainer implements TrainerV1 {
       );
       const by = await this.doDescribe(request.model, signal);
       const log = await readTrainingLog(outDir);
-      const warnings = [...precisionWarnings({ fp16, bf16 }), ...log.flatMap((row) => row.warnings ?? [])];
+      const warnings = [
+        ...precisionWarnings(config, result.arithmetic),
+        ...log.flatMap((row) => row.warnings ?? []),
+      ];
       const samples = log.flatMap(samplesOf);
       const losses = log.map(({ warnings: _, samples: __, ...row }) => row);
       return { ...result, by, losses, warnings, samples };
@@ -101,10 +104,18 @@ function sampleReader(
     });
 }
 
-/** Says that 16-bit arithmetic, though allowed, is not what was done. */
-function precisionWarnings(allowed: { fp16: boolean; bf16: boolean }): TrainingWarning[] {
+/** Says what became of the permission to compute in 16 bits. */
+function precisionWarnings(
+  allowed: { fp16: boolean; bf16: boolean },
+  arithmetic: ResultOf<'train'>['arithmetic'],
+): TrainingWarning[] {
   const names = (['fp16', 'bf16'] as const).filter((name) => allowed[name]);
   if (names.length === 0) return [];
-  const message = `config.${names.join(', config.')}: the CPU engine computes in f32, which is at least as precise`;
+  const done = {
+    f32: 'computed in f32, which is at least as precise',
+    '16-bit':
+      'products with frozen weights were computed from 16-bit integers with a scale for each 128 of them (values move by at most 1/8190 of the largest beside them), all else in f32',
+  }[arithmetic];
+  const message = `config.${names.join(', config.')}: ${done}`;
   return [{ kind: 'precision', step: 0, message, rows: [] }];
 }

@@ -75,8 +75,8 @@ export const memoryPlanSchema = z.strictObject({
   layers: z.strictObject({ keep: count, recomputeMlp: count, checkpoint: count }),
 });
 
-/** The settings that are no affair of the engine's: it reports every step, and computes in f32. */
-const NOT_SENT = { loggingSteps: true, fp16: true, bf16: true } as const;
+/** The setting that is no affair of the engine's: it reports every step. */
+const NOT_SENT = { loggingSteps: true } as const;
 
 const engineConfigSchema = z.discriminatedUnion('method', [
   loraConfigSchema.omit(NOT_SENT),
@@ -182,6 +182,7 @@ export const METHODS = {
       resumedFromStep: count,
       plannedPeakBytes: count,
       memoryPlan: memoryPlanSchema,
+      arithmetic: z.enum(['f32', '16-bit']),
     }),
     event: trainEventSchema,
   },

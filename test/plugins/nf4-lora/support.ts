@@ -29,6 +29,8 @@ const SHARED_CONFIG = {
   maxSeqLengthTokens: 128,
   seed: 7,
   saveSteps: 10,
+  fp16: false,
+  bf16: false,
   nonFinite: 'stop',
   maxConsecutiveSkips: 10,
   sampleRows: 0,

@@ -248,9 +248,12 @@ suite('settings as they are written elsewhere', () => {
     );
     assert.deepEqual([rates[0], rates[5], rates[10], rates[35], rates[59]], [0, 0.5, 1, 0.5, 0.02]);
     assert.deepEqual(
-      result.warnings?.map(({ kind, message }) => [kind, message]),
-      [['precision', 'config.bf16: the CPU engine computes in f32, which is at least as precise']],
+      result.warnings?.map(({ kind }) => kind),
+      ['precision'],
     );
+    // Which of the two depends on the instructions of this machine.
+    const message = result.warnings?.[0]?.message ?? '';
+    assert.match(message, /^config\.bf16: (computed in f32|.* were computed from 16-bit integers)/);
   });
 
   test('12 epochs', async () => {

@@ -55,7 +55,7 @@ async function golden(): Promise<Golden> {
 function train(
   engine: EngineProcess,
   paths: { rowsPath: string; outDir: string },
-  config: Omit<LoraConfig, 'loggingSteps' | 'fp16' | 'bf16'>,
+  config: Omit<LoraConfig, 'loggingSteps'>,
   options: { onStep?: (event: TrainEvent) => void; signal?: AbortSignal } = {},
 ): Promise<ResultOf<'train'>> {
   const { onStep: onEvent, signal } = options;

@@ -110,6 +110,18 @@ pub struct TrainResult {
     pub planned_peak_bytes: u64,
     /// What it consists of, beyond what was resident before.
     pub memory_plan: MemoryPlan,
+    /// Of the products with frozen weights.
+    pub arithmetic: Arithmetic,
+}
+
+/// How products with frozen weights were computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Arithmetic {
+    #[serde(rename = "f32")]
+    F32,
+    /// `Backend::sixteen_bits`
+    #[serde(rename = "16-bit")]
+    SixteenBits,
 }
 
 impl TrainResult {
@@ -144,13 +156,25 @@ pub fn train<B: Backend>(
     request.config.check_as(Method::Lora)?;
     let layout = request.config.layout(&model.shape)?;
     let (parameters, ranks) = (layout.parameters(), layout.layer_ranks);
+    let sixteen = request
+        .config
+        .allows_sixteen_bits()
+        .then(|| backend.sixteen_bits())
+        .flatten();
+    let arithmetic = if sixteen.is_some() {
+        Arithmetic::SixteenBits
+    } else {
+        Arithmetic::F32
+    };
+    let backend = sixteen.as_ref().unwrap_or(backend);
     let learns = (&parameters[..], ranks, layout.lowest_layer());
     let start = || {
         let values = layout.start_values(request.config.seed);
         let adapter = Adapter::new(backend, layout.clone(), &values)?;
         Ok(Trained::Adapter { model, adapter })
     };
-    Run::new(backend, &model.shape, learns, request, start)?.drive(emit, cancelled)
+    let result = Run::new(backend, &model.shape, learns, request, start)?.drive(emit, cancelled)?;
+    Ok(TrainResult { arithmetic, ..result })
 }
 
 /// Trains all weights of the model at `base` (or goes on training them) and writes `out_dir/model`. The weights start as

@@ -130,6 +130,11 @@ pub struct TrainConfig {
     pub gradient_checkpointing: GradientCheckpointing,
     pub seed: u64,
     pub save_steps: usize,
+    /// Either allows products with frozen weights in 16 bits (`Backend::sixteen_bits`), where the device has them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fp16: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bf16: bool,
     #[serde(default)]
     pub non_finite: NonFinite,
     /// Steps in a row that `skip` may leave out; the next one that is not finite ends the training.
@@ -143,6 +148,10 @@ pub struct TrainConfig {
     pub sample_max_new_tokens: usize,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn ten() -> usize {
     10
 }
@@ -152,6 +161,11 @@ fn thirty_two() -> usize {
 }
 
 impl TrainConfig {
+    /// Whether products may be computed in 16 bits.
+    pub fn allows_sixteen_bits(&self) -> bool {
+        self.fp16 || self.bf16
+    }
+
     /// As `check`, for a caller that trains with one method only.
     pub fn check_as(&self, method: Method) -> Result<()> {
         if self.method != method {
