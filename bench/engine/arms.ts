@@ -44,12 +44,15 @@ export interface Arm {
   readonly run: () => Promise<Output>;
 }
 
+export const TASKS = ['f32', 'nf4', 'f32-16bit', 'nf4-16bit'] as const;
+export type TaskName = (typeof TASKS)[number];
+
 /** Programs and task files. */
 export interface Place {
   readonly engine: string;
   readonly python: string;
-  /** Task files by weight format. */
-  readonly tasks: Readonly<Record<'f32' | 'nf4', string>>;
+  /** Task files by weight format, and those of the engine's training in 16 bits. */
+  readonly tasks: Readonly<Record<TaskName, string>>;
   readonly threads: number;
   readonly bf16Env: NodeJS.ProcessEnv;
   /** Folder with node-llama-cpp. */
@@ -58,9 +61,9 @@ export interface Place {
   readonly gguf: Readonly<Record<'f16' | 'q4_0', string>>;
 }
 
-/** All arms; the engine has no bf16 arithmetic, so that column has one side. */
+/** All arms. The engine's 16 bits are integers with shared scales, PyTorch's are bfloat16. */
 export function arms({ engine, python, tasks, threads, bf16Env, llama, gguf }: Place): readonly Arm[] {
-  const ours = async (format: 'f32' | 'nf4') => outputSchema.parse(await runForJson(engine, [tasks[format]]));
+  const ours = async (task: TaskName) => outputSchema.parse(await runForJson(engine, [tasks[task]]));
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: '1' };
   const theirs = async (precision: string, extra: NodeJS.ProcessEnv = {}) => {
     const args = ['bench/reference/bench_torch.py', tasks.f32, precision];
@@ -79,6 +82,18 @@ export function arms({ engine, python, tasks, threads, bf16Env, llama, gguf }: P
       side: 'pytorch',
       precision: 'nf4 weights, fp32 arithmetic',
       run: () => theirs('nf4'),
+    },
+    {
+      id: 'escada-nf4-16bit',
+      side: 'escada',
+      precision: 'nf4 weights, training products in 16 bits',
+      run: () => ours('nf4-16bit'),
+    },
+    {
+      id: 'escada-f32-16bit',
+      side: 'escada',
+      precision: 'training products in 16 bits',
+      run: () => ours('f32-16bit'),
     },
     { id: 'pytorch-bf16', side: 'pytorch', precision: 'bf16', run: () => theirs('bf16', bf16Env) },
     {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:kernels [-- --json] [--format f32|nf4] [--steps 5] [--threads 2] [--out FILE]`: what every operation of the
+ * `npm run bench:kernels [-- --json] [--format f32|nf4] [--sixteen-bits] [--steps 5] [--threads 2] [--out FILE]`: what every operation of the
  * engine takes on SmolLM2 (a training step, one decoded token for 1 and for 8 rows), against what the machine can do at
  * most, measured in the same run. Bytes are those an operation has to move at least: each operand once.
  */
@@ -44,6 +44,7 @@ function readOptions() {
     options: {
       json: { type: 'boolean', default: false },
       format: { type: 'string', default: 'f32' },
+      'sixteen-bits': { type: 'boolean', default: false },
       steps: { type: 'string', default: '5' },
       threads: { type: 'string', default: '2' },
       out: { type: 'string' },
@@ -54,7 +55,7 @@ function readOptions() {
   const [steps, threads] = [Number(values.steps), Number(values.threads)];
   if (!(Number.isInteger(steps) && steps > 0)) throw new Error('--steps: whole number from 1 on');
   if (!(Number.isInteger(threads) && threads > 0)) throw new Error('--threads: whole number from 1 on');
-  return { ...values, format, steps, threads };
+  return { ...values, format, steps, threads, sixteenBits: values['sixteen-bits'] };
 }
 
 /** The longest first; what takes next to nothing together at the end. */
@@ -102,10 +103,18 @@ async function main(): Promise<void> {
     progress.close();
     const program = await buildExample('escada-engine-core', 'kernel_table');
     const task = join(room, 'task.json');
-    const { steps, threads, format } = options;
-    await writeTask(task, format, { model, threads, warmUp: 1, steps, calls: 1, seed: SEED });
+    const { steps, threads, format, sixteenBits } = options;
+    const shared = { model, threads, sixteenBits, warmUp: 1, calls: 1, seed: SEED };
+    await writeTask(task, format, { ...shared, steps });
     const output = outputSchema.parse(await runForJson(program, [task]));
-    const result = { measuredAt: new Date().toISOString(), cpu: cpus()[0]?.model, format, steps, ...output };
+    const result = {
+      measuredAt: new Date().toISOString(),
+      cpu: cpus()[0]?.model,
+      format,
+      sixteenBits,
+      steps,
+      ...output,
+    };
     if (options.out !== undefined) await writeFile(options.out, `${JSON.stringify(result)}\n`);
     if (options.json) print(JSON.stringify(result));
     else show(output);

@@ -9,7 +9,7 @@ import { ExportingEngine } from '../../tools/reference/exports-engine.ts';
 import { llamaClient } from '../../tools/reference/llama/client.ts';
 import { ROOT, buildExample } from '../../tools/reference/programs.ts';
 import { referencePython } from '../../tools/reference/venv.ts';
-import { arms, bf16Environment, type Arm, type Place } from './arms.ts';
+import { TASKS, arms, bf16Environment, type Arm, type Place, type TaskName } from './arms.ts';
 import { writeTask } from './task.ts';
 
 const SEED = 1;
@@ -47,12 +47,14 @@ export async function prepare(options: Options, room: string): Promise<Arm[]> {
   const model = await modelOf(room, { width, python, gguf: withLlama ? gguf : undefined });
   const llama = withLlama ? await llamaClient(say) : '';
   const engine = await buildExample('escada-engine-core', 'bench_engine');
-  const tasks = { f32: join(room, 'f32.json'), nf4: join(room, 'nf4.json') };
+  const file = (name: TaskName) => join(room, `${name}.json`);
+  const tasks = Object.fromEntries(TASKS.map((name) => [name, file(name)])) as Record<TaskName, string>;
   const { threads, warmUp, steps, generationOnly } = options;
   const calls = Math.ceil(steps / 4);
-  for (const format of ['f32', 'nf4'] as const) {
-    const task = { model, threads, warmUp, steps, calls, generationOnly, seed: SEED };
-    await writeTask(tasks[format], format, task);
+  for (const name of TASKS) {
+    const sixteenBits = name.endsWith('-16bit');
+    const task = { model, threads, warmUp, steps, calls, generationOnly, sixteenBits, seed: SEED };
+    await writeTask(tasks[name], name.startsWith('nf4') ? 'nf4' : 'f32', task);
   }
   const bf16Env = wants('pytorch-bf16') ? await bf16Environment(python) : {};
   if (Object.keys(bf16Env).length > 0) say(`bf16 of PyTorch runs under ${JSON.stringify(bf16Env)}`);

@@ -117,6 +117,8 @@ function ratio(
 const TRAINING = 'training tokens/s';
 const NF4 = ['escada-nf4', 'pytorch-nf4'] as const;
 const FP32 = ['escada-f32', 'pytorch-fp32'] as const;
+const NF4_16BIT = ['escada-nf4-16bit', 'pytorch-nf4'] as const;
+const F32_16BIT = ['escada-f32-16bit', 'pytorch-bf16'] as const;
 /** Linear layers in 4.1 and 4.5 bits a weight. */
 const FOUR_BITS = ['escada-nf4', 'llama.cpp-q4_0'] as const;
 const FOUR_BIT_GOAL = 'generation in 4 bits, new tokens/s, ours over llama.cpp';
@@ -129,6 +131,18 @@ export function goals(summaries: readonly ArmSummary[]): Goal[] {
     [`fp32 ${TRAINING}, ours over PyTorch, at least 1.5`, FP32, (s) => s.trainTokensPerSecond, least(1.5)],
     ['fp32 training peak memory, ours over PyTorch, at most 0.5', FP32, (s) => s.trainPeakRssMib, most(0.5)],
     [`NF4 ${TRAINING}, ours over bitsandbytes, at least 2`, NF4, (s) => s.trainTokensPerSecond, least(2)],
+    [
+      `NF4 ${TRAINING} with products in 16 bits, ours over bitsandbytes, at least 2`,
+      NF4_16BIT,
+      (s) => s.trainTokensPerSecond,
+      least(2),
+    ],
+    [
+      `${TRAINING} with products in 16 bits, ours over PyTorch's bf16, at least 1.5`,
+      F32_16BIT,
+      (s) => s.trainTokensPerSecond,
+      least(1.5),
+    ],
     [
       'NF4 training peak memory, ours over bitsandbytes, at most 0.5',
       NF4,

@@ -19,6 +19,8 @@ export interface TaskOptions {
   readonly calls: number;
   /** Only load and generate. Default false. */
   readonly generationOnly?: boolean;
+  /** Whether the engine may train in 16 bits. Default false. */
+  readonly sixteenBits?: boolean;
   readonly seed: number;
 }
 
@@ -48,7 +50,7 @@ export const LORA = {
 
 /** Writes the task for one weight format of the engine (PyTorch reads the same file). */
 export async function writeTask(file: string, format: 'f32' | 'nf4', options: TaskOptions): Promise<void> {
-  const { seed, generationOnly = false, ...rest } = options;
+  const { seed, generationOnly = false, sixteenBits = false, ...rest } = options;
   const task = {
     ...rest,
     generationOnly,
@@ -58,7 +60,7 @@ export async function writeTask(file: string, format: 'f32' | 'nf4', options: Ta
     labelledFrom: 1,
     promptTokens: PROMPT_TOKENS,
     newTokens: NEW_TOKENS,
-    config: { ...LORA, seed },
+    config: { ...LORA, seed, bf16: sixteenBits },
   };
   await writeFile(file, JSON.stringify(task));
 }

@@ -71,7 +71,11 @@ fn main() {
     });
     if !task.generation_only {
         let forward = forward(&task, &backend, &loaded);
-        let (train, losses) = training(&task, &backend, &loaded);
+        let sixteen = task
+            .config
+            .allows_sixteen_bits()
+            .then(|| backend.sixteen_bits().unwrap());
+        let (train, losses) = training(&task, sixteen.as_ref().unwrap_or(&backend), &loaded);
         result["forward"] = phase(&forward);
         result["train"] = phase(&train);
         result["lossesNats"] = json!(losses);

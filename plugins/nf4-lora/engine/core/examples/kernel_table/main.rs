@@ -9,6 +9,7 @@ mod limits;
 mod profiled;
 
 use escada_engine_core::DropoutPlan;
+use escada_engine_core::backend::Backend;
 use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
 use escada_engine_core::decoder::{Decoder, Feed};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
@@ -45,7 +46,12 @@ struct Task {
 fn main() {
     let path = std::env::args().nth(1).unwrap();
     let task: Task = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let backend = Profiled::new(CpuBackend::new(task.threads).unwrap());
+    let backend = CpuBackend::new(task.threads).unwrap();
+    let sixteen = task
+        .config
+        .allows_sixteen_bits()
+        .then(|| backend.sixteen_bits().unwrap());
+    let backend = Profiled::new(sixteen.unwrap_or(backend));
     let quantization = Quantization {
         format: task.format,
         block_size: 64,
