@@ -2,10 +2,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { EngineProcess } from '../../plugins/nf4-lora/worker/engine-process.ts';
-import { ROWS, type WeightFormat } from '../../plugins/nf4-lora/worker/protocol.ts';
+import { METHODS, ROWS, type WeightFormat } from '../../plugins/nf4-lora/worker/protocol.ts';
 import { readRows, writeRows } from '../../activities/shared/process/rows.ts';
 import type { ExportFormat } from '../../schemas/train/export-format.ts';
-import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
 import type { LetterRow } from './letters.ts';
 
 const TRAINING = { learningRate: 1e-3, warmupSteps: 5, numTrainEpochs: 1, saveSteps: 8 };
@@ -49,7 +48,7 @@ export class ExportingEngine {
     await this.#load(this.#base, 'nf4');
     const outDir = join(this.#room, 'training');
     await mkdir(outDir, { recursive: true });
-    const params = { rowsPath, outDir, config: loraConfigSchema.parse(TRAINING) };
+    const params = { rowsPath, outDir, config: METHODS.train.params.shape.config.parse(TRAINING) };
     const { adapterPath, steps, lossFirstNats, lossLastNats } = await this.#process.request('train', params);
     if (adapterPath === undefined) throw new Error('the training left no adapter');
     onStep(`${steps} steps, loss ${lossFirstNats.toFixed(2)} to ${lossLastNats.toFixed(2)} nats`);
