@@ -140,10 +140,10 @@ export async function trainingOutcome<Config extends TrainingConfig>(
   // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
   const by = { id: trainer.id, ...result.by };
   const rows = request.rows.length;
-  const { losses, skippedSteps = 0, samples = [] } = result;
+  const { losses, skippedSteps = 0, arithmetic, samples = [] } = result;
   const warnings = [...(result.warnings ?? []), ...findVices(samples)].sort((a, b) => a.step - b.step);
   const { config } = request;
-  const training = { trainer: by, config, rows, losses, skippedSteps, warnings, samples };
+  const training = { trainer: by, config, rows, losses, skippedSteps, arithmetic, warnings, samples };
   return {
     training: await store.putJson(training),
     rows,

@@ -28,7 +28,7 @@ export interface TrainingConfig {
   readonly saveSteps: number;
   /** Steps between the reports of progress, which whoever asked for the training may thin out. Default 1. */
   readonly loggingSteps?: number | undefined;
-  /** Arithmetic in 16 bits is allowed; a trainer may compute in more. Default false. */
+  /** Arithmetic in 16 bits is allowed; a trainer may compute in more, and warns of it. Default false. */
   readonly fp16?: boolean | undefined;
   readonly bf16?: boolean | undefined;
   /** What becomes of a step that is not finite. Default `stop`. */
@@ -148,6 +148,8 @@ export interface TrainSummary {
   }[];
   /** Steps whose update was left out. */
   readonly skippedSteps?: number;
+  /** How products with frozen weights were computed, where 16 bits were allowed or not. */
+  readonly arithmetic?: string;
   /** All of the training, also those from before a resume. */
   readonly warnings?: readonly TrainingWarning[];
   /** Replies after every epoch, in the order of steps. */

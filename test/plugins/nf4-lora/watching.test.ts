@@ -247,19 +247,18 @@ suite('settings as they are written elsewhere', () => {
       Number((learningRate / TITLES.learningRate).toFixed(9)),
     );
     assert.deepEqual([rates[0], rates[5], rates[10], rates[35], rates[59]], [0, 0.5, 1, 0.5, 0.02]);
-    assert.deepEqual(
-      result.warnings?.map(({ kind }) => kind),
-      ['precision'],
-    );
     // Which of the two depends on the instructions of this machine.
-    const message = result.warnings?.[0]?.message ?? '';
-    assert.match(message, /^config\.bf16: (computed in f32|.* were computed from 16-bit integers)/);
+    const precision = 'config.bf16: computed in f32, which is at least as precise';
+    assert.deepEqual(
+      [result.arithmetic, result.warnings?.map(({ message }) => message)],
+      result.arithmetic === 'f32' ? ['f32', [precision]] : ['16-bit', []],
+    );
   });
 
   test('12 epochs', async () => {
     const result = await train({ numTrainEpochs: 12, perDeviceTrainBatchSize: 4, learningRate: 1e-3 }, 24);
     assert.equal(result.steps, 72);
-    assert.deepEqual(result.warnings, []);
+    assert.deepEqual([result.arithmetic, result.warnings], ['f32', []]);
     assert.ok(result.lossLastNats < 0.9 * result.lossFirstNats);
   });
 });
