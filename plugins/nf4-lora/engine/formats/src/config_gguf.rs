@@ -7,6 +7,17 @@ use crate::gguf::{GgufFile, Value};
 /// GGUF's names of the architectures; a Mistral is a `llama` there.
 const ARCHITECTURES: [&str; 2] = ["llama", "qwen2"];
 
+/// Linear layers of a layer; the first three of a qwen2 have biases.
+const LAYER_PARTS: [&str; 7] = [
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
+];
+
 impl ModelConfig {
     /// Reads GGUF metadata. Errors as [`ModelConfig::from_hf_json`].
     pub fn from_gguf(file: &GgufFile) -> Result<Self> {
@@ -39,8 +50,8 @@ impl ModelConfig {
             rope_scaling: RopeScaling::None,
             qkv_bias: qwen2,
             sliding_window,
-            rope_theta: fields.float("rope.freq_base").unwrap_or(10_000.0),
-            rms_eps: fields.float("attention.layer_norm_rms_epsilon").unwrap_or(1e-5) as f32,
+            rope_theta: fields.float("rope.freq_base", 10_000.0)?,
+            rms_eps: fields.float("attention.layer_norm_rms_epsilon", 1e-5)? as f32,
             tie_embeddings: !file.tensors().contains_key("output.weight"),
         }
         .checked(file.path())
@@ -75,20 +86,19 @@ fn architecture(file: &GgufFile) -> Result<&'static str> {
 fn refuse_unsupported_gguf(file: &GgufFile, architecture: &str) -> Result<()> {
     let refuse = |detail: String| Err(EngineError::unsupported(file.path(), detail));
     match file.value(&format!("{architecture}.rope.scaling.type")) {
-        None => {}
+        // Then a factor scales linearly, where there is one.
+        None => refuse_rope_factor(file, architecture)?,
         Some(Value::Text(kind)) if kind == "none" => {}
         Some(other) => return refuse(format!("rope scaling {other:?}")),
     }
     if file.tensors().contains_key("rope_freqs.weight") {
         return refuse("rope scaling by a frequency table (rope_freqs.weight)".to_owned());
     }
-    let biases = ["attn_q", "attn_k", "attn_v", "attn_output"];
-    let biased = biases.map(|part| format!("blk.0.{part}.bias"));
     let expected = if architecture == "qwen2" { 3 } else { 0 };
-    if let Some(name) = biased[expected..]
+    let mut biased = LAYER_PARTS[expected..]
         .iter()
-        .find(|name| file.tensors().contains_key(*name))
-    {
+        .map(|part| format!("blk.0.{part}.bias"));
+    if let Some(name) = biased.find(|name| file.tensors().contains_key(name)) {
         return refuse(format!("the bias {name} in a model of type \"{architecture}\""));
     }
     match file.value(&format!("{architecture}.expert_count")) {
@@ -97,6 +107,24 @@ fn refuse_unsupported_gguf(file: &GgufFile, architecture: &str) -> Result<()> {
             "a mixture of experts ({architecture}.expert_count {other:?})"
         )),
     }
+}
+
+/// Factors of 0 and 1 change nothing.
+fn refuse_rope_factor(file: &GgufFile, architecture: &str) -> Result<()> {
+    for key in ["rope.scaling.factor", "rope.scale_linear"] {
+        let key = format!("{architecture}.{key}");
+        match file.value(&key) {
+            None | Some(Value::Int(0 | 1)) => {}
+            Some(Value::Float(factor)) if *factor == 0.0 || *factor == 1.0 => {}
+            Some(other) => {
+                return Err(EngineError::unsupported(
+                    file.path(),
+                    format!("rope scaling ({key} {other:?})"),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 struct GgufFields<'a> {
@@ -132,10 +160,16 @@ impl GgufFields<'_> {
         size_in_range(self.file.path(), key, i64::try_from(default).ok())
     }
 
-    fn float(&self, key: &str) -> Option<f64> {
-        match self.file.value(&format!("{}.{key}", self.name))? {
-            Value::Float(value) => Some(*value),
-            _ => None,
+    fn float(&self, key: &str, default: f64) -> Result<f64> {
+        let key = format!("{}.{key}", self.name);
+        match self.file.value(&key) {
+            None => Ok(default),
+            Some(Value::Float(value)) => Ok(*value),
+            Some(Value::Int(value)) => Ok(*value as f64),
+            Some(other) => {
+                let detail = format!("{key} is {other:?}, not a number");
+                Err(EngineError::invalid_file(self.file.path(), detail))
+            }
         }
     }
 

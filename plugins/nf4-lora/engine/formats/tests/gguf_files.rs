@@ -408,6 +408,8 @@ fn biases_and_windows_are_those_of_the_architecture() {
     for (metadata, biases) in [
         (tiny_metadata(), &three[..1]),
         (qwen2_metadata(), &[("attn_output", 8)][..]),
+        (tiny_metadata(), &[("ffn_down", 8)][..]),
+        (qwen2_metadata(), &[("ffn_up", 16)][..]),
     ] {
         let (code, message) = refusal(&metadata, biases);
         assert!(
@@ -450,6 +452,17 @@ fn unsupported_features_are_named() {
     };
     with("general.architecture", Meta::Text("mamba"), "mamba");
     with("llama.rope.scaling.type", Meta::Text("yarn"), "yarn");
+    // Without a type a factor scales linearly; older files have it under another name.
+    with(
+        "llama.rope.scaling.factor",
+        Meta::F32(4.0),
+        "llama.rope.scaling.factor",
+    );
+    with(
+        "llama.rope.scale_linear",
+        Meta::F32(2.0),
+        "llama.rope.scale_linear",
+    );
     with("llama.rope.dimension_count", Meta::U32(2), "rotary");
     with("llama.expert_count", Meta::U32(8), "experts");
     with("tokenizer.ggml.model", Meta::Text("unigram"), "unigram");
@@ -477,6 +490,26 @@ fn unsupported_features_are_named() {
     assert_eq!(open(&version).err().unwrap().code, Code::ModelUnsupported);
     version[4..8].copy_from_slice(&3_u32.to_be_bytes());
     assert!(open(&version).err().unwrap().message.contains("big-endian"));
+}
+
+#[test]
+fn a_number_that_is_none_is_refused_and_not_replaced_by_a_default() {
+    let opened = |key: &'static str, value: Meta<'static>| {
+        let mut metadata = tiny_metadata();
+        metadata.retain(|(existing, _)| *existing != key);
+        metadata.push((key, value));
+        open(&gguf_bytes(&metadata, &tiny_tensors()))
+    };
+    let theta = "llama.rope.freq_base";
+    assert_eq!(
+        opened(theta, Meta::U32(500_000)).unwrap().config().rope_theta,
+        5e5
+    );
+    for key in [theta, "llama.attention.layer_norm_rms_epsilon"] {
+        let error = opened(key, Meta::Text("many")).err().unwrap();
+        assert_eq!(error.code, Code::ModelFileInvalid);
+        assert!(error.message.contains(key), "{error}");
+    }
 }
 
 #[test]
