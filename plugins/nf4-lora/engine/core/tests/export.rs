@@ -205,7 +205,27 @@ fn shards_hold_what_one_file_does() {
             _ => WeightFormat::F32,
         };
         assert_eq!(logits(&parts, None, weights), logits(&whole, None, weights));
+        for folder in [whole, parts] {
+            std::fs::remove_dir_all(folder).unwrap();
+        }
     }
+}
+
+#[test]
+fn an_index_from_before_does_not_stand_for_shards_that_are_not_all_written() {
+    let base = common::fixture("tiny-llama");
+    let out = folder("interrupted");
+    let index = out.join("model.safetensors.index.json");
+    let asked = ExportParams {
+        max_shard_bytes: Some(40_000),
+        ..params(&base, None, &out, ExportFormat::SafetensorsF32, WeightFormat::F32)
+    };
+    run(&asked).unwrap();
+    assert!(index.exists());
+    let error = export(&asked, &AtomicBool::new(true)).unwrap_err();
+    assert_eq!(error.code, Code::Cancelled);
+    assert!(!index.exists());
+    std::fs::remove_dir_all(&out).unwrap();
 }
 
 #[test]

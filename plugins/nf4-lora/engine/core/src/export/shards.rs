@@ -44,10 +44,11 @@ pub(super) fn write_shards(
         let sha256 = write_safetensors_later(&file, tensors, &metadata, bytes)?;
         return Written::file(&file, sha256);
     }
-    // Readers take a file of this name before an index.
-    let single = folder.join(SINGLE);
-    if single.exists() {
-        std::fs::remove_file(&single).map_err(|cause| EngineError::io("remove", &single, &cause))?;
+    // Readers take a single file before an index, and an index for shards that are all there.
+    for old in [SINGLE, INDEX].map(|name| folder.join(name)) {
+        if old.exists() {
+            std::fs::remove_file(&old).map_err(|cause| EngineError::io("remove", &old, &cause))?;
+        }
     }
     let (mut lines, mut size_bytes, mut total, mut places) = (String::new(), 0, 0, Map::new());
     for (at, tensors) in shards.iter().enumerate() {
