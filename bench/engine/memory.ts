@@ -50,9 +50,15 @@ function readOptions() {
     if (!(Number.isInteger(value) && value > 0)) throw new Error(`--${name}: whole number from 1 on`);
     return value;
   };
+  const oneOf = <T extends string>(name: 'format' | 'method', known: readonly T[]): T => {
+    const value = known.find((one) => one === values[name]);
+    if (value === undefined) throw new Error(`--${name}: one of ${known.join(', ')}, not "${values[name]}"`);
+    return value;
+  };
+  const [format, method] = [oneOf('format', ['nf4', 'f32']), oneOf('method', ['lora', 'full'])];
   const [rows, rowTokens, steps] = [whole('rows'), whole('row-tokens'), whole('steps')];
   const [rounds, threads] = [whole('rounds'), whole('threads')];
-  return { ...values, rows, rowTokens, steps, rounds, threads };
+  return { ...values, format, method, rows, rowTokens, steps, rounds, threads };
 }
 type Options = ReturnType<typeof readOptions>;
 
