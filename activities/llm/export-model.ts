@@ -21,7 +21,7 @@ const checkSchema = z.strictObject({
   mostDriftNats: z.number().positive().optional(),
 });
 
-const withSchema = z.strictObject({
+const optionsSchema = z.strictObject({
   model: modelSchema,
   /** Adapter folder artifact; null exports the base alone. */
   adapter: artifactRefSchema.nullable(),
@@ -33,6 +33,17 @@ const withSchema = z.strictObject({
   /** Null releases without a comparison. */
   check: checkSchema.nullable(),
 });
+
+/** What the exporter would refuse once the model is open is refused when the run starts. */
+const withSchema = optionsSchema
+  .refine(({ format, maxShardBytes }) => maxShardBytes === undefined || !format.startsWith('gguf'), {
+    path: ['maxShardBytes'],
+    message: 'a GGUF file is not cut into shards; leave it out',
+  })
+  .refine(({ format, adapter }) => adapter !== null || format !== 'gguf-lora', {
+    path: ['adapter'],
+    message: 'gguf-lora writes an adapter, so there must be one',
+  });
 
 const driftSchema = z.strictObject({
   rows: z.int(),
