@@ -7,6 +7,7 @@ import { exportFormatSchema, type ExportFormat } from '../schemas/train/export-f
 import type { ReportData } from '../activities/report/report-data.ts';
 import type { ExportOutcome } from '../schemas/train/export-run.ts';
 import { exportSpec } from './lib/export-spec.ts';
+import { requireTarget } from './lib/export-target.ts';
 import { notWritable, outcomeOf } from './lib/outcome.ts';
 import { sizeBytes } from './lib/size.ts';
 import { print } from './lib/terminal.ts';
@@ -27,17 +28,15 @@ function positive(text: string): number {
   throw new InvalidArgumentError('a number above 0 is wanted, in nats per token');
 }
 
-/** Copies the export to where the user wants it; returns the absolute path. */
-async function place({ export: done }: ExportOutcome, to: string): Promise<string> {
+/** Copies the export to where the user wants it. */
+async function place({ export: done }: ExportOutcome, path: string): Promise<void> {
   const store = new FileStore(readSettings().storeRoot);
-  const path = resolve(to);
   try {
     if (done.form === 'file') await copyFile(await store.localPath(done.export), path);
     else await cp(await store.localFolder(done.export), path, { recursive: true });
   } catch (cause) {
     throw notWritable('The export', path, cause);
   }
-  return path;
 }
 
 /** `<run>.gguf`, or a folder `<run>-<format>`. */
@@ -57,16 +56,18 @@ export const exportCommand = new Command('export')
   )
   .option(
     '--out <path>',
-    'file (GGUF) or folder (safetensors, bnb-4bit); default: a name in the current folder',
+    'file (GGUF) or new folder (safetensors, bnb-4bit); default: a name in the current folder',
   )
   .option('--most-drift <nats>', 'largest mean difference of log-probabilities per token to accept', positive)
   .option(
     '--max-shard-size <size>',
-    'of a folder: spread larger weights over several files, 5GB each',
+    'of a folder: spread weights over files of at most this size, such as 5GB',
     sizeBytes,
   )
   .option('--json', 'print the outcome as one JSON object')
   .action(async (run: string, { format, base, out, mostDrift, maxShardSize, json }: Options) => {
+    const path = resolve(out ?? nameOf(run, format));
+    await requireTarget(path, format.startsWith('gguf') ? 'file' : 'folder');
     await withClient(async (client) => {
       const outcome = await outcomeOf(client, run);
       const limit = mostDrift === undefined ? {} : { mostDriftNats: mostDrift };
@@ -78,7 +79,7 @@ export const exportCommand = new Command('export')
       const spec = exportSpec(data, { format, base, ...limit, ...shards });
       const handle = await client.startPipeline<ExportOutcome>(spec, { summary });
       const done = await handle.result();
-      const path = await place(done, out ?? nameOf(run, format));
+      await place(done, path);
       if (json === true) {
         print(JSON.stringify({ ...done.export, path, workflowId: handle.workflowId }));
         return;

@@ -33,10 +33,8 @@ export function exportSpec(data: ReportData, options: ExportOptions): PipelineSp
           maxNewTokens: task.maxAnswerTokens,
           ...limit,
         };
-  const { uri, sha256, sizeBytes } = winner.adapter;
-  const adapter = { uri, sha256, sizeBytes };
   const shards: Record<string, number> = maxShardBytes === undefined ? {} : { maxShardBytes };
-  const step = { model, adapter, format, base, ...shards, check };
+  const step = { model, adapter: winner.adapter, format, base, ...shards, check };
   return {
     name: `export ${data.plan.spec.name} as ${format}`.slice(0, 80),
     nodes: [{ id: 'export', form: 'step', uses: 'model.export@1', with: step }],
