@@ -109,7 +109,15 @@ export class ProcessTrainer implements TrainerV1 {
     const started = performance.now();
     const broken = new AbortController();
     const { onProgress } = request;
-    const watch = new TrainingWatch({ outDir, inputs, resume, onProgress, onBroken: () => broken.abort() });
+    const watch = new TrainingWatch({
+      trainer: this.id,
+      maySkip: config.nonFinite === 'skip',
+      outDir,
+      inputs,
+      resume,
+      onProgress,
+      onBroken: () => broken.abort(),
+    });
     const params = { modelPath, modelDigest, weightFormat, rowsPath, outDir, config };
     const result = await process
       .request(
@@ -125,7 +133,7 @@ export class ProcessTrainer implements TrainerV1 {
     await requireAdapter(this.id, outDir, result);
     const { adapterPath, adapterSha256, steps, resumedFromStep } = result;
     const seconds = (performance.now() - started) / 1000;
-    return { by, adapterPath, adapterSha256, steps, seconds, resumedFromStep, ...watch.summary(this.id) };
+    return { by, adapterPath, adapterSha256, steps, seconds, resumedFromStep, ...watch.summary() };
   }
 
   /** What is asked of the command is part of what it is: another argument may mean another result. */

@@ -40,19 +40,28 @@ const modelFields = {
 };
 
 /** One optimizer step, or the last of several. */
-export const progressEventSchema = z.strictObject({
-  kind: z.literal('progress'),
-  step: z.int().positive(),
-  totalSteps: z.int().positive(),
-  /** Mean over the labelled tokens of the step, before its update. */
-  lossNats: z.number(),
-  learningRate: z.number().nonnegative(),
-  /** Labelled tokens since the event before. */
-  tokens: count,
-  /** Before clipping. */
-  gradientNorm: z.number().nonnegative().optional(),
-  rssBytes: count.optional(),
-});
+export const progressEventSchema = z
+  .strictObject({
+    kind: z.literal('progress'),
+    step: z.int().positive(),
+    totalSteps: z.int().positive(),
+    /** Mean over the labelled tokens of the step, before its update; null where it is not finite. */
+    lossNats: z.number().nullable(),
+    learningRate: z.number().nonnegative(),
+    /** Labelled tokens since the event before. */
+    tokens: count,
+    /** Before clipping; null where it is not finite. */
+    gradientNorm: z.number().nonnegative().nullable().optional(),
+    rssBytes: count.optional(),
+    /** The step was not finite and its update was left out, as `config.nonFinite: "skip"` asks. */
+    skipped: z.boolean().optional(),
+  })
+  .refine(
+    ({ lossNats, gradientNorm, skipped }) => skipped === true || (lossNats !== null && gradientNorm !== null),
+    {
+      message: 'only a step that was skipped has a loss or norm of null',
+    },
+  );
 export type ProgressEvent = z.infer<typeof progressEventSchema>;
 
 const trainEventSchema = z.discriminatedUnion('kind', [

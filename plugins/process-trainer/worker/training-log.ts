@@ -4,9 +4,10 @@ import type { ProgressEvent } from './protocol.ts';
 /** What is kept of a progress event. */
 export const logEntrySchema = z.strictObject({
   step: z.int().positive(),
-  lossNats: z.number(),
+  lossNats: z.number().nullable(),
   learningRate: z.number(),
   tokens: z.int().nonnegative(),
+  skipped: z.literal(true).optional(),
 });
 export type LogEntry = z.infer<typeof logEntrySchema>;
 
@@ -19,9 +20,10 @@ export class TrainingLog {
   }
 
   /** A step that comes again replaces what followed from it. */
-  add({ step, lossNats, learningRate, tokens }: ProgressEvent): void {
+  add({ step, lossNats, learningRate, tokens, skipped }: ProgressEvent): void {
     if (step <= (this.#entries.at(-1)?.step ?? 0)) this.#entries = this.upTo(step - 1);
-    this.#entries.push({ step, lossNats, learningRate, tokens });
+    const entry = { step, lossNats, learningRate, tokens };
+    this.#entries.push(skipped === true ? { ...entry, skipped } : entry);
   }
 
   upTo(step: number): LogEntry[] {
@@ -30,6 +32,11 @@ export class TrainingLog {
 
   get entries(): readonly LogEntry[] {
     return this.#entries;
+  }
+
+  /** Steps whose update was left out. */
+  get skipped(): readonly LogEntry[] {
+    return this.#entries.filter(({ skipped }) => skipped === true);
   }
 
   get tokens(): number {

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
+import type { TrainingWarning } from '../../../schemas/train/warning.ts';
 import { EscadaFailure } from '../../api/failure.ts';
-import type { TrainingProgress, TrainResult } from '../../api/trainer.ts';
+import type { TrainingProgress, TrainSummary } from '../../api/trainer.ts';
 import { dropCheckpoint, sealCheckpoint, type Resume } from './checkpoints.ts';
 import type { ProgressEvent, TrainEvent } from './protocol.ts';
 import { Pace, TrainingLog } from './training-log.ts';
@@ -10,12 +11,16 @@ const KEPT_CHECKPOINTS = 2;
 
 /** Whom the events of a training concern. */
 export interface Watched {
+  /** The trainer's id. */
+  readonly trainer: string;
+  /** Whether it may leave steps out. */
+  readonly maySkip: boolean;
   readonly outDir: string;
   /** Digest of what the training depends on. */
   readonly inputs: string;
   readonly resume: Resume | null;
   readonly onProgress: (progress: TrainingProgress) => void;
-  /** A checkpoint could not be completed: the training should stop. `settled` throws why. */
+  /** A checkpoint could not be completed, or the protocol was not kept: the training should stop. `settled` throws why. */
   readonly onBroken: () => void;
 }
 
@@ -49,21 +54,33 @@ export class TrainingWatch {
     if (this.#broken !== undefined) throw this.#broken.error;
   }
 
-  /** The curve over all attempts. Throws `TRAINER_PROTOCOL` when no step was reported. */
-  summary(
-    trainer: string,
-  ): Pick<TrainResult, 'losses' | 'lossFirstNats' | 'lossLastNats' | 'labelledTokens'> {
-    const { entries, tokens } = this.#log;
-    const [first, last] = [entries[0], entries.at(-1)];
-    if (first === undefined || last === undefined) {
-      const message = `trainer "${trainer}" ended without having reported a step`;
-      throw new EscadaFailure({ code: 'TRAINER_PROTOCOL', message, fields: { trainer } });
+  /** The curve over all attempts. Throws `TRAINER_PROTOCOL` when no step was reported, `TRAINING_NON_FINITE` when all were skipped. */
+  summary(): Omit<TrainSummary, 'by' | 'steps' | 'seconds' | 'resumedFromStep'> {
+    const { trainer } = this.#watched;
+    const { entries, skipped, tokens: labelledTokens } = this.#log;
+    if (entries.length === 0) throw protocolFailure(trainer, 'ended without having reported a step');
+    const learned = entries.flatMap(({ lossNats, skipped }) =>
+      lossNats === null || skipped === true ? [] : [lossNats],
+    );
+    const [lossFirstNats, lossLastNats] = [learned[0], learned.at(-1)];
+    if (lossFirstNats === undefined || lossLastNats === undefined) {
+      const message = `trainer "${trainer}" skipped every step because it was not finite: nothing was learnt`;
+      throw new EscadaFailure({ code: 'TRAINING_NON_FINITE', message, fields: { trainer } });
     }
-    const losses = entries.map(({ step, lossNats, learningRate }) => ({ step, lossNats, learningRate }));
-    return { losses, lossFirstNats: first.lossNats, lossLastNats: last.lossNats, labelledTokens: tokens };
+    const losses = entries.map(({ tokens: _, ...entry }) => entry);
+    const warnings = skipped.map(({ step }) => skipWarning(trainer, step));
+    return { losses, lossFirstNats, lossLastNats, labelledTokens, skippedSteps: skipped.length, warnings };
   }
 
   #progress(event: ProgressEvent): void {
+    const { trainer, maySkip } = this.#watched;
+    const skipped = event.skipped === true;
+    if (skipped && !maySkip) {
+      this.#break(
+        protocolFailure(trainer, `skipped step ${event.step}, which config.nonFinite "stop" forbids`),
+      );
+      return;
+    }
     this.#log.add(event);
     const { step, totalSteps, lossNats, learningRate, gradientNorm, rssBytes } = event;
     this.#watched.onProgress({
@@ -75,7 +92,14 @@ export class TrainingWatch {
       ...(rssBytes === undefined ? {} : { rssBytes }),
       ...this.#pace.after(event, performance.now()),
       checkpointStep: this.#complete.at(-1) ?? 0,
+      skippedSteps: this.#log.skipped.length,
+      ...(skipped ? { warnings: [skipWarning(trainer, step)] } : {}),
     });
+  }
+
+  #break(error: unknown): void {
+    this.#broken ??= { error };
+    this.#watched.onBroken();
   }
 
   #announced(step: number): void {
@@ -83,10 +107,7 @@ export class TrainingWatch {
     const log = this.#log.upTo(step);
     this.#sealing = this.#sealing
       .then(() => this.#seal(step, log))
-      .catch((error: unknown) => {
-        this.#broken ??= { error };
-        this.#watched.onBroken();
-      });
+      .catch((error: unknown) => this.#break(error));
   }
 
   async #seal(step: number, log: ReturnType<TrainingLog['upTo']>): Promise<void> {
@@ -103,4 +124,17 @@ export class TrainingWatch {
     while (this.#complete.length > KEPT_CHECKPOINTS)
       await dropCheckpoint(outDir, this.#complete.shift() ?? 0);
   }
+}
+
+function skipWarning(trainer: string, step: number): TrainingWarning {
+  const message = `trainer "${trainer}" left step ${step} out: it was not finite`;
+  return { kind: 'skipped-step', step, message, rows: [] };
+}
+
+function protocolFailure(trainer: string, what: string): EscadaFailure {
+  return new EscadaFailure({
+    code: 'TRAINER_PROTOCOL',
+    message: `trainer "${trainer}" ${what}`,
+    fields: { trainer },
+  });
 }

@@ -55,6 +55,16 @@ const CASES: Readonly<
     code: 'TRAINER_PROTOCOL',
     message: /not in the protocol: no JSON: \{"loss": NaN\}/,
   },
+  'a loss of null in a step that is not skipped': {
+    faults: ['odd-null:4'],
+    code: 'TRAINER_PROTOCOL',
+    message: /only a step that was skipped has a loss or norm of null/,
+  },
+  'a step that it may not leave out': {
+    faults: ['skips:4'],
+    code: 'TRAINER_PROTOCOL',
+    message: /^trainer "small" skipped step 4, which config\.nonFinite "stop" forbids/,
+  },
   'an event that is not in the protocol': {
     faults: ['odd-event:4'],
     code: 'TRAINER_PROTOCOL',

@@ -52,6 +52,32 @@ suite('a trainer that is a process', () => {
     assert.equal(resumed.labelledTokens, undisturbed.labelledTokens);
   });
 
+  test('steps that it leaves out are counted, warned of, and kept over a resume', async (context) => {
+    const outDir = await outDirOf(context);
+    const config = { ...CONFIG, nonFinite: 'skip' } as const;
+    const trainer = trainerWith(['skips:4', `kill-once:${join(outDir, 'killed')}`]);
+    await assert.rejects(train(trainer, { outDir, config }), { code: 'TRAINER_CRASHED' });
+    const { result, progress } = await train(trainer, { outDir, config });
+    assert.deepEqual([result.resumedFromStep, result.steps, result.skippedSteps], [10, 30, 1]);
+    const warning = {
+      kind: 'skipped-step',
+      step: 4,
+      message: 'trainer "small" left step 4 out: it was not finite',
+      rows: [],
+    };
+    assert.deepEqual(result.warnings, [warning]);
+    const { learningRate } = result.losses[3] ?? {};
+    assert.deepEqual(result.losses[3], { step: 4, lossNats: null, learningRate, skipped: true });
+    assert.equal(result.lossFirstNats, result.losses[0]?.lossNats);
+    assert.deepEqual([progress[0]?.skippedSteps, progress[0]?.warnings], [1, undefined]);
+    const calm = await train(trainerWith(['skips:4']), { outDir: await outDirOf(context), config });
+    assert.deepEqual(calm.progress[3]?.warnings, [warning]);
+    assert.deepEqual([calm.progress[3]?.lossNats, calm.progress[3]?.gradientNorm], [null, null]);
+    assert.deepEqual(calm.result.warnings, result.warnings);
+    const nothing = train(trainerWith(['skips:all']), { outDir: await outDirOf(context), config });
+    await assert.rejects(nothing, { code: 'TRAINING_NON_FINITE', message: /"small" skipped every step/ });
+  });
+
   test('without a word on resuming it begins again', async (context) => {
     const outDir = await outDirOf(context);
     const trainer = trainerWith(['no-resume', `kill-once:${join(outDir, 'killed')}`]);

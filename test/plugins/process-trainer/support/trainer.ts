@@ -52,6 +52,7 @@ const HELLO = {
     lrSchedulerTypes: ['linear', 'constant'],
     rsLora: false,
     packing: false,
+    ...(has('skips') ? { nonFinite: ['stop', 'skip'] } : {}),
     resumes: has('no-resume') ? 'never' : 'exact',
   },
 };
@@ -114,7 +115,13 @@ async function train(id: number, { rowsPath, outDir, config, resumeFrom }: Param
       learningRate,
       tokens: 3,
     };
-    if (!has('mute')) send({ id, event: at('odd-event', step) ? { ...progress, tokens: 'many' } : progress });
+    const left = at('skips', step) || faults.get('skips') === 'all';
+    const told = left ? { ...progress, lossNats: null, gradientNorm: null, skipped: true } : progress;
+    const odd = {
+      ...(at('odd-event', step) ? { tokens: 'many' } : {}),
+      ...(at('odd-null', step) ? { lossNats: null } : {}),
+    };
+    if (!has('mute')) send({ id, event: { ...told, ...odd } });
     if (step % config.saveSteps === 0) save();
   }
   const adapterPath = has('outside') ? `${outDir}-outside` : join(outDir, 'adapter');
