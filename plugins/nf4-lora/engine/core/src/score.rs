@@ -83,13 +83,14 @@ fn score_alike<B: Backend>(
     let mut all: Vec<Vec<Score>> = Vec::with_capacity(requests.len());
     let mut tokens = 0;
     for group in groups {
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(EngineError::new(
-                Code::Cancelled,
-                format!("cancelled after {} rows", all.len()),
-            ));
-        }
-        let scores = score_group(&mut decoder, group, prefix, slots)?;
+        let go_on = || {
+            let message = || format!("cancelled after {} rows", all.len());
+            match cancelled.load(Ordering::Relaxed) {
+                true => Err(EngineError::new(Code::Cancelled, message())),
+                false => Ok(()),
+            }
+        };
+        let scores = score_group(&mut decoder, group, prefix, slots, &go_on)?;
         tokens += scores.iter().flatten().map(|s| s.tokens).sum::<usize>();
         all.extend(scores);
         progress(all.len(), tokens);
@@ -170,11 +171,13 @@ fn score_group<B: Backend>(
     group: &[ScoreRequest],
     prefix: usize,
     slots: usize,
+    go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Vec<Vec<Score>>> {
+    go_on()?;
     let places = places(group);
     let mut scores: Vec<Vec<Score>> = group.iter().map(empty_scores).collect();
     score_first_tokens(decoder, group, prefix, &places, &mut scores)?;
-    score_further_tokens(decoder, group, prefix, slots, &mut scores)?;
+    score_further_tokens(decoder, group, prefix, slots, go_on, &mut scores)?;
     Ok(scores)
 }
 
@@ -226,18 +229,20 @@ fn score_first_tokens<B: Backend>(
     Ok(())
 }
 
-/// Runs the continuations in rounds that fit the slots; each token weighs the one after it.
+/// Runs the continuations in rounds that fit the slots; each token weighs the one after it. `go_on` is asked before each round.
 fn score_further_tokens<B: Backend>(
     decoder: &mut Decoder<'_, B>,
     group: &[ScoreRequest],
     prefix: usize,
     slots: usize,
+    go_on: &dyn Fn() -> Result<()>,
     scores: &mut [Vec<Score>],
 ) -> Result<()> {
     let tokens = |p: &Place| group[p.request].continuations[p.continuation].as_slice();
     let mut rest: Vec<Place> = places(group);
     rest.retain(|p| tokens(p).len() > 1);
     while !rest.is_empty() {
+        go_on()?;
         let lengths: Vec<(usize, usize)> = rest.iter().map(|p| (p.request, tokens(p).len() - 1)).collect();
         let places_of = round(&lengths, group.len(), slots);
         let now: Vec<Place> = rest.drain(..places_of.len()).collect();

@@ -12,7 +12,8 @@ use escada_engine_core::score::{ScoreRequest, score};
 use escada_engine_core::testing::{random_adapter, random_model, tiny_shape};
 use escada_engine_cpu::CpuBackend;
 use escada_engine_formats::error::Code;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn prompts(shared: usize) -> Vec<Prompt> {
     let prompt = |i: u32| {
@@ -244,6 +245,37 @@ fn scores_are_sums_of_token_log_probabilities() {
             assert_eq!(score.tokens, continuation.len());
         }
     }
+}
+
+#[test]
+fn scoring_stops_between_the_rounds_of_a_single_request() {
+    let f = fixture(CpuBackend::new(2).unwrap());
+    let request = |continuations: usize| ScoreRequest {
+        prompt: vec![1, 2, 3],
+        continuations: vec![vec![4; 50]; continuations],
+    };
+    let (flag, adapter) = (AtomicBool::new(false), Some(&f.adapter));
+    let run = |count| {
+        score(
+            &f.backend,
+            &f.model,
+            adapter,
+            &[request(count)],
+            &mut |_, _| (),
+            &flag,
+        )
+    };
+    // Ten of them go together: thousands of rounds, seconds of work.
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            flag.store(true, Ordering::Relaxed);
+        });
+        run(20_000).map(|scores| scores.len()).unwrap_err()
+    });
+    assert_eq!(error.code, Code::Cancelled);
+    flag.store(false, Ordering::Relaxed);
+    assert_eq!(run(20).unwrap()[0].len(), 20);
 }
 
 #[test]
