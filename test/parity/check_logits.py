@@ -8,7 +8,7 @@ from tiny_llama import TINY_SHAPES, load_base, make_random_checkpoint
 
 PROMPTS, POSITIONS = 20, 4
 #: Largest |difference| over the largest |logit| of the position.
-LIMIT = 1e-3
+LIMIT = 1e-4
 
 
 def positions_of(random, length):

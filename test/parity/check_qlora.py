@@ -24,6 +24,12 @@ def check(torch, probe, report, name, source, folder, rows, room, limit_own):
     probe.open(saved, "nf4")
     worst, note = farthest(probe, rows, batches, losses, start, room)
     report.at_most(f"loss curve: {name} QLoRA", worst, LOSS_LIMIT, f"{note}; the same 4-bit checkpoint")
+    worst, note = farthest(probe, rows, batches, losses, start, room, bf16=True)
+    check, note = f"loss curve: {name} QLoRA in 16 bits", f"{note}; the same 4-bit checkpoint"
+    if limit_own:
+        report.at_most(check, worst, LOSS_LIMIT, note)
+    else:
+        report.figure(check, worst, note)
     probe.open(source, "nf4")
     worst, note = farthest(probe, rows, batches, losses, start, room)
     check, note = f"loss curve: {name} QLoRA, quantized by itself", f"{note}; each side quantizes"

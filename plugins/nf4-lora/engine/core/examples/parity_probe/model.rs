@@ -52,6 +52,9 @@ pub struct Gradients {
     adapter: PathBuf,
     rows: Vec<Row>,
     out: PathBuf,
+    /// Products in 16 bits, where the machine has them.
+    #[serde(default, rename = "sixteenBits")]
+    sixteen_bits: bool,
 }
 
 /// Optimizer steps over given batches from a given adapter; the final adapter is written like the gradients.
@@ -177,14 +180,19 @@ impl<'a> Run<'a> {
 }
 
 pub fn gradients(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Gradients) -> Value {
+    let sixteen = request.sixteen_bits.then(|| backend.sixteen_bits()).flatten();
+    let backend = sixteen.as_ref().unwrap_or(backend);
     let mut run = Run::new(backend, loaded, &request.adapter);
     let rows = token_rows(&request.rows);
     let loss = run.backward(&rows.iter().collect::<Vec<_>>());
     write_adapter(&run, &run.optimizer.gradients, &request.out);
-    json!({ "loss": loss })
+    json!({ "loss": loss, "isaClass": backend.isa_class() })
 }
 
 pub fn train(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Train) -> Value {
+    let allowed = request.config.allows_sixteen_bits();
+    let sixteen = allowed.then(|| backend.sixteen_bits()).flatten();
+    let backend = sixteen.as_ref().unwrap_or(backend);
     let mut run = Run::new(backend, loaded, &request.adapter);
     let rows = token_rows(&request.rows);
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
@@ -198,7 +206,7 @@ pub fn train(backend: &CpuBackend, loaded: &Loaded<CpuBackend>, request: &Train)
         norms.push(norm.unwrap());
     }
     write_adapter(&run, &run.adapter.parameters, &request.out);
-    json!({ "losses": losses, "norms": norms })
+    json!({ "losses": losses, "norms": norms, "isaClass": backend.isa_class() })
 }
 
 pub fn token_rows(rows: &[Row]) -> Vec<TokenRow> {
