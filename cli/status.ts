@@ -1,6 +1,11 @@
 import { Command } from 'commander';
+import { queryRun } from '../client/query-run.ts';
+import type { Progress } from '../schemas/adapt/candidate.ts';
+import { QUERY_PROGRESS } from '../schemas/common/constants.ts';
+import type { TrainProgress } from '../schemas/train/train-run.ts';
 import { describeStep } from './lib/follow.ts';
 import { pendingSteps } from './lib/pending.ts';
+import { progressLines } from './lib/progress-lines.ts';
 import { print } from './lib/terminal.ts';
 import { withClient } from './lib/with-client.ts';
 
@@ -12,18 +17,14 @@ export const statusCommand = new Command('status')
     await withClient(async (client) => {
       const description = await client.describe(run);
       const pending = await pendingSteps(client, run);
-      const progress = await client.progress(run).catch(() => null);
+      const answer: Promise<Progress | TrainProgress> = queryRun(client.temporal, run, QUERY_PROGRESS);
+      const progress = await answer.catch(() => null);
       if (options.json === true) {
         print(JSON.stringify({ status: description.status.name, progress, pending }));
         return;
       }
       print(`${run}: ${description.status.name}`);
-      if (progress !== null) {
-        print(`phase ${progress.phase}${progress.rung === null ? '' : `, rung ${progress.rung}`}`);
-        for (const { node, seconds, cached } of progress.finished) {
-          print(`  ${cached ? 'cached' : 'done  '} ${node.padEnd(28)} ${seconds.toFixed(1)} s`);
-        }
-      }
+      for (const line of progress === null ? [] : progressLines(progress)) print(line);
       for (const step of pending) print(`  running ${describeStep(step)}`);
     });
   });

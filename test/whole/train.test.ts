@@ -55,6 +55,8 @@ suite('one training', { skip }, () => {
     process.kill(engine.pid, 'SIGKILL');
     const disturbed = await handle.result();
     assert.equal(disturbed.failedAttempts, 1);
+    const { code, stdout } = await place.escada(['status', handle.workflowId]);
+    assert.deepEqual([code, stdout.split('\n')[1]], [0, 'phase done, failed attempts 1'], stdout);
     assert.equal(disturbed.adapterSha256, calm.adapterSha256);
     assert.deepEqual(disturbed.adapter, calm.adapter);
     const attempts = activitiesOf(await handle.fetchHistory()).filter(({ id }) => id === 'train');
