@@ -25,11 +25,10 @@ pub struct Part {
 /// How `C` is cut into tasks.
 pub struct Grid {
     rows: usize,
-    panels: usize,
     row_tasks: usize,
     panel_tasks: usize,
     m: usize,
-    all_panels: usize,
+    panels: usize,
 }
 
 impl Grid {
@@ -49,32 +48,27 @@ impl Grid {
         let per_task = panels.div_ceil(panel_tasks).max(1);
         let panel_tasks = panels.div_ceil(per_task);
         let splits = wanted.div_ceil(panel_tasks.max(1)).min(most_splits);
-        let rows = m.div_ceil(splits).next_multiple_of(STRIPS).max(1);
-        Grid {
-            rows,
-            panels: per_task,
-            row_tasks: m.div_ceil(rows),
-            panel_tasks,
-            m,
-            all_panels: panels,
-        }
+        Grid::of(m, panels, splits, panel_tasks)
     }
 
     /// Cuts `m` rows by `panels` panels of `bytes`: panels first, for what costs more to fetch than to multiply.
     pub fn by_panels(m: usize, panels: usize, bytes: usize, threads: usize) -> Grid {
-        let wanted = threads * TASKS_PER_THREAD;
         let most = (TASK_BYTES / bytes).max(1);
-        let per_task = (panels / wanted).clamp(1, most);
-        let panel_tasks = panels.div_ceil(per_task);
+        // As many tasks as every thread gets the same number of.
+        let wanted = (threads * TASKS_PER_THREAD).max(panels.div_ceil(most));
+        let panel_tasks = wanted.next_multiple_of(threads).min(panels);
         let splits = threads.div_ceil(panel_tasks).min((m / SPLIT_ROWS).max(1));
-        let rows = m.div_ceil(splits).next_multiple_of(STRIPS);
+        Grid::of(m, panels, splits, panel_tasks)
+    }
+
+    fn of(m: usize, panels: usize, row_splits: usize, panel_tasks: usize) -> Grid {
+        let rows = m.div_ceil(row_splits).next_multiple_of(STRIPS).max(1);
         Grid {
             rows,
-            panels: per_task,
             row_tasks: m.div_ceil(rows),
             panel_tasks,
             m,
-            all_panels: panels,
+            panels,
         }
     }
 
@@ -84,15 +78,14 @@ impl Grid {
     }
     /// Part number `task`.
     pub fn part(&self, task: usize) -> Part {
-        let (m0, p0) = (
-            task % self.row_tasks * self.rows,
-            task / self.row_tasks * self.panels,
-        );
+        let (row, column) = (task % self.row_tasks, task / self.row_tasks);
+        let from = |column: usize| column * self.panels / self.panel_tasks;
+        let m0 = row * self.rows;
         Part {
             m0,
             m1: (m0 + self.rows).min(self.m),
-            p0,
-            p1: (p0 + self.panels).min(self.all_panels),
+            p0: from(column),
+            p1: from(column + 1),
         }
     }
 }
