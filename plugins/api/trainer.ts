@@ -148,7 +148,7 @@ export interface TrainSummary {
   }[];
   /** Steps whose update was left out. */
   readonly skippedSteps?: number;
-  /** How products with frozen weights were computed, where 16 bits were allowed or not. */
+  /** Arithmetic of the products with frozen weights, in the trainer's own words: `f32`, `16-bit`. */
   readonly arithmetic?: string;
   /** All of the training, also those from before a resume. */
   readonly warnings?: readonly TrainingWarning[];

@@ -58,7 +58,7 @@ def tiny_checks(groups, probe, report, room):
         base = load_base(torch, folder)
         base = check_training.check_gradients(torch, probe, report, "tiny", base, rows[:4], room)
         check_training.check_curve(torch, probe, report, "tiny", base, rows, room)
-        check_qlora.check(torch, probe, report, "tiny", folder, folder, rows, room, limit_own=True)
+        check_qlora.check(torch, probe, report, "tiny", folder, folder, rows, room, limit_all=True)
         for name, shape in FAMILIES.items():
             make_random_checkpoint(torch, room / name, shape)
             probe.open(room / name)
@@ -109,7 +109,7 @@ def smollm2_checks(groups, probe, report, gguf, room):
         model = check_training.check_curve(torch, probe, report, "SmolLM2", model, rows, room)
         save_plain(model, room / "smollm2")
         tokenizer.save_pretrained(room / "smollm2")
-        check_qlora.check(torch, probe, report, "SmolLM2", gguf, room / "smollm2", rows, room, limit_own=False)
+        check_qlora.check(torch, probe, report, "SmolLM2", gguf, room / "smollm2", rows, room, limit_all=False)
     if "replies" in groups:
         to_nf4_double(torch, model)
         probe.open(gguf, "nf4")

@@ -1,16 +1,16 @@
 //! Log-probabilities of continuations: the common prefix of all prompts once, every prompt once, then its
 //! continuations.
 
+mod rounds;
+
 use crate::backend::Backend;
-use crate::decoder::{Decoder, Feed, PASS_TOKENS, shared_prefix};
+use crate::decoder::{Decoder, Feed, shared_prefix};
 use crate::lora::Adapter;
 use crate::model::Model;
 use crate::row_adapters::RowAdapters;
 use escada_engine_formats::error::{Code, EngineError, Result};
+use rounds::{Place, groups, most_slots, places, round, wanted_slots};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Tokens that the slots of a call hold together, or one longer sequence: what does not fit goes into a further round.
-const SLOTS_TOKENS: usize = 16 * PASS_TOKENS;
 
 /// A prompt and the continuations to be weighed, all tokenized and none empty.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ fn score_alike<B: Backend>(
 ) -> Result<Vec<Vec<Score>>> {
     let prefix = shared_prefix(requests.iter().map(|r| r.prompt.as_slice()));
     let slot_tokens = requests.iter().map(|r| longest(r) - prefix).max().unwrap_or(0);
-    let most_slots = (SLOTS_TOKENS / slot_tokens.max(1)).max(1);
+    let most_slots = most_slots(slot_tokens);
     let groups = groups(requests, prefix, most_slots);
     let slots = groups
         .iter()
@@ -122,48 +122,6 @@ fn check(requests: &[ScoreRequest], context: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Requests that are computed together: as many as fit one pass and have a slot each, at least one.
-fn groups(requests: &[ScoreRequest], prefix: usize, most_slots: usize) -> Vec<&[ScoreRequest]> {
-    let size =
-        |r: &ScoreRequest| (r.prompt.len() - prefix).max(r.continuations.iter().map(Vec::len).sum::<usize>());
-    let (mut groups, mut from, mut sum) = (Vec::new(), 0, 0);
-    for (i, request) in requests.iter().enumerate() {
-        if i > from && (sum + size(request) > PASS_TOKENS || i - from == most_slots) {
-            groups.push(&requests[from..i]);
-            (from, sum) = (i, 0);
-        }
-        sum += size(request);
-    }
-    if from < requests.len() {
-        groups.push(&requests[from..]);
-    }
-    groups
-}
-
-/// A continuation of a group's request.
-#[derive(Clone, Copy)]
-struct Place {
-    request: usize,
-    continuation: usize,
-}
-
-fn places(group: &[ScoreRequest]) -> Vec<Place> {
-    let of = |(request, q): (usize, &ScoreRequest)| {
-        (0..q.continuations.len()).map(move |continuation| Place {
-            request,
-            continuation,
-        })
-    };
-    group.iter().enumerate().flat_map(of).collect()
-}
-
-/// Slots with which a group needs one round: each request's own, which its first continuation takes over, and one for each
-/// further continuation that goes on behind its first token.
-fn wanted_slots(group: &[ScoreRequest]) -> usize {
-    let long = |q: &ScoreRequest| q.continuations.iter().filter(|c| c.len() > 1).count();
-    group.iter().map(|q| long(q).max(1)).sum()
 }
 
 fn score_group<B: Backend>(
@@ -272,59 +230,4 @@ fn score_further_tokens<B: Backend>(
         }
     }
     Ok(())
-}
-
-/// Slots of the continuations of the next round, given (request, tokens) of all that are left: at least one, however long,
-/// then as many as fit a pass and have a slot, their request's own or one behind those of the `requests`.
-fn round(rest: &[(usize, usize)], requests: usize, slots: usize) -> Vec<usize> {
-    let (mut own, mut further) = (vec![true; requests], requests..slots);
-    let (mut chosen, mut sum) = (Vec::new(), 0);
-    for (request, tokens) in rest {
-        sum += tokens;
-        if sum > PASS_TOKENS && !chosen.is_empty() {
-            break;
-        }
-        let slot = if std::mem::take(&mut own[*request]) {
-            Some(*request)
-        } else {
-            further.next()
-        };
-        match slot {
-            Some(slot) => chosen.push(slot),
-            None => break,
-        }
-    }
-    chosen
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_round_takes_own_slots_first_and_no_more_than_there_are() {
-        let rest = [(0, 3), (0, 3), (1, 3), (1, 3), (1, 3)];
-        assert_eq!(round(&rest, 2, 5), [0, 2, 1, 3, 4]);
-        assert_eq!(round(&rest, 2, 3), [0, 2, 1]);
-        assert_eq!(round(&rest, 2, 2), [0]);
-        assert_eq!(round(&rest[3..], 2, 2), [1]);
-        // However long, the first; then nothing that would not fit the pass.
-        assert_eq!(round(&[(0, 9999), (1, 1)], 2, 2), [0]);
-        assert_eq!(round(&[(0, PASS_TOKENS), (1, 1)], 2, 2), [0]);
-        assert_eq!(round(&[(0, PASS_TOKENS - 1), (1, 1)], 2, 2), [0, 1]);
-    }
-
-    #[test]
-    fn slots_hold_a_bounded_number_of_tokens() {
-        let request = |continuations: usize, tokens: usize| ScoreRequest {
-            prompt: vec![1; 4],
-            continuations: vec![vec![1; tokens]; continuations],
-        };
-        // One token each: the prompt's output weighs them, no slot is needed.
-        assert_eq!(wanted_slots(&[request(100, 1), request(0, 1)]), 2);
-        assert_eq!(wanted_slots(&[request(100, 2), request(3, 1)]), 101);
-        let all: Vec<ScoreRequest> = (0..7).map(|_| request(2, 2)).collect();
-        let sizes: Vec<usize> = groups(&all, 0, 3).iter().map(|group| group.len()).collect();
-        assert_eq!(sizes, [3, 3, 1]);
-    }
 }

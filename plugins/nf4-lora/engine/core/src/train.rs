@@ -8,7 +8,7 @@ mod samples;
 mod spikes;
 mod trained;
 
-use crate::backend::Backend;
+use crate::backend::{Arithmetic, Backend};
 use crate::batch::TokenRow;
 use crate::full::{FullLayout, FullWeights};
 use crate::loaded::{Quantization, SourceWeights, WeightFormat, shape_of};
@@ -114,16 +114,6 @@ pub struct TrainResult {
     pub arithmetic: Arithmetic,
 }
 
-/// How products with frozen weights were computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Arithmetic {
-    #[serde(rename = "f32")]
-    F32,
-    /// `Backend::sixteen_bits`
-    #[serde(rename = "16-bit")]
-    SixteenBits,
-}
-
 impl TrainResult {
     /// The folder that was made.
     pub fn path(&self) -> &Path {
@@ -161,11 +151,6 @@ pub fn train<B: Backend>(
         .allows_sixteen_bits()
         .then(|| backend.sixteen_bits())
         .flatten();
-    let arithmetic = if sixteen.is_some() {
-        Arithmetic::SixteenBits
-    } else {
-        Arithmetic::F32
-    };
     let backend = sixteen.as_ref().unwrap_or(backend);
     let learns = (&parameters[..], ranks, layout.lowest_layer());
     let start = || {
@@ -173,8 +158,7 @@ pub fn train<B: Backend>(
         let adapter = Adapter::new(backend, layout.clone(), &values)?;
         Ok(Trained::Adapter { model, adapter })
     };
-    let result = Run::new(backend, &model.shape, learns, request, start)?.drive(emit, cancelled)?;
-    Ok(TrainResult { arithmetic, ..result })
+    Run::new(backend, &model.shape, learns, request, start)?.drive(emit, cancelled)
 }
 
 /// Trains all weights of the model at `base` (or goes on training them) and writes `out_dir/model`. The weights start as

@@ -4,10 +4,10 @@
 
 mod common;
 
-use escada_engine_core::backend::Backend;
+use escada_engine_core::backend::{Arithmetic, Backend};
 use escada_engine_core::batch::TokenRow;
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
-use escada_engine_core::train::{Arithmetic, TrainEvent, TrainRequest, TrainResult, train};
+use escada_engine_core::train::{TrainEvent, TrainRequest, TrainResult, train};
 use escada_engine_core::train_config::TrainConfig;
 use escada_engine_cpu::{CpuBackend, Isa};
 use escada_engine_formats::error::Code;

@@ -1,26 +1,24 @@
 //! `CpuBackend`: the operations of `Backend` cut into tasks for the team.
 
 mod attend;
+mod linear;
 mod rows;
 
 use crate::buffer::Aligned;
-use crate::gemm::bf16::{self, Bf16Weight};
-use crate::gemm::block::Tail;
-#[cfg(target_arch = "x86_64")]
-use crate::gemm::blocks16;
-use crate::gemm::dense::{DenseWeight, RowMajor, Transposed};
-use crate::gemm::driver::{Panels, Product, multiply};
-use crate::gemm::four_bits::{Nf4Weight, Q4Weight};
-use crate::gemm::q8::Q8Weight;
+use crate::gemm::dense::{RowMajor, Transposed};
+use crate::gemm::driver::{Product, multiply};
 use crate::isa::Isa;
 use crate::ops;
 use crate::team::{Parts, Team};
 use escada_engine_core::backend::{
-    AdamW, AdamW8, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource, LowRank,
-    MOMENT_BLOCK, Matmul, Moments8, Sequences,
+    AdamW, AdamW8, Arithmetic, At, AtMut, AttentionShape, Backend, CachedKeys, Dropout, Layout, LinearSource,
+    LowRank, MOMENT_BLOCK, Matmul, Moments8, Sequences,
 };
 use escada_engine_formats::error::{Code, EngineError, Result};
+use linear::has_sixteen;
 use std::sync::Arc;
+
+pub use linear::CpuLinear;
 
 /// f32 elements in host memory.
 pub type Buffer = Aligned<f32>;
@@ -28,29 +26,6 @@ pub type Buffer = Aligned<f32>;
 pub type Index = Aligned<u32>;
 /// u8 elements in host memory.
 pub type Bytes = Aligned<u8>;
-
-/// A frozen weight `[N, K]`, rearranged for the instruction-set class.
-pub enum CpuLinear {
-    F32(DenseWeight),
-    /// f32 values that are all bfloat16.
-    Bf16(Bf16Weight),
-    Nf4(Nf4Weight),
-    Q4(Q4Weight),
-    Q8(Q8Weight),
-}
-
-impl CpuLinear {
-    /// `(N, K)`
-    pub fn shape(&self) -> (usize, usize) {
-        match self {
-            CpuLinear::F32(w) => (w.rows, w.cols),
-            CpuLinear::Bf16(w) => (w.rows, w.cols),
-            CpuLinear::Nf4(w) => (w.rows, w.cols),
-            CpuLinear::Q4(w) => (w.rows, w.cols),
-            CpuLinear::Q8(w) => (w.rows, w.cols),
-        }
-    }
-}
 
 /// The CPU back end: one instruction-set class, one team of threads.
 pub struct CpuBackend {
@@ -92,68 +67,6 @@ impl CpuBackend {
     pub fn isa(&self) -> Isa {
         self.isa
     }
-
-    /// A weight's product to `to` and one of low rank, in one pass where it may be; `layout` as `low.outer` is kept.
-    fn with_low_rank(
-        &self,
-        base: Product,
-        weight: &CpuLinear,
-        layout: Layout,
-        low: LowRank<'_, Buffer>,
-        to: &mut Buffer,
-    ) {
-        let (rank, turned) = (low.rank, layout == Layout::Nt);
-        let tail = Tail {
-            rank,
-            scale: low.scale,
-            a: low.inner.buffer[low.inner.offset..][..base.m * rank].as_ptr(),
-            outer: low.outer.buffer[low.outer.offset..][..low.columns * rank].as_ptr(),
-            turned,
-        };
-        let together = rank <= Tail::MOST && base.m > self.isa.direct_rows();
-        let tail = together.then_some(tail);
-        self.product(&Product { tail, ..base }, weight, !turned);
-        if !together {
-            low.multiply(self, layout, base.m, to, true);
-        }
-    }
-
-    fn product(&self, product: &Product, weight: &CpuLinear, backward: bool) {
-        match (weight, backward) {
-            (CpuLinear::F32(w), false) => self.multiply(product, w.forward()),
-            (CpuLinear::F32(w), true) => self.multiply(product, w.backward()),
-            (CpuLinear::Bf16(w), false) => self.multiply(product, w.forward()),
-            (CpuLinear::Bf16(w), true) => self.multiply(product, w.backward()),
-            (CpuLinear::Nf4(w), false) => self.multiply(product, w.forward()),
-            (CpuLinear::Nf4(w), true) => self.multiply(product, w.backward()),
-            (CpuLinear::Q4(w), false) => self.multiply(product, w.forward()),
-            (CpuLinear::Q4(w), true) => self.multiply(product, w.backward()),
-            (CpuLinear::Q8(w), false) => self.multiply(product, w.forward()),
-            (CpuLinear::Q8(w), true) => self.multiply(product, w.backward()),
-        }
-    }
-
-    fn multiply(&self, product: &Product, weight: impl Panels) {
-        // SAFETY: the callers checked the lengths; views of a weight live as long as the weight.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            if self.sixteen && blocks16::takes(product) {
-                return blocks16::multiply(&self.team, product, weight);
-            }
-            multiply(&self.team, self.isa, product, weight)
-        }
-    }
-}
-
-/// Whether the class and this machine have the instructions for products in 16 bits.
-#[cfg(target_arch = "x86_64")]
-fn has_sixteen(isa: Isa) -> bool {
-    isa == Isa::Avx512 && blocks16::available()
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_sixteen(_isa: Isa) -> bool {
-    false
 }
 
 fn no_memory(what: &str, len: usize) -> EngineError {
@@ -198,6 +111,13 @@ impl Backend for CpuBackend {
     fn isa_class(&self) -> String {
         let bits = if self.sixteen { "-i16" } else { "" };
         format!("{}{bits}", self.isa.class_name())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        match self.sixteen {
+            true => Arithmetic::SixteenBits,
+            false => Arithmetic::F32,
+        }
     }
 
     fn sixteen_bits(&self) -> Option<Self> {
@@ -281,52 +201,11 @@ impl Backend for CpuBackend {
     }
 
     fn upload_linear(&self, source: LinearSource<'_>) -> Result<CpuLinear> {
-        match source {
-            LinearSource::F32 { rows, cols, data } => {
-                if data.len() < rows * cols {
-                    return Err(out_of_range("a weight"));
-                }
-                let data = &data[..rows * cols];
-                if bf16::fits(data) {
-                    let packed = Bf16Weight::pack(&self.team, self.isa, rows, cols, data);
-                    return packed
-                        .map(CpuLinear::Bf16)
-                        .ok_or_else(|| no_memory("a weight", rows * cols));
-                }
-                let packed = DenseWeight::pack(&self.team, self.isa, rows, cols, data);
-                packed
-                    .map(CpuLinear::F32)
-                    .ok_or_else(|| no_memory("a weight", rows * cols))
-            }
-            LinearSource::Q4(tensor) => {
-                let packed = Q4Weight::pack(&self.team, self.isa, tensor);
-                packed
-                    .map(CpuLinear::Q4)
-                    .ok_or_else(|| no_memory("a weight in 4 bits", tensor.rows * tensor.cols))
-            }
-            LinearSource::Q8(tensor) => {
-                let packed = Q8Weight::pack(&self.team, self.isa, tensor);
-                packed
-                    .map(CpuLinear::Q8)
-                    .ok_or_else(|| no_memory("a weight in 8 bits", tensor.rows * tensor.cols))
-            }
-            LinearSource::Nf4(tensor) => {
-                let packed = Nf4Weight::pack(&self.team, self.isa, tensor);
-                packed
-                    .map(CpuLinear::Nf4)
-                    .ok_or_else(|| no_memory("an NF4 weight", tensor.rows * tensor.cols))
-            }
-        }
+        CpuLinear::pack(&self.team, self.isa, source)
     }
 
     fn linear_bytes(&self, linear: &CpuLinear) -> usize {
-        match linear {
-            CpuLinear::F32(w) => w.bytes(),
-            CpuLinear::Bf16(w) => w.bytes(),
-            CpuLinear::Nf4(w) => w.bytes(),
-            CpuLinear::Q4(w) => w.bytes(),
-            CpuLinear::Q8(w) => w.bytes(),
-        }
+        linear.bytes()
     }
 
     fn fill(&self, x: AtMut<'_, Buffer>, n: usize, value: f32) {
@@ -410,13 +289,7 @@ impl Backend for CpuBackend {
             for t in range {
                 // SAFETY: one row each.
                 let to = unsafe { out.part(t * cols..(t + 1) * cols) };
-                match table {
-                    CpuLinear::F32(w) => w.row(ids[t] as usize, to),
-                    CpuLinear::Bf16(w) => w.row(ids[t] as usize, to),
-                    CpuLinear::Q4(w) => w.row(self.isa, ids[t] as usize, to),
-                    CpuLinear::Nf4(w) => w.row(self.isa, ids[t] as usize, to),
-                    CpuLinear::Q8(w) => w.row(ids[t] as usize, to),
-                }
+                table.row(self.isa, ids[t] as usize, to);
             }
         });
     }

@@ -77,6 +77,19 @@ fn model(
     value.unwrap()
 }
 
+/// `y [m, n]` of the weight `[n, k]` in f32 and `x [m, k]`.
+fn forward(backend: &CpuBackend, weight: &[f32], x: &[f32], [m, n, k]: [usize; 3]) -> Vec<f32> {
+    let linear = backend.upload_linear(f32_source(n, k, weight)).unwrap();
+    // Not zeros: what is not written would show.
+    let mut y = buffer(backend, &vec![1.0; m * n]);
+    backend.linear_forward(&linear, &buffer(backend, x), &mut y, m, false);
+    host(backend, &y)
+}
+
+fn f32_source(rows: usize, cols: usize, data: &[f32]) -> LinearSource<'_> {
+    LinearSource::F32 { rows, cols, data }
+}
+
 fn far(got: &[f32], want: &[f32]) -> f64 {
     let square = |x: f64| x * x;
     let (mut off, mut all) = (0.0, 0.0);
@@ -104,12 +117,7 @@ fn every_bit_is_that_of_the_rule() {
             let mut seen: Option<(Vec<f32>, Vec<f32>)> = None;
             for threads in THREADS {
                 let Some(backend) = sixteen(threads) else { return };
-                let source = LinearSource::F32 {
-                    rows: n,
-                    cols: k,
-                    data: &weight,
-                };
-                let linear = backend.upload_linear(source).unwrap();
+                let linear = backend.upload_linear(f32_source(n, k, &weight)).unwrap();
                 let (mut y, mut dx) = (buffer(&backend, &before_y), buffer(&backend, &before_dx));
                 backend.linear_forward(&linear, &buffer(&backend, &x), &mut y, m, accumulate);
                 backend.linear_backward(&linear, &buffer(&backend, &dy), &mut dx, m, accumulate);
@@ -146,12 +154,7 @@ fn an_adapter_goes_along() {
     let (m, n, k, rank) = (37, 60, 300, 5);
     let Some(backend) = sixteen(2) else { return };
     let weight = noise(n * k, 1);
-    let source = LinearSource::F32 {
-        rows: n,
-        cols: k,
-        data: &weight,
-    };
-    let linear = backend.upload_linear(source).unwrap();
+    let linear = backend.upload_linear(f32_source(n, k, &weight)).unwrap();
     let (x, inner, outer) = (noise(m * k, 2), noise(m * rank, 3), noise(n * rank, 4));
     let (a, b) = (buffer(&backend, &inner), buffer(&backend, &outer));
     let low = LowRank {
@@ -191,14 +194,9 @@ fn every_form_of_weight_stays_within_the_stated_error() {
         .map(|x| f32::from_bits(x.to_bits() & 0xffff_0000))
         .collect();
     let (nf4, q4, q8) = (nf4(n, k, 64, true, 9), q4(n, k), q8(n, k));
-    let data = |data| LinearSource::F32 {
-        rows: n,
-        cols: k,
-        data,
-    };
     let sources = [
-        data(&f32s),
-        data(&rounded),
+        f32_source(n, k, &f32s),
+        f32_source(n, k, &rounded),
         LinearSource::Nf4(&nf4),
         LinearSource::Q4(&q4),
         LinearSource::Q8(&q8),
@@ -229,20 +227,8 @@ fn few_rows_are_computed_in_f32() {
     let (m, n, k) = (31, 64, 256);
     let Some(backend) = sixteen(2) else { return };
     let plain = CpuBackend::new(2).unwrap();
-    let weight = noise(n * k, 1);
-    let linear = plain
-        .upload_linear(LinearSource::F32 {
-            rows: n,
-            cols: k,
-            data: &weight,
-        })
-        .unwrap();
-    let x = noise(m * k, 2);
-    let run = |backend: &CpuBackend| {
-        let mut y = buffer(backend, &vec![0.0; m * n]);
-        backend.linear_forward(&linear, &buffer(backend, &x), &mut y, m, false);
-        host(backend, &y)
-    };
+    let (weight, x) = (noise(n * k, 1), noise(m * k, 2));
+    let run = |backend| forward(backend, &weight, &x, [m, n, k]);
     assert!(run(&backend) == run(&plain));
     assert_ne!(backend.isa_class(), plain.isa_class());
 }
@@ -252,20 +238,11 @@ fn what_is_not_finite_stays_so_and_tiny_values_are_zero() {
     let (m, n, k) = (40, 50, 200);
     let Some(backend) = sixteen(2) else { return };
     let weight = noise(n * k, 1);
-    let linear = backend
-        .upload_linear(LinearSource::F32 {
-            rows: n,
-            cols: k,
-            data: &weight,
-        })
-        .unwrap();
     let mut x = noise(m * k, 2);
     x[3 * k + 150] = f32::NAN;
     x[5 * k] = f32::INFINITY;
     x[7 * k..8 * k].fill(1e-35);
-    let mut y = buffer(&backend, &vec![1.0; m * n]);
-    backend.linear_forward(&linear, &buffer(&backend, &x), &mut y, m, false);
-    let y = host(&backend, &y);
+    let y = forward(&backend, &weight, &x, [m, n, k]);
     for (i, row) in y.chunks(n).enumerate() {
         match i {
             3 | 5 => assert!(row.iter().all(|y| y.is_nan())),
@@ -280,17 +257,8 @@ fn more_rows_than_are_prepared_at_once() {
     let (m, n, k) = (2_100, 20, 130);
     let Some(backend) = sixteen(3) else { return };
     let weight = noise(n * k, 1);
-    let linear = backend
-        .upload_linear(LinearSource::F32 {
-            rows: n,
-            cols: k,
-            data: &weight,
-        })
-        .unwrap();
     let x = noise(m * k, 2);
-    let mut y = buffer(&backend, &vec![0.0; m * n]);
-    backend.linear_forward(&linear, &buffer(&backend, &x), &mut y, m, false);
-    let got = host(&backend, &y);
+    let got = forward(&backend, &weight, &x, [m, n, k]);
     for (i, j) in [(0, 0), (2_047, 19), (2_048, 0), (2_099, 19)] {
         let want = model(&x, k, i, &|p| weight[j * k + p], None, None);
         assert_eq!(got[i * n + j].to_bits(), want.to_bits(), "{i} {j}");

@@ -1,7 +1,7 @@
 //! What a run tells: after every step, and at its end.
 
 use super::run::Run;
-use super::{Arithmetic, TrainEvent, TrainResult};
+use super::{TrainEvent, TrainResult};
 use crate::backend::Backend;
 use crate::process;
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -55,7 +55,7 @@ impl<B: Backend> Run<'_, B> {
             resumed_from_step: self.resumed_from,
             planned_peak_bytes: self.planned_peak_bytes,
             memory_plan: self.memory_plan,
-            arithmetic: Arithmetic::F32,
+            arithmetic: self.backend.arithmetic(),
         })
     }
 }

@@ -23,7 +23,7 @@ const K_PART: usize = 12 * BLOCK;
 const ROW_PART: usize = 2048;
 /// Fewer rows do not repay preparing the panels.
 const FEWEST_ROWS: usize = 32;
-/// `f32` of a fetched block of a panel; whole blocks of `BLOCK` fit it.
+/// Steps of the summed index that are fetched of a panel at once; whole blocks.
 const FETCH: usize = K_BLOCK / BLOCK * BLOCK;
 /// Columns of a working panel.
 const COLUMNS: usize = VECTORS * LANES;
