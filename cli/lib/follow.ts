@@ -99,13 +99,22 @@ export function describeStep({ id: activityId, kind, attempt, details }: Pending
     const speed = `${Math.round(number('tokensPerSecond'))} tokens/s`;
     const loss = details['lossNats'] === null ? 'not finite' : number('lossNats').toFixed(3);
     const line = `step ${number('step')}/${number('totalSteps')}, loss ${loss}, ${speed}, ${eta}`;
-    return `${id}${again}: ${line}${describeWarnings(details)}`;
+    return `${id}${again}: ${line}${describeMemory(details)}${describeWarnings(details)}`;
   }
   if (details['kind'] === 'generate') {
     const speed = `${Math.round(number('tokensPerSecond'))} tokens/s`;
     return `${id}${again}: ${number('done')}/${number('total')} rows, ${speed}`;
   }
   return `${id}${again}`;
+}
+
+/** Memory in use, and what was planned, where the trainer tells. */
+function describeMemory({ rssBytes, plannedPeakBytes }: JsonObject): string {
+  if (typeof rssBytes !== 'number') return '';
+  const megabytes = (bytes: number) => Math.round(bytes / 1e6).toLocaleString('en');
+  const planned =
+    typeof plannedPeakBytes === 'number' ? ` (planned peak ${megabytes(plannedPeakBytes)})` : '';
+  return `, ${megabytes(rssBytes)} MB${planned}`;
 }
 
 /** How many warnings there were, and the newest. */

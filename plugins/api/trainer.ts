@@ -95,6 +95,8 @@ export interface TrainingProgress {
   readonly etaSeconds: number;
   /** Resident memory of the training process. Not every trainer tells. */
   readonly rssBytes?: number;
+  /** Most resident memory that it planned to take, before the first step. Not every trainer tells. */
+  readonly plannedPeakBytes?: number;
   /** Newest complete checkpoint, 0 when none. */
   readonly checkpointStep: number;
   /** Steps so far whose update was left out. */

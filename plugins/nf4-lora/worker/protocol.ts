@@ -57,6 +57,7 @@ export const trainEventSchema = z.strictObject({
   tokensPerSecond: z.number().nonnegative(),
   etaSeconds: seconds,
   rssBytes: count,
+  plannedPeakBytes: count,
   checkpointStep: count,
   skippedSteps: count,
   warnings: z.array(trainingWarningSchema),

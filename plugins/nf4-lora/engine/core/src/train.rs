@@ -64,6 +64,8 @@ pub struct TrainEvent {
     pub tokens_per_second: f64,
     pub eta_seconds: f64,
     pub rss_bytes: u64,
+    /// Resident memory that was foreseen before the first step.
+    pub planned_peak_bytes: u64,
     /// Newest complete checkpoint, 0 for none.
     pub checkpoint_step: usize,
     /// Steps so far whose update was left out.

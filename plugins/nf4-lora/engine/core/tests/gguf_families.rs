@@ -1,4 +1,4 @@
-//! GGUF files of the Mistral and Qwen2 families, written by gguf-py: they compute what their folders do, and so do exports
+//! GGUF files of the Mistral, Qwen2, Llama 3.1 and Llama 2 families, written by gguf-py: they compute what their folders do, and so do exports
 //! made from them.
 #![allow(clippy::unwrap_used)]
 
@@ -10,14 +10,18 @@ use escada_engine_core::export::{ExportFormat, ExportParams, export};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_cpu::CpuBackend;
 use escada_engine_formats::gguf::{BlockType, GgufFile, Value};
-use escada_engine_formats::{AdapterFile, ModelSource};
+use escada_engine_formats::{AdapterFile, Message, ModelSource};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// Folder of the fixture, its architecture here and in GGUF.
-const MODELS: [(&str, &str, &str); 2] = [
+const MODELS: [(&str, &str, &str); 4] = [
     ("tiny-mistral", "mistral", "llama"),
     ("tiny-qwen2", "qwen2", "qwen2"),
+    // Its rotary frequencies are scaled, which the file says by a table.
+    ("tiny-llama3", "llama", "llama"),
+    // With a SentencePiece tokenizer of its own.
+    ("tiny-llama", "llama", "llama"),
 ];
 /// f32 sums in another order, relative to the largest logit.
 const SAME: f32 = 2e-5;
@@ -156,8 +160,9 @@ fn an_adapter_has_its_rows_in_the_order_of_the_file() {
         assert_eq!(block, BlockType::F32);
         let mut rows = vec![0.0; factors.b.len()];
         block.decode(bytes, &mut rows);
-        // Row 1 of a head of 8 is its row 4 where halves are interleaved.
-        let row = if in_gguf == "llama" { 4 } else { 1 };
+        // Where halves of a head are interleaved, its row 1 is the first of the second half.
+        let half = ModelSource::open(&gguf(name)).unwrap().config().head_dim / 2;
+        let row = if in_gguf == "llama" { half } else { 1 };
         let r = read.r;
         assert_eq!(rows[r..2 * r], factors.b[row * r..(row + 1) * r], "{name}");
         std::fs::remove_dir_all(&out).unwrap();
@@ -165,10 +170,27 @@ fn an_adapter_has_its_rows_in_the_order_of_the_file() {
 }
 
 #[test]
-fn words_of_qwen2_are_those_of_transformers() {
-    let loaded = open(&CpuBackend::new(1).unwrap(), &gguf("tiny-qwen2"));
-    let cases = common::json_fixture("gguf/qwen2-words.json");
-    for case in cases["cases"].as_array().unwrap() {
+fn words_are_those_of_transformers_and_llama_cpp() {
+    for (model, words) in [
+        ("tiny-qwen2", "qwen2"),
+        ("tiny-llama3", "llama3"),
+        ("tiny-llama", "sentencepiece"),
+    ] {
+        compare_words(model, &common::json_fixture(&format!("gguf/{words}-words.json")));
+    }
+}
+
+fn compare_words(model: &str, golden: &serde_json::Value) {
+    let loaded = open(&CpuBackend::new(1).unwrap(), &gguf(model));
+    if let Some(prompt) = golden.get("prompt") {
+        let content = prompt["content"].as_str().unwrap().to_owned();
+        let role = "user".to_owned();
+        let ids = loaded.prompt(&[Message { role, content }]).unwrap();
+        assert_eq!(serde_json::json!(ids), prompt["ids"], "{model}");
+    }
+    let cases = golden["cases"].as_array().unwrap();
+    assert!(cases.len() > 8);
+    for case in cases {
         let text = case["text"].as_str().unwrap();
         let want: Vec<u64> = case["ids"]
             .as_array()
@@ -176,7 +198,12 @@ fn words_of_qwen2_are_those_of_transformers() {
             .iter()
             .map(|id| id.as_u64().unwrap())
             .collect();
-        let got: Vec<u64> = loaded.text(text).unwrap().into_iter().map(u64::from).collect();
-        assert_eq!(got, want, "{text:?}");
+        let ids = loaded.text(text).unwrap();
+        let got: Vec<u64> = ids.iter().copied().map(u64::from).collect();
+        assert_eq!(got, want, "{model} {text:?}");
+        // Qwen2 composes characters.
+        if model != "tiny-qwen2" {
+            assert_eq!(loaded.tokenizer.decode(&ids, true).unwrap(), text, "{model}");
+        }
     }
 }

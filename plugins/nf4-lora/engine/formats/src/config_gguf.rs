@@ -31,6 +31,7 @@ impl ModelConfig {
             let detail = format!("partial rotary embedding ({name}.rope.dimension_count)");
             return Err(EngineError::unsupported(file.path(), detail));
         }
+        let rope_theta = fields.float("rope.freq_base", 10_000.0)?;
         let sliding_window = fields.window()?;
         let qwen2 = name == "qwen2";
         Self {
@@ -47,10 +48,10 @@ impl ModelConfig {
             head_dim,
             vocab: fields.vocabulary()?,
             context: fields.size("context_length")?,
-            rope_scaling: RopeScaling::None,
+            rope_scaling: table_scaling(file, rope_theta, head_dim)?,
             qkv_bias: qwen2,
             sliding_window,
-            rope_theta: fields.float("rope.freq_base", 10_000.0)?,
+            rope_theta,
             rms_eps: fields.float("attention.layer_norm_rms_epsilon", 1e-5)? as f32,
             tie_embeddings: !file.tensors().contains_key("output.weight"),
         }
@@ -91,9 +92,6 @@ fn refuse_unsupported_gguf(file: &GgufFile, architecture: &str) -> Result<()> {
         Some(Value::Text(kind)) if kind == "none" => {}
         Some(other) => return refuse(format!("rope scaling {other:?}")),
     }
-    if file.tensors().contains_key("rope_freqs.weight") {
-        return refuse("rope scaling by a frequency table (rope_freqs.weight)".to_owned());
-    }
     let expected = if architecture == "qwen2" { 3 } else { 0 };
     let mut biased = LAYER_PARTS[expected..]
         .iter()
@@ -125,6 +123,53 @@ fn refuse_rope_factor(file: &GgufFile, architecture: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `[HS/2]` divisors of the rotary frequencies, where a model has its frequencies scaled one by one.
+pub const ROPE_TABLE: &str = "rope_freqs.weight";
+/// Llama 3's numbers, which GGUF keeps only as the table that follows from them: the same in all of its models.
+const LOW_FREQ_FACTOR: f64 = 1.0;
+const HIGH_FREQ_FACTOR: f64 = 4.0;
+/// Powers of two that the context before the scaling is looked for in.
+const ORIGINAL_CONTEXTS: std::ops::Range<i32> = 4..24;
+/// The table is f32, some of it computed in f32.
+const TABLE_TOLERANCE: f64 = 1e-5;
+
+/// The scaling whose table the file has. Errors: `ModelUnsupported` for a table that is not one of Llama 3's.
+fn table_scaling(file: &GgufFile, theta: f64, head_dim: usize) -> Result<RopeScaling> {
+    let Some(entry) = file.tensors().get(ROPE_TABLE) else {
+        return Ok(RopeScaling::None);
+    };
+    let mut table = vec![0.0_f32; head_dim / 2];
+    if entry.shape != [table.len()] {
+        let detail = format!(
+            "{ROPE_TABLE} has the shape {:?}, not [{}]",
+            entry.shape,
+            table.len()
+        );
+        return Err(EngineError::invalid_file(file.path(), detail));
+    }
+    let (block, bytes) = file.blocks(ROPE_TABLE)?;
+    block.decode(bytes, &mut table);
+    let factor = table.iter().fold(1.0_f32, |most, divisor| most.max(*divisor));
+    let llama3 = |exponent| RopeScaling::Llama3 {
+        factor: f64::from(factor),
+        low_freq_factor: LOW_FREQ_FACTOR,
+        high_freq_factor: HIGH_FREQ_FACTOR,
+        original_max_position_embeddings: f64::powi(2.0, exponent),
+    };
+    let made_of = |scaling: &RopeScaling| {
+        table.iter().enumerate().all(|(i, divisor)| {
+            let frequency = theta.powf(-2.0 * i as f64 / head_dim as f64);
+            let wanted = frequency / scaling.apply(frequency);
+            (f64::from(*divisor) / wanted - 1.0).abs() <= TABLE_TOLERANCE
+        })
+    };
+    let mut known = std::iter::once(RopeScaling::None).chain(ORIGINAL_CONTEXTS.map(llama3));
+    known.find(made_of).ok_or_else(|| {
+        let detail = format!("rope scaling by a frequency table ({ROPE_TABLE}) that is not Llama 3's");
+        EngineError::unsupported(file.path(), detail)
+    })
 }
 
 struct GgufFields<'a> {

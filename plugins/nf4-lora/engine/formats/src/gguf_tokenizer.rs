@@ -1,4 +1,6 @@
-//! Tokenizer and chat template out of GGUF metadata (byte-level BPE).
+//! Tokenizer and chat template out of GGUF metadata: byte-level BPE ("gpt2") and SentencePiece BPE ("llama").
+
+mod sentencepiece;
 
 use crate::chat::ChatTemplate;
 use crate::error::{EngineError, Result};
@@ -14,29 +16,43 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer as HfTokenizer};
 
 /// Values of `tokenizer.ggml.token_type`.
+const NORMAL: i64 = 1;
+const UNKNOWN: i64 = 2;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 
 pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
     let invalid = |cause: &dyn std::fmt::Display| EngineError::invalid_file(file.path(), cause);
-    match text(file, "model") {
-        Some("gpt2") => {}
-        other => {
-            return Err(EngineError::unsupported(
-                file.path(),
-                format!("tokenizer model {other:?}"),
-            ));
-        }
-    }
     let tokens = texts(file, "tokens")?;
-    let vocabulary = tokens.iter().cloned().zip(0_u32..).collect::<Vec<_>>();
+    let mut inner = match text(file, "model") {
+        Some("gpt2") => byte_level_bpe(file, tokens)?,
+        Some("llama") => sentencepiece::tokenizer(file, tokens)?,
+        other => {
+            let detail = format!("tokenizer model {other:?}; \"gpt2\" and \"llama\" are supported");
+            return Err(EngineError::unsupported(file.path(), detail));
+        }
+    };
+    add_tokens(file, &mut inner, tokens)?;
+    let mut ends: Vec<u32> = END_KEYS.iter().filter_map(|key| id(file, key)).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let tokenizer = Tokenizer::from_inner(inner).map_err(|cause| invalid(&cause))?;
+    Ok(tokenizer.with_ends(id(file, "bos_token_id"), ends))
+}
+
+fn byte_level_bpe(file: &GgufFile, tokens: &[String]) -> Result<HfTokenizer> {
+    let invalid = |cause: &dyn std::fmt::Display| EngineError::invalid_file(file.path(), cause);
     let merges = texts(file, "merges")?
         .iter()
         .map(|merge| split_merge(merge))
         .collect::<Option<Vec<_>>>();
     let merges = merges.ok_or_else(|| invalid(&"a merge does not consist of two tokens"))?;
-    let bpe = BPE::builder().vocab_and_merges(vocabulary.into_iter().collect::<Vocabulary>(), merges);
+    // Llama 3 takes a whole word where there is one, whatever its merges would make.
+    let whole_words = LLAMA3.contains(&text(file, "pre").unwrap_or_default());
+    let bpe = BPE::builder()
+        .vocab_and_merges(vocabulary(tokens), merges)
+        .ignore_merges(whole_words);
     let bpe = caught("the tokenizer library", || bpe.build()).map_err(|cause| invalid(&cause))?;
     let mut inner = HfTokenizer::new(bpe.map_err(|cause| invalid(&cause))?);
     inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
@@ -46,12 +62,11 @@ pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
             .map_err(|cause| invalid(&cause))?;
     }
     inner.with_decoder(Some(ByteLevel::new(false, false, false)));
-    add_tokens(file, &mut inner, tokens)?;
-    let mut ends: Vec<u32> = END_KEYS.iter().filter_map(|key| id(file, key)).collect();
-    ends.sort_unstable();
-    ends.dedup();
-    let tokenizer = Tokenizer::from_inner(inner).map_err(|cause| invalid(&cause))?;
-    Ok(tokenizer.with_ends(id(file, "bos_token_id"), ends))
+    Ok(inner)
+}
+
+fn vocabulary(tokens: &[String]) -> Vocabulary {
+    tokens.iter().cloned().zip(0_u32..).collect()
 }
 
 pub(crate) fn chat_template(file: &GgufFile) -> Result<Option<ChatTemplate>> {
@@ -81,24 +96,25 @@ fn pre_tokenizer(file: &GgufFile) -> Result<PreTokenizerWrapper> {
             ])))
         }
         Some("gpt-2") => Ok(byte_level),
-        Some("qwen2") => qwen2_words(file),
+        Some("qwen2") => words_of(file, r"\p{N}"),
+        Some(name) if LLAMA3.contains(&name) => words_of(file, r"\p{N}{1,3}"),
         other => {
-            let detail =
-                format!("pre-tokenizer {other:?}; \"smollm\", \"gpt-2\" and \"qwen2\" are supported");
+            let known = "\"smollm\", \"gpt-2\", \"qwen2\" and \"llama-bpe\"";
+            let detail = format!("pre-tokenizer {other:?}; {known} are supported");
             Err(EngineError::unsupported(file.path(), detail))
         }
     }
 }
 
-/// Qwen2: English contractions; letters with one sign before them; single digits; other signs with line ends behind them;
-/// line ends; blanks, the last one left to the word behind it.
-const QWEN2_WORDS: &str = concat!(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-);
+/// Names of Llama 3's pre-tokenizer.
+const LLAMA3: [&str; 2] = ["llama-bpe", "llama3"];
+/// Qwen2 and Llama 3: English contractions; letters with one sign before them;
+const WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+";
+/// other signs with line ends behind them; line ends; blanks, the last one left to the word behind it. Digits between them.
+const SIGNS: &str = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-fn qwen2_words(file: &GgufFile) -> Result<PreTokenizerWrapper> {
-    let pattern = SplitPattern::Regex(QWEN2_WORDS.to_owned());
+fn words_of(file: &GgufFile, digits: &str) -> Result<PreTokenizerWrapper> {
+    let pattern = SplitPattern::Regex(format!("{WORDS}|{digits}|{SIGNS}"));
     let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
         .map_err(|cause| EngineError::invalid_file(file.path(), cause))?;
     Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![
@@ -107,25 +123,28 @@ fn qwen2_words(file: &GgufFile) -> Result<PreTokenizerWrapper> {
     ])))
 }
 
-fn add_tokens(file: &GgufFile, inner: &mut HfTokenizer, tokens: &[String]) -> Result<()> {
-    let invalid = |cause: &dyn std::fmt::Display| EngineError::invalid_file(file.path(), cause);
+/// One for each token.
+fn token_types<'a>(file: &'a GgufFile, tokens: &[String]) -> Result<&'a [i64]> {
+    let invalid = |cause: String| Err(EngineError::invalid_file(file.path(), cause));
     let Some(Value::Ints(types)) = file.value("tokenizer.ggml.token_type") else {
-        return Err(invalid(&"tokenizer.ggml.token_type is missing"));
+        return invalid("tokenizer.ggml.token_type is missing".to_owned());
     };
     if types.len() != tokens.len() {
-        return Err(invalid(&format!(
-            "{} token types for {} tokens",
-            types.len(),
-            tokens.len()
-        )));
+        return invalid(format!("{} token types for {} tokens", types.len(), tokens.len()));
     }
+    Ok(types)
+}
+
+fn add_tokens(file: &GgufFile, inner: &mut HfTokenizer, tokens: &[String]) -> Result<()> {
+    let invalid = |cause: &dyn std::fmt::Display| EngineError::invalid_file(file.path(), cause);
+    let types = token_types(file, tokens)?;
     // All at once: every call builds the search tables of all added tokens anew.
     let added = tokens
         .iter()
         .zip(types)
-        .filter(|(_, kind)| [CONTROL, USER_DEFINED].contains(kind));
+        .filter(|(_, kind)| [CONTROL, USER_DEFINED, UNKNOWN].contains(kind));
     let added =
-        added.map(|(token, kind)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false));
+        added.map(|(token, kind)| AddedToken::from(token.clone(), *kind != USER_DEFINED).normalized(false));
     inner.add_tokens(added).map_err(|cause| invalid(&cause)).map(drop)
 }
 

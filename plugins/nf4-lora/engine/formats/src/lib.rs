@@ -30,6 +30,7 @@ pub mod untrusted;
 pub use chat::{ChatTemplate, Message};
 pub use checkpoint_source::ModelSource;
 pub use config::ModelConfig;
+pub use config_gguf::ROPE_TABLE;
 pub use error::{Code, EngineError, Result};
 pub use gguf_llama::CodedTensor;
 pub use nf4::{AbsMax, Nf4Tensor};

@@ -4,6 +4,7 @@ use super::Merge;
 use super::shards::{Written, write_shards};
 use escada_engine_formats::ModelSource;
 use escada_engine_formats::atomic::write_file;
+use escada_engine_formats::config::RopeScaling;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::{BlockType, Value};
 use escada_engine_formats::safetensors_writer::{Dtype, LaterTensor};
@@ -78,6 +79,7 @@ pub(crate) fn write_texts(
             "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": false, "mlp_bias": false
         }),
     };
+    model["rope_scaling"] = rope_scaling(config.rope_scaling);
     for (key, value) in own.as_object().into_iter().flatten() {
         model[key] = value.clone();
     }
@@ -104,6 +106,23 @@ pub(crate) fn write_texts(
     let text = source.tokenizer()?.to_json()?;
     write_file(&out.join("tokenizer.json"), text.as_bytes())?;
     Ok(())
+}
+
+fn rope_scaling(scaling: RopeScaling) -> Json {
+    match scaling {
+        RopeScaling::None => Json::Null,
+        RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => json!({
+            "rope_type": "llama3", "factor": factor,
+            "low_freq_factor": low_freq_factor, "high_freq_factor": high_freq_factor,
+            "original_max_position_embeddings": original_max_position_embeddings as u64,
+        }),
+    }
 }
 
 fn copy_texts(source: &ModelSource, out: &Path, dtype: &str, quantization: Option<Json>) -> Result<()> {

@@ -2,10 +2,10 @@
 
 use super::Merge;
 use super::shards::Written;
-use escada_engine_formats::ModelSource;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::BlockType;
 use escada_engine_formats::gguf_writer::{GgufEntry, GgufMetadata, write_gguf};
+use escada_engine_formats::{ModelSource, ROPE_TABLE};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,11 +26,18 @@ impl Merge<'_> {
             block: block_for(name, &file.tensors()[name].shape, block),
             name: name.clone(),
         };
-        let entries: Vec<GgufEntry> = pairs.keys().map(entry).collect();
+        let table = ROPE_TABLE.to_owned();
+        let table = file.tensors().contains_key(&table).then(|| entry(&table));
+        let entries: Vec<GgufEntry> = pairs.keys().map(entry).chain(table).collect();
         let mut metadata = GgufMetadata::copied(file.raw_metadata());
         metadata.set_uint("general.file_type", file_type);
         let sha256 = write_gguf(out, &metadata, Some(file.alignment()), &entries, |entry| {
-            let name = &pairs[&entry.name];
+            let Some(name) = pairs.get(&entry.name) else {
+                let (block, bytes) = file.blocks(&entry.name)?;
+                let mut values = vec![0.0; entry.shape.iter().product()];
+                block.decode(bytes, &mut values);
+                return Ok(values);
+            };
             let (shape, values) = self.tensor(name)?;
             let cols = shape.last().copied().unwrap_or(1);
             Ok(self.source.gguf_rows(name, cols, values))

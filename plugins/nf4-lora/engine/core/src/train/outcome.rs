@@ -21,6 +21,7 @@ impl<B: Backend> Run<'_, B> {
             tokens_per_second,
             eta_seconds: per_step * (self.plan.total_steps - last.step) as f64,
             rss_bytes: process::rss_bytes(),
+            planned_peak_bytes: self.planned_peak_bytes,
             checkpoint_step: self.checkpoint_step,
             skipped_steps: self.skipped_steps(),
             warnings: last.warnings.clone(),

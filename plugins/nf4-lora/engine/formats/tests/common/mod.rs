@@ -4,6 +4,8 @@
     reason = "every test file is its own crate and uses a part of this"
 )]
 
+pub mod gguf;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
