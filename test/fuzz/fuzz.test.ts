@@ -9,6 +9,7 @@ import type { ReaderCounts } from '../../tools/fuzz/counts.ts';
 const MAIN = fileURLToPath(new URL('../../tools/fuzz/main.ts', import.meta.url));
 const ENGINE = [
   'gguf',
+  'gguf-sentencepiece',
   'safetensors',
   'safetensors-index',
   'config',

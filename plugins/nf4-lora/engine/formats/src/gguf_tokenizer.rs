@@ -108,9 +108,9 @@ fn pre_tokenizer(file: &GgufFile) -> Result<PreTokenizerWrapper> {
 
 /// Names of Llama 3's pre-tokenizer.
 const LLAMA3: [&str; 2] = ["llama-bpe", "llama3"];
-/// Qwen2 and Llama 3: English contractions; letters with one sign before them;
+/// Words of Qwen2 and Llama 3: English contractions; letters with one sign before them. Digits come after these.
 const WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+";
-/// other signs with line ends behind them; line ends; blanks, the last one left to the word behind it. Digits between them.
+/// After the digits: other signs with line ends behind them; line ends; blanks, the last one left to the word behind it.
 const SIGNS: &str = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 fn words_of(file: &GgufFile, digits: &str) -> Result<PreTokenizerWrapper> {

@@ -5,7 +5,11 @@ use escada_engine_formats::gguf::BlockType;
 use escada_engine_formats::{EngineError, Result};
 use std::path::Path;
 
-const SHAPES: [(&str, u32, &[usize]); 11] = [
+/// Of ones, which scale nothing.
+const ROPE_TABLE: &str = "rope_freqs";
+
+const SHAPES: [(&str, u32, &[usize]); 12] = [
+    (ROPE_TABLE, 0, &[8]),
     ("token_embd", 1, &[384, 32]),
     ("output_norm", 0, &[32]),
     ("blk.0.attn_norm", 0, &[32]),
@@ -51,6 +55,11 @@ impl Metadata {
         text(&mut self.bytes, value);
     }
 
+    fn texts(&mut self, key: &str, texts: &[impl AsRef<str>]) {
+        self.array(key, 8, texts.len());
+        texts.iter().for_each(|each| text(&mut self.bytes, each.as_ref()));
+    }
+
     fn array(&mut self, key: &str, kind: u32, count: usize) {
         self.key(key, 9);
         self.bytes.extend(kind.to_le_bytes());
@@ -58,7 +67,14 @@ impl Metadata {
     }
 }
 
-fn metadata(template: &str) -> Metadata {
+/// Which tokenizer a file has.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Words {
+    ByteLevel,
+    SentencePiece,
+}
+
+fn metadata(template: &str, words: Words) -> Metadata {
     let mut out = Metadata {
         bytes: Vec::new(),
         count: 0,
@@ -76,23 +92,45 @@ fn metadata(template: &str) -> Metadata {
     }
     out.float("llama.rope.freq_base", 10_000.0);
     out.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
-    out.string("tokenizer.ggml.model", "gpt2");
-    out.string("tokenizer.ggml.pre", "smollm");
-    let tokens = tokens();
-    out.array("tokenizer.ggml.tokens", 8, tokens.len());
-    tokens.iter().for_each(|token| text(&mut out.bytes, token));
-    out.array("tokenizer.ggml.merges", 8, 2);
-    ["a b", "ab c"]
-        .iter()
-        .for_each(|merge| text(&mut out.bytes, merge));
-    out.array("tokenizer.ggml.token_type", 5, tokens.len());
-    for at in 0..tokens.len() {
-        out.bytes.extend(if at < 2 { 3_i32 } else { 1 }.to_le_bytes());
+    match words {
+        Words::ByteLevel => byte_level(&mut out),
+        Words::SentencePiece => sentencepiece(&mut out),
     }
     out.number("tokenizer.ggml.bos_token_id", 0);
     out.number("tokenizer.ggml.eos_token_id", 1);
     out.string("tokenizer.chat_template", template);
     out
+}
+
+fn byte_level(out: &mut Metadata) {
+    out.string("tokenizer.ggml.model", "gpt2");
+    out.string("tokenizer.ggml.pre", "smollm");
+    let tokens = tokens();
+    out.texts("tokenizer.ggml.tokens", &tokens);
+    out.texts("tokenizer.ggml.merges", &["a b", "ab c"]);
+    out.array("tokenizer.ggml.token_type", 5, tokens.len());
+    for at in 0..tokens.len() {
+        out.bytes.extend(if at < 2 { 3_i32 } else { 1 }.to_le_bytes());
+    }
+}
+
+/// Two control tokens, unknown text, all bytes, and pieces that other pieces make.
+fn sentencepiece(out: &mut Metadata) {
+    out.string("tokenizer.ggml.model", "llama");
+    let (mut tokens, mut types) = (vec!["<s>".to_owned(), "</s>".to_owned()], vec![3_i32, 3]);
+    tokens.push("<unk>".to_owned());
+    types.push(2);
+    tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
+    types.resize(tokens.len(), 6);
+    let pieces = ["ab", "▁a", "abab", "▁▁", "▁ab", "▁", "a", "b", "é"];
+    tokens.extend(pieces.map(str::to_owned));
+    types.resize(tokens.len(), 1);
+    out.texts("tokenizer.ggml.tokens", &tokens);
+    out.array("tokenizer.ggml.scores", 6, tokens.len());
+    let scores = (0..tokens.len()).flat_map(|at| (-(at as f32)).to_le_bytes());
+    out.bytes.extend(scores);
+    out.array("tokenizer.ggml.token_type", 5, tokens.len());
+    out.bytes.extend(types.iter().flat_map(|kind| kind.to_le_bytes()));
 }
 
 /// Two control tokens, one character for each byte as byte-level vocabularies spell them, and two merged tokens.
@@ -113,8 +151,8 @@ fn size_bytes(kind: u32, values: usize) -> usize {
     BlockType::from_id(kind).map_or(0, |block| values / block.block_values() * block.block_bytes())
 }
 
-pub fn gguf(folder: &Path, template: &str) -> Result<()> {
-    let metadata = metadata(template);
+pub fn gguf(folder: &Path, template: &str, words: Words) -> Result<()> {
+    let metadata = metadata(template, words);
     let mut out = b"GGUF".to_vec();
     out.extend(3_u32.to_le_bytes());
     out.extend((SHAPES.len() as u64).to_le_bytes());
@@ -128,6 +166,10 @@ pub fn gguf(folder: &Path, template: &str) -> Result<()> {
         out.extend(shape.iter().rev().flat_map(|size| (*size as u64).to_le_bytes()));
         out.extend(kind.to_le_bytes());
         out.extend((data.len() as u64).to_le_bytes());
+        if name == ROPE_TABLE {
+            data.extend([1.0_f32; 8].iter().flat_map(|one| one.to_le_bytes()));
+            continue;
+        }
         let wanted = data.len() + size_bytes(kind, shape.iter().product());
         // Small floats of every width when cut into 2 or 4 bytes.
         let noise = uniform(4, name, (wanted - data.len()).div_ceil(2));

@@ -1,6 +1,6 @@
 //! The readers under test: what they read, and how much memory each may take.
 
-use crate::gguf_seed::gguf;
+use crate::gguf_seed::{Words, gguf};
 use crate::seeds;
 use escada_engine_core::reference::Reference;
 use escada_engine_core::requests::ChatRow;
@@ -30,10 +30,18 @@ pub struct Reader {
     pub factor: usize,
 }
 
-pub const READERS: [Reader; 9] = [
+pub const READERS: [Reader; 10] = [
     Reader {
         name: "gguf",
-        seed: |folder| gguf(folder, seeds::TEMPLATE),
+        seed: |folder| gguf(folder, seeds::TEMPLATE, Words::ByteLevel),
+        damaged: &["model.gguf"],
+        read: |folder| read_model(&folder.join("model.gguf")),
+        constant_bytes: 48 * MIB,
+        factor: 64,
+    },
+    Reader {
+        name: "gguf-sentencepiece",
+        seed: |folder| gguf(folder, seeds::TEMPLATE, Words::SentencePiece),
         damaged: &["model.gguf"],
         read: |folder| read_model(&folder.join("model.gguf")),
         constant_bytes: 48 * MIB,

@@ -26,8 +26,10 @@ impl Merge<'_> {
             block: block_for(name, &file.tensors()[name].shape, block),
             name: name.clone(),
         };
-        let table = ROPE_TABLE.to_owned();
-        let table = file.tensors().contains_key(&table).then(|| entry(&table));
+        let table = file
+            .tensors()
+            .get_key_value(ROPE_TABLE)
+            .map(|(name, _)| entry(name));
         let entries: Vec<GgufEntry> = pairs.keys().map(entry).chain(table).collect();
         let mut metadata = GgufMetadata::copied(file.raw_metadata());
         metadata.set_uint("general.file_type", file_type);
