@@ -88,7 +88,8 @@ export const exportCommand = new Command('export')
       print(`${format}: ${(sizeBytes / 1e6).toFixed(1)} MB, ${merged} layers merged`);
       if (drift !== null) {
         const { rows, equalAnswers, logProbDifferenceNats } = drift;
-        const far = logProbDifferenceNats.toPrecision(2);
+        // One that is not finite is refused.
+        const far = logProbDifferenceNats?.toPrecision(2) ?? '?';
         print(`${equalAnswers} of ${rows} answers equal to base and adapter, ${far} nats per token apart`);
       }
       print(path);

@@ -48,7 +48,7 @@ const withSchema = optionsSchema
 const driftSchema = z.strictObject({
   rows: z.int(),
   equalAnswers: z.int(),
-  logProbDifferenceNats: z.number(),
+  logProbDifferenceNats: z.number().nullable(),
 });
 
 const outputSchema = z.strictObject({
@@ -82,15 +82,21 @@ async function promptsOf(
 }
 
 /** Throws `EXPORT_DRIFT` when the export answers too differently. */
-function requireFaithful(input: With, { drift }: ExportResult): void {
+export function requireFaithful(
+  input: Pick<With, 'check' | 'format'>,
+  { drift }: Pick<ExportResult, 'drift'>,
+): void {
   if (drift === undefined || input.check === null || input.format === 'gguf-lora') return;
   const most = input.check.mostDriftNats ?? MOST_DRIFT_NATS[input.format];
   const { rows, equalAnswers, logProbDifferenceNats } = drift;
-  if (logProbDifferenceNats <= most) return;
-  const found = `${logProbDifferenceNats.toPrecision(3)} nats per token`;
+  if (logProbDifferenceNats !== null && logProbDifferenceNats <= most) return;
+  const found =
+    logProbDifferenceNats === null
+      ? 'not a finite number of nats'
+      : `${logProbDifferenceNats.toPrecision(3)} nats`;
   throw new EscadaFailure({
     code: 'EXPORT_DRIFT',
-    message: `The export as ${input.format} is ${found} away from base and adapter, more than ${most}; ${equalAnswers} of ${rows} answers are equal.`,
+    message: `The export as ${input.format} is ${found} per token away from base and adapter, more than ${most}; ${equalAnswers} of ${rows} answers are equal.`,
     fields: { format: input.format, mostDriftNats: most, ...drift },
   });
 }

@@ -142,8 +142,8 @@ export interface ExportDrift {
   readonly rows: number;
   /** Rows with the same greedy answer, token for token. */
   readonly equalAnswers: number;
-  /** Mean |ln p - ln p'| per token of the answers of base and adapter. */
-  readonly logProbDifferenceNats: number;
+  /** Mean |ln p - ln p'| per token of the answers of base and adapter; null where one side's are not finite. */
+  readonly logProbDifferenceNats: number | null;
 }
 
 export interface ExportResult {

@@ -17,7 +17,7 @@ export interface ExportOutcome {
     readonly drift: {
       readonly rows: number;
       readonly equalAnswers: number;
-      readonly logProbDifferenceNats: number;
+      readonly logProbDifferenceNats: number | null;
     } | null;
   };
 }

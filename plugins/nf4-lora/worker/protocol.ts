@@ -214,7 +214,7 @@ export const METHODS = {
         .strictObject({
           rows: count,
           equalAnswers: count,
-          logProbDifferenceNats: z.number().nonnegative(),
+          logProbDifferenceNats: z.number().nonnegative().nullable(),
         })
         .optional(),
     }),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
 import { compilePipelineSpec } from '../../../activities/compile/compile-pipeline-spec.ts';
+import { requireFaithful } from '../../../activities/llm/export-model.ts';
 import { createProjectHost } from '../../../plugins.ts';
 
 const host = createProjectHost();
@@ -18,6 +19,26 @@ const exporting = (options: object) => {
   const nodes = [{ id: 'export', form: 'step', uses: 'model.export@1', with: step }];
   return compilePipelineSpec({ name: 'export', nodes }, host);
 };
+
+test('an export is refused when it answers too differently, or with what is no number', () => {
+  const check = {
+    predictions: ADAPTER,
+    recipe: { system: '', instruction: '', shots: 0, choose: 'none' as const },
+    maxNewTokens: 4,
+    rowsLimit: 8,
+  };
+  const far = (logProbDifferenceNats: number | null, mostDriftNats?: number) => () => {
+    const drift = { rows: 8, equalAnswers: 5, logProbDifferenceNats };
+    const limited = mostDriftNats === undefined ? check : { ...check, mostDriftNats };
+    requireFaithful({ format: 'gguf-f16', check: limited }, { drift });
+  };
+  far(0.01, 0.01)();
+  assert.throws(far(0.011, 0.01), {
+    code: 'EXPORT_DRIFT',
+    message: /is 0\.0110 nats per token away.*5 of 8/,
+  });
+  assert.throws(far(null), { code: 'EXPORT_DRIFT', message: /not a finite number of nats per token away/ });
+});
 
 suite('the options of an export', () => {
   after(() => host.close());

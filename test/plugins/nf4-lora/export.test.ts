@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { writeRows } from '../../../activities/shared/process/rows.ts';
@@ -39,6 +39,27 @@ suite('exports', () => {
       } finally {
         await host.close();
       }
+    });
+  });
+
+  test('answers that are not finite are told as such', async () => {
+    await inFolder(async (folder) => {
+      const [requestsPath, adapterPath] = [join(folder, 'rows.jsonl'), join(folder, 'adapter')];
+      await writeRows(requestsPath, rows);
+      await cp(ADAPTER, adapterPath, { recursive: true });
+      const weights = join(adapterPath, 'adapter_model.safetensors');
+      const bytes = await readFile(weights);
+      const values = 8 + Number(bytes.readBigUInt64LE(0));
+      // Finite themselves, but not what follows from them.
+      for (let at = values; at < bytes.length; at += 4) bytes.writeFloatLE(1e18, at);
+      await writeFile(weights, bytes);
+      await withEngine(async (engine) => {
+        await engine.request('load', LOAD);
+        const check = { requestsPath, maxNewTokens: 4, batchRows: 2 };
+        const params = { ...LOAD, adapterPath, outPath: join(folder, 'out'), check } as const;
+        const { drift } = await engine.request('export', { ...params, format: 'safetensors-f32' });
+        assert.equal(drift?.logProbDifferenceNats, null);
+      });
     });
   });
 

@@ -31,7 +31,8 @@ pub struct Drift {
     pub rows: usize,
     /// Rows whose greedy answers are equal, token for token.
     pub equal_answers: usize,
-    /// Over the tokens of base and adapter's answers: mean of |ln p - ln p'| of an answer, per token, in nats.
+    /// Over the tokens of base and adapter's answers: mean of |ln p - ln p'| of an answer, per token, in nats. NaN (null in JSON) where
+    /// one of them is not finite.
     pub log_prob_difference_nats: f64,
 }
 
