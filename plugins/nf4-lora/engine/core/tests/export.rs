@@ -283,14 +283,6 @@ fn what_cannot_be_exported_is_refused_by_name() {
     let base = common::fixture("tiny-llama");
     let out = folder("refused");
     let code = |params: &ExportParams| run(params).unwrap_err().code;
-    let gguf = params(
-        &base,
-        None,
-        &out.join("x.gguf"),
-        ExportFormat::GgufF16,
-        WeightFormat::F32,
-    );
-    assert_eq!(code(&gguf), Code::ModelUnsupported);
     let lora = params(
         &base,
         None,

@@ -10,7 +10,7 @@ use escada_engine_core::export::{ExportFormat, ExportParams, export};
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_cpu::CpuBackend;
 use escada_engine_formats::gguf::{BlockType, GgufFile, Value};
-use escada_engine_formats::{AdapterFile, Message, ModelSource};
+use escada_engine_formats::{AdapterFile, Code, Message, ModelSource};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -70,7 +70,12 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn write(base: &Path, adapter: Option<&Path>, out: &Path, format: ExportFormat) -> String {
-    let params = ExportParams {
+    let params = params(base, adapter, out, format);
+    export(&params, &AtomicBool::new(false)).unwrap().sha256
+}
+
+fn params(base: &Path, adapter: Option<&Path>, out: &Path, format: ExportFormat) -> ExportParams {
+    ExportParams {
         path: base.to_owned(),
         adapter_path: adapter.map(Path::to_owned),
         out_path: out.to_owned(),
@@ -80,8 +85,7 @@ fn write(base: &Path, adapter: Option<&Path>, out: &Path, format: ExportFormat) 
         double_quant: false,
         max_shard_bytes: None,
         check: None,
-    };
-    export(&params, &AtomicBool::new(false)).unwrap().sha256
+    }
 }
 
 #[test]
@@ -167,6 +171,95 @@ fn an_adapter_has_its_rows_in_the_order_of_the_file() {
         assert_eq!(rows[r..2 * r], factors.b[row * r..(row + 1) * r], "{name}");
         std::fs::remove_dir_all(&out).unwrap();
     }
+}
+
+#[test]
+fn a_folder_becomes_a_gguf_file_that_does_the_same() {
+    for (name, _, in_gguf) in MODELS {
+        let (base, adapter) = (common::fixture(name), common::fixture(name).join("adapter"));
+        let out = folder(&format!("{name}-from-folder"));
+        let path = out.join("model.gguf");
+        write(&base, Some(&adapter), &path, ExportFormat::GgufF32);
+        let far = difference(&logits(&path, None), &logits(&base, Some(&adapter)));
+        assert!(far < SAME, "{name}: {far}");
+        let file = GgufFile::open(&path).unwrap();
+        let architecture = Value::Text(in_gguf.to_owned());
+        assert_eq!(file.value("general.architecture"), Some(&architecture));
+        compare_models(&base, &path);
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn sentencepiece_and_named_words_survive_the_way_through_a_folder() {
+    for name in ["tiny-llama", "tiny-llama3", "tiny-qwen2"] {
+        let out = folder(&format!("{name}-there-and-back"));
+        let (hf, path) = (out.join("hf"), out.join("model.gguf"));
+        write(&gguf(name), None, &hf, ExportFormat::SafetensorsF32);
+        write(&hf, None, &path, ExportFormat::GgufF16);
+        compare_models(&gguf(name), &path);
+        for key in ["model", "pre", "token_type", "tokens", "merges"] {
+            let [before, after] = [gguf(name), path.clone()].map(|path| GgufFile::open(&path).unwrap());
+            let key = format!("tokenizer.ggml.{key}");
+            assert_eq!(before.value(&key), after.value(&key), "{name} {key}");
+        }
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_that_gguf_has_no_words_for_is_refused() {
+    let out = folder("no-words");
+    let changed = |file: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        for entry in std::fs::read_dir(common::fixture("tiny-llama")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::copy(&path, out.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let path = out.join(file);
+        let mut json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut json);
+        std::fs::write(&path, json.to_string()).unwrap();
+        let params = params(&out, None, &out.join("x.gguf"), ExportFormat::GgufF16);
+        let error = export(&params, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(error.code, Code::ModelUnsupported, "{error}");
+        assert!(!out.join("x.gguf").exists());
+        error.message
+    };
+    let words =
+        |json: &mut serde_json::Value| json["pre_tokenizer"] = serde_json::json!({ "type": "Whitespace" });
+    assert!(changed("tokenizer.json", &words).contains("no name in GGUF"));
+    let composed = |json: &mut serde_json::Value| json["normalizer"] = serde_json::json!({ "type": "NFC" });
+    assert!(changed("tokenizer.json", &composed).contains("no name in GGUF"));
+    let bytes = |json: &mut serde_json::Value| json["model"]["byte_fallback"] = true.into();
+    assert!(changed("tokenizer.json", &bytes).contains("blanks"));
+    let linear = |json: &mut serde_json::Value| {
+        json["rope_parameters"] =
+            serde_json::json!({ "rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0 });
+    };
+    assert!(changed("config.json", &linear).contains("linear"));
+    std::fs::remove_dir_all(&out).unwrap();
+}
+
+/// The same shape, words and prompts.
+fn compare_models(a: &Path, b: &Path) {
+    let [one, other] = [a, b].map(|path| open(&CpuBackend::new(1).unwrap(), path));
+    let configs = [a, b].map(|path| ModelSource::open(path).unwrap().config().clone());
+    assert_eq!(configs[0], configs[1], "{}", a.display());
+    let golden = common::json_fixture("gguf/sentencepiece-words.json");
+    for case in golden["cases"].as_array().unwrap() {
+        let text = case["text"].as_str().unwrap();
+        assert_eq!(one.text(text).unwrap(), other.text(text).unwrap(), "{text:?}");
+        let message = Message {
+            role: "user".to_owned(),
+            content: text.to_owned(),
+        };
+        let prompts = [&one, &other].map(|model| model.prompt(std::slice::from_ref(&message)).unwrap());
+        assert_eq!(prompts[0], prompts[1], "{text:?}");
+    }
+    assert_eq!(one.tokenizer.eos_ids(), other.tokenizer.eos_ids());
+    assert_eq!(one.tokenizer.bos_id(), other.tokenizer.bos_id());
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub struct AnsweredPrompt {
 pub struct ChatTemplate {
     /// For messages.
     path: PathBuf,
+    source: String,
     environment: Environment<'static>,
     bos: String,
     eos: String,
@@ -74,10 +75,16 @@ impl ChatTemplate {
         let text = |token: Option<&str>| token.unwrap_or_default().to_owned();
         Ok(Self {
             path: path.to_owned(),
+            source: source.to_owned(),
             environment,
             bos: text(bos),
             eos: text(eos),
         })
+    }
+
+    /// The template as it was given.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Token ids of `messages`. Contents (and roles) are plain text: control strings inside them stay text. For contents without

@@ -135,6 +135,22 @@ const ORIGINAL_CONTEXTS: std::ops::Range<i32> = 4..24;
 /// The table is f32, some of it computed in f32.
 const TABLE_TOLERANCE: f64 = 1e-5;
 
+/// The table of a model whose frequencies Llama 3's way scales; `None` for one that has none.
+pub fn rope_table(config: &ModelConfig) -> Option<Vec<f32>> {
+    let RopeScaling::Llama3 { .. } = config.rope_scaling else {
+        return None;
+    };
+    let divisors =
+        (0..config.head_dim / 2).map(|i| divisor(config.rope_scaling, config.rope_theta, i, config.head_dim));
+    Some(divisors.map(|divisor| divisor as f32).collect())
+}
+
+/// What frequency `i` is divided by.
+fn divisor(scaling: RopeScaling, theta: f64, i: usize, head_dim: usize) -> f64 {
+    let frequency = theta.powf(-2.0 * i as f64 / head_dim as f64);
+    frequency / scaling.apply(frequency)
+}
+
 /// The scaling whose table the file has. Errors: `ModelUnsupported` for a table that is not one of Llama 3's.
 fn table_scaling(file: &GgufFile, theta: f64, head_dim: usize) -> Result<RopeScaling> {
     let Some(entry) = file.tensors().get(ROPE_TABLE) else {
@@ -160,8 +176,7 @@ fn table_scaling(file: &GgufFile, theta: f64, head_dim: usize) -> Result<RopeSca
     };
     let made_of = |scaling: &RopeScaling| {
         table.iter().enumerate().all(|(i, divisor)| {
-            let frequency = theta.powf(-2.0 * i as f64 / head_dim as f64);
-            let wanted = frequency / scaling.apply(frequency);
+            let wanted = self::divisor(*scaling, theta, i, head_dim);
             (f64::from(*divisor) / wanted - 1.0).abs() <= TABLE_TOLERANCE
         })
     };

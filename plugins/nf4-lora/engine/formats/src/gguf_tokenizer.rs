@@ -16,10 +16,11 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer as HfTokenizer};
 
 /// Values of `tokenizer.ggml.token_type`.
-const NORMAL: i64 = 1;
-const UNKNOWN: i64 = 2;
-const CONTROL: i64 = 3;
-const USER_DEFINED: i64 = 4;
+pub(crate) const NORMAL: i64 = 1;
+pub(crate) const UNKNOWN: i64 = 2;
+pub(crate) const CONTROL: i64 = 3;
+pub(crate) const USER_DEFINED: i64 = 4;
+pub(crate) const BYTE: i64 = 6;
 const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 
 pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
@@ -56,7 +57,7 @@ fn byte_level_bpe(file: &GgufFile, tokens: &[String]) -> Result<HfTokenizer> {
     let bpe = caught("the tokenizer library", || bpe.build()).map_err(|cause| invalid(&cause))?;
     let mut inner = HfTokenizer::new(bpe.map_err(|cause| invalid(&cause))?);
     inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
-    if text(file, "pre") == Some("qwen2") {
+    if text(file, "pre") == Some(QWEN2) {
         inner
             .with_normalizer(Some(NFC))
             .map_err(|cause| invalid(&cause))?;
@@ -87,25 +88,47 @@ type Vocabulary = tokenizers::models::bpe::Vocab;
 /// How text is cut into words, by the name the file gives. Digits must come before the byte level: the other order
 /// joins blanks in front of a digit differently.
 fn pre_tokenizer(file: &GgufFile) -> Result<PreTokenizerWrapper> {
+    let name = text(file, "pre");
+    let made = name.and_then(named).ok_or_else(|| {
+        let known = "\"smollm\", \"gpt-2\", \"qwen2\" and \"llama-bpe\"";
+        EngineError::unsupported(
+            file.path(),
+            format!("pre-tokenizer {name:?}; {known} are supported"),
+        )
+    })?;
+    made.map_err(|cause| EngineError::invalid_file(file.path(), cause))
+}
+
+/// `None` for a name that is not known.
+fn named(name: &str) -> Option<tokenizers::Result<PreTokenizerWrapper>> {
     let byte_level = PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, true));
-    match text(file, "pre") {
-        Some("smollm") => {
+    match name {
+        "smollm" => {
             let digits = PreTokenizerWrapper::Digits(Digits::new(true));
-            Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![
-                digits, byte_level,
-            ])))
+            let both = Sequence::new(vec![digits, byte_level]);
+            Some(Ok(PreTokenizerWrapper::Sequence(both)))
         }
-        Some("gpt-2") => Ok(byte_level),
-        Some("qwen2") => words_of(file, r"\p{N}"),
-        Some(name) if LLAMA3.contains(&name) => words_of(file, r"\p{N}{1,3}"),
-        other => {
-            let known = "\"smollm\", \"gpt-2\", \"qwen2\" and \"llama-bpe\"";
-            let detail = format!("pre-tokenizer {other:?}; {known} are supported");
-            Err(EngineError::unsupported(file.path(), detail))
-        }
+        "gpt-2" => Some(Ok(byte_level)),
+        QWEN2 => Some(words_of(r"\p{N}")),
+        _ if LLAMA3.contains(&name) => Some(words_of(r"\p{N}{1,3}")),
+        _ => None,
     }
 }
 
+/// Every known way of cutting words: its name, itself, whether characters are composed (NFC) before it, and whether a whole
+/// word is taken before its merges are tried.
+pub(crate) fn named_pre_tokenizers() -> Vec<(&'static str, PreTokenizerWrapper, bool, bool)> {
+    let all = [
+        ("smollm", false, false),
+        ("gpt-2", false, false),
+        (QWEN2, true, false),
+        (LLAMA3[0], false, true),
+    ];
+    let made = |(name, composes, whole)| Some((name, named(name)?.ok()?, composes, whole));
+    all.into_iter().filter_map(made).collect()
+}
+
+const QWEN2: &str = "qwen2";
 /// Names of Llama 3's pre-tokenizer.
 const LLAMA3: [&str; 2] = ["llama-bpe", "llama3"];
 /// Words of Qwen2 and Llama 3: English contractions; letters with one sign before them. Digits come after these.
@@ -113,10 +136,9 @@ const WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+";
 /// After the digits: other signs with line ends behind them; line ends; blanks, the last one left to the word behind it.
 const SIGNS: &str = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-fn words_of(file: &GgufFile, digits: &str) -> Result<PreTokenizerWrapper> {
+fn words_of(digits: &str) -> tokenizers::Result<PreTokenizerWrapper> {
     let pattern = SplitPattern::Regex(format!("{WORDS}|{digits}|{SIGNS}"));
-    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
-        .map_err(|cause| EngineError::invalid_file(file.path(), cause))?;
+    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
     Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![
         PreTokenizerWrapper::Split(split),
         PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)),

@@ -28,8 +28,10 @@ pub struct GgufMetadata {
 }
 
 const UINT32: u32 = 4;
+const INT32: u32 = 5;
 const FLOAT32: u32 = 6;
 const TEXT: u32 = 8;
+const ARRAY: u32 = 9;
 const ALIGNMENT_BYTES: usize = 32;
 
 impl GgufMetadata {
@@ -51,6 +53,25 @@ impl GgufMetadata {
         self.bytes.extend(value.to_le_bytes());
     }
 
+    pub fn texts(&mut self, key: &str, values: &[String]) {
+        self.array(key, TEXT, values.len());
+        for value in values {
+            put_text(&mut self.bytes, value);
+        }
+    }
+
+    pub fn ints(&mut self, key: &str, values: &[i32]) {
+        self.array(key, INT32, values.len());
+        self.bytes
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+
+    pub fn floats(&mut self, key: &str, values: &[f32]) {
+        self.array(key, FLOAT32, values.len());
+        self.bytes
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+
     /// Sets an unsigned 32-bit entry that may be there already.
     pub fn set_uint(&mut self, key: &str, value: u32) {
         let mut head = Vec::new();
@@ -67,6 +88,12 @@ impl GgufMetadata {
                 self.bytes.extend(value.to_le_bytes());
             }
         }
+    }
+
+    fn array(&mut self, key: &str, kind: u32, len: usize) {
+        self.key(key, ARRAY);
+        self.bytes.extend(kind.to_le_bytes());
+        self.bytes.extend((len as u64).to_le_bytes());
     }
 
     fn key(&mut self, key: &str, kind: u32) {

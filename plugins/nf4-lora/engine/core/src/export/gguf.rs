@@ -5,40 +5,41 @@ use super::shards::Written;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::gguf::BlockType;
 use escada_engine_formats::gguf_writer::{GgufEntry, GgufMetadata, write_gguf};
-use escada_engine_formats::{ModelSource, ROPE_TABLE};
+use escada_engine_formats::{ModelSource, ROPE_TABLE, gguf_metadata, rope_table};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 impl Merge<'_> {
-    /// `file_type` is llama.cpp's number for the mixture.
+    /// With the metadata of the base where it is GGUF, made from the folder otherwise. `file_type` is llama.cpp's number for the
+    /// mixture.
     pub(super) fn gguf(&self, out: &Path, block: BlockType, file_type: u32) -> Result<Written> {
-        let Some(file) = self.source.gguf() else {
-            let detail = "GGUF is written from a GGUF base only; write safetensors and convert them";
-            return Err(EngineError::unsupported(self.source.path(), detail));
+        let config = self.source.config();
+        let (mut metadata, alignment) = match self.source.gguf() {
+            Some(file) => (GgufMetadata::copied(file.raw_metadata()), Some(file.alignment())),
+            None => (gguf_metadata(&self.source)?, None),
         };
-        let names = self.source.config().tensor_names();
+        metadata.set_uint("general.file_type", file_type);
+        let names = config.tensor_names();
         let pairs: BTreeMap<String, String> = names
             .into_iter()
             .filter_map(|name| Some((ModelSource::gguf_name(&name)?, name)))
             .collect();
-        let entry = |name: &String| GgufEntry {
-            shape: file.tensors()[name].shape.clone(),
-            block: block_for(name, &file.tensors()[name].shape, block),
-            name: name.clone(),
+        let entry = |(name, ours): (&String, &String)| {
+            let shape = config.tensor_shape(ours).unwrap_or_default();
+            let block = block_for(name, &shape, block);
+            let name = name.clone();
+            GgufEntry { name, shape, block }
         };
-        let table = file
-            .tensors()
-            .get_key_value(ROPE_TABLE)
-            .map(|(name, _)| entry(name));
-        let entries: Vec<GgufEntry> = pairs.keys().map(entry).chain(table).collect();
-        let mut metadata = GgufMetadata::copied(file.raw_metadata());
-        metadata.set_uint("general.file_type", file_type);
-        let sha256 = write_gguf(out, &metadata, Some(file.alignment()), &entries, |entry| {
+        let table = rope_table(config);
+        let table_entry = table.as_ref().map(|table| GgufEntry {
+            name: ROPE_TABLE.to_owned(),
+            shape: vec![table.len()],
+            block: BlockType::F32,
+        });
+        let entries: Vec<GgufEntry> = pairs.iter().map(entry).chain(table_entry).collect();
+        let sha256 = write_gguf(out, &metadata, alignment, &entries, |entry| {
             let Some(name) = pairs.get(&entry.name) else {
-                let (block, bytes) = file.blocks(&entry.name)?;
-                let mut values = vec![0.0; entry.shape.iter().product()];
-                block.decode(bytes, &mut values);
-                return Ok(values);
+                return Ok(table.clone().unwrap_or_default());
             };
             let (shape, values) = self.tensor(name)?;
             let cols = shape.last().copied().unwrap_or(1);
