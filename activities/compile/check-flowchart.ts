@@ -8,6 +8,9 @@ function nextOf(node: FlowchartNode): readonly string[] {
   return node.form === 'try' ? [node.next] : [];
 }
 
+const nodeOf = (chart: Flowchart, name: string): FlowchartNode | undefined =>
+  Object.hasOwn(chart.nodes, name) ? chart.nodes[name] : undefined;
+
 /** Names of the facts that a flowchart may ask for. */
 export function knownFacts(rungIds: readonly string[]): string[] {
   const perRung = rungIds.flatMap((id) =>
@@ -38,6 +41,7 @@ export function knownFacts(rungIds: readonly string[]): string[] {
 /** Checks names, rungs and facts of a flowchart, and that every walk ends. */
 export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], issues: IssueList): void {
   const facts = knownFacts(rungIds);
+  const known = new Set(facts);
   const at = (name: string) => `flowchart.nodes.${name}`;
   if (!Object.hasOwn(chart.nodes, chart.start))
     issues.add('flowchart.start', `there is no node "${chart.start}"`);
@@ -51,8 +55,8 @@ export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], iss
     if (node.form !== 'ask') continue;
     for (const { fact, than } of node.all) {
       const named = typeof than === 'object' ? [fact, than.fact] : [fact];
-      for (const one of named.filter((name) => !facts.includes(name))) {
-        const guess = nearest(one, facts);
+      for (const one of named.filter((name) => !known.has(name))) {
+        const guess = issues.full ? null : nearest(one, facts);
         issues.add(
           at(name),
           `"${one}" is not a known fact.${guess === null ? '' : ` Did you mean "${guess}"?`}`,
@@ -64,18 +68,27 @@ export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], iss
   if (loop !== null) issues.add('flowchart', `these nodes form a loop: ${loop.join(' → ')}`);
 }
 
+/** The first loop that can be reached; null without one. Does not call itself: a chart may be one long chain. */
 function findLoop(chart: Flowchart): readonly string[] | null {
   const finished = new Set<string>();
-  const walk = (name: string, trail: readonly string[]): readonly string[] | null => {
-    if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name];
-    const node = chart.nodes[name];
-    if (node === undefined || finished.has(name)) return null;
-    for (const next of nextOf(node)) {
-      const loop = walk(next, [...trail, name]);
-      if (loop !== null) return loop;
-    }
-    finished.add(name);
-    return null;
+  const trail: { readonly name: string; readonly next: string[] }[] = [];
+  const onTrail = new Set<string>();
+  const enter = (name: string): void => {
+    const node = nodeOf(chart, name);
+    trail.push({ name, next: node === undefined ? [] : [...nextOf(node)].reverse() });
+    onTrail.add(name);
   };
-  return walk(chart.start, []);
+  enter(chart.start);
+  for (let here = trail.at(-1); here !== undefined; here = trail.at(-1)) {
+    const next = here.next.pop();
+    if (next === undefined) {
+      finished.add(here.name);
+      onTrail.delete(here.name);
+      trail.pop();
+    } else if (onTrail.has(next)) {
+      const names = trail.map(({ name }) => name);
+      return [...names.slice(names.indexOf(next)), next];
+    } else if (!finished.has(next)) enter(next);
+  }
+  return null;
 }

@@ -5,15 +5,15 @@ import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
 import { formatPath } from '../shared/issues.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
-import { refuseDeep } from './refuse-deep.ts';
+import { refuseOversize } from './refuse-oversize.ts';
 
 /** Compiles a user's own pipeline. Throws `INVALID_SPEC` with every issue. */
 export function compilePipelineSpec(
   raw: unknown,
   host: PluginHost,
 ): { readonly plan: PipelinePlan; readonly inputs: JsonObject } {
+  refuseOversize(raw);
   const issues = new IssueList();
-  if (refuseDeep(raw, issues)) issues.throwIfAny();
   const parsed = pipelineSpecSchema.safeParse(raw);
   if (!parsed.success) {
     for (const issue of parsed.error.issues) issues.add(formatPath(issue.path) || 'spec', issue.message);

@@ -13,6 +13,7 @@ import type { Registry } from '../../plugins/host/registry.ts';
 import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { formatPath } from '../shared/issues.ts';
 import { wrongPartNames } from './check-part-names.ts';
+import { inOrder } from './in-order.ts';
 import type { IssueList } from './issue-list.ts';
 
 interface Scope {
@@ -63,18 +64,22 @@ interface NodeOptions {
 function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedNode {
   if (node.form === 'step') return planStep(node, scope, options, issues);
   if (node.form === 'approval') return planApproval(node, scope, options, issues);
-  const bodyIds = node.body.map((step) => step.id);
-  reportRepeats(bodyIds, `${options.path}.body`, issues);
+  const bodyIds = new Set(node.body.map((step) => step.id));
+  reportRepeats(
+    node.body.map((step) => step.id),
+    `${options.path}.body`,
+    issues,
+  );
   const inner: Scope = { ...scope, nodes: new Set([...scope.nodes, ...bodyIds]), insideMap: true };
   const body = node.body.map((step, index) =>
     planStep(step, inner, { ...options, path: `${options.path}.body[${index}]` }, issues),
   );
   const over = node.over as readonly JsonValue[] | string;
   const outer = new Set(checkReferences(over, scope, `${options.path}.over`, issues));
-  for (const step of body) for (const need of step.needs) if (!bodyIds.includes(need)) outer.add(need);
+  for (const step of body) for (const need of step.needs) if (!bodyIds.has(need)) outer.add(need);
   for (const need of node.after) outer.add(need);
   checkAfter(node.after, scope, options.path, issues);
-  const local = body.map((step) => ({ ...step, needs: step.needs.filter((need) => bodyIds.includes(need)) }));
+  const local = body.map((step) => ({ ...step, needs: step.needs.filter((need) => bodyIds.has(need)) }));
   return {
     id: node.id,
     form: 'map',
@@ -159,41 +164,26 @@ function checkReferences(value: JsonValue, scope: Scope, path: string, issues: I
 function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues: IssueList): void {
   const parsed = kind.withSchema.safeParse(values);
   if (parsed.success) return;
-  const references = stringsIn(values)
-    .filter(({ text }) => typeof parseReference(text) === 'object' && parseReference(text) !== null)
-    .map(({ path: at }) => at.join('.'));
+  const hidden = placesOfReferences(values);
   for (const issue of parsed.error.issues) {
-    const at = issue.path.map(String).join('.');
-    const hidden = references.some(
-      (reference) => reference === at || reference.startsWith(`${at}.`) || at === '',
-    );
-    if (!(hidden && issue.code !== 'unrecognized_keys'))
+    if (issue.code === 'unrecognized_keys' || !hidden.has(issue.path.map(String).join('.')))
       issues.add(`${path}.${formatPath(issue.path)}`, issue.message);
   }
 }
 
-function reportRepeats(ids: readonly string[], path: string, issues: IssueList): void {
-  for (const id of new Set(ids.filter((id, index) => ids.indexOf(id) !== index))) {
-    issues.add(path, `the node id "${id}" is used more than once`);
+/** Where references stand, and all that is around them. */
+function placesOfReferences(values: JsonObject): ReadonlySet<string> {
+  const places = new Set<string>();
+  for (const { text, path } of stringsIn(values)) {
+    const reference = parseReference(text);
+    if (typeof reference !== 'object' || reference === null) continue;
+    for (let length = 0; length <= path.length; length += 1) places.add(path.slice(0, length).join('.'));
   }
+  return places;
 }
 
-/** Sorts nodes so that each follows those it needs, keeping the written order otherwise. Cycles become issues. */
-function inOrder<T extends PlannedNode>(nodes: readonly T[], path: string, issues: IssueList): T[] {
-  const waiting = [...nodes];
-  const done = new Set<string>();
-  const ordered: T[] = [];
-  while (waiting.length > 0) {
-    const index = waiting.findIndex((node) =>
-      node.needs.every((need) => done.has(need) || !nodes.some((other) => other.id === need)),
-    );
-    if (index < 0) {
-      issues.add(path, `these nodes wait for each other: ${waiting.map((node) => node.id).join(', ')}`);
-      return ordered;
-    }
-    const [next] = waiting.splice(index, 1) as [T];
-    done.add(next.id);
-    ordered.push(next);
-  }
-  return ordered;
+function reportRepeats(ids: readonly string[], path: string, issues: IssueList): void {
+  const [seen, repeated] = [new Set<string>(), new Set<string>()];
+  for (const id of ids) (seen.has(id) ? repeated : seen).add(id);
+  for (const id of repeated) issues.add(path, `the node id "${id}" is used more than once`);
 }

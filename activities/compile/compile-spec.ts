@@ -40,9 +40,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
   const spec = parseAdaptationSpec(raw);
   const issues = new IssueList();
   const { registry } = host;
-  for (const choice of [spec.metrics.primary, ...spec.metrics.secondary]) {
-    issues.attempt(`metrics.${choice.id}`, () => registry.metric({ id: choice.id, with: choice.with }));
-  }
+  checkMetrics(spec, host, issues);
   const curation = compileCuration(spec, host, issues);
   const chart = spec.flowchart ?? withTokenBudget(STANDARD_FLOWCHART, spec);
   const flowchart = withApprovals(chart, spec, issues);
@@ -75,6 +73,12 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
       : {}),
     plugins: host.plugins,
   };
+}
+
+function checkMetrics({ metrics }: AdaptationSpec, { registry }: PluginHost, issues: IssueList): void {
+  issues.attempt('metrics.primary.id', () => registry.metric(metrics.primary));
+  for (const [at, choice] of metrics.secondary.entries())
+    issues.attempt(`metrics.secondary[${at}].id`, () => registry.metric(choice));
 }
 
 function compileCuration(spec: AdaptationSpec, host: PluginHost, issues: IssueList): PipelinePlan {

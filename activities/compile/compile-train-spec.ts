@@ -5,6 +5,7 @@ import { trainSpecSchema, type TrainSpec } from '../../schemas/train/train-spec.
 import { formatPath } from '../shared/issues.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
+import { refuseOversize } from './refuse-oversize.ts';
 
 const outputOf = (node: string): string => `\${nodes.${node}.output.dataset}`;
 
@@ -46,6 +47,7 @@ export function compileTrainSpec(
   raw: unknown,
   host: PluginHost,
 ): { readonly spec: TrainSpec; readonly plan: TrainPlan } {
+  refuseOversize(raw);
   const issues = new IssueList();
   const parsed = trainSpecSchema.safeParse(raw);
   if (!parsed.success) {

@@ -8,23 +8,37 @@ export interface Issue {
 }
 
 /** A file of nothing but mistakes must not become a message of megabytes. */
-const [MOST_SHOWN, MOST_CHARS] = [50, 500];
+const [MOST_KEPT, MOST_SHOWN, MOST_CHARS] = [200, 50, 500];
 
 /** Collects issues so that a user hears of all of them at once. */
 export class IssueList {
   readonly issues: Issue[] = [];
+  readonly #messages = new Set<string>();
+  #count = 0;
 
   add(path: string, message: string): void {
+    this.#count += 1;
+    if (this.full) return;
     this.issues.push({ path: shortened(path), message: shortened(message) });
+    this.#messages.add(shortened(message));
+  }
+
+  /** More are not kept, and looking for them is not worth the time. */
+  get full(): boolean {
+    return this.issues.length >= MOST_KEPT;
   }
 
   /** Whether this was said already, of whichever field. */
   has(message: string): boolean {
-    return this.issues.some((issue) => issue.message === shortened(message));
+    return this.#messages.has(shortened(message));
   }
 
-  /** Runs a check; its coded failure becomes an issue at the path and null is returned. */
+  /**
+   * Runs a check; its coded failure becomes an issue at the path and null is returned. A full list has no room for
+   * another: the check is left out.
+   */
   attempt<T>(path: string, check: () => T): T | null {
+    if (this.full) return null;
     try {
       return check();
     } catch (error) {
@@ -39,7 +53,7 @@ export class IssueList {
     if (this.issues.length === 0) return;
     const shown = this.issues.slice(0, MOST_SHOWN);
     const lines = shown.map(({ path, message }) => `${path}: ${message}`);
-    if (this.issues.length > MOST_SHOWN) lines.push(`and ${this.issues.length - MOST_SHOWN} more`);
+    if (this.#count > MOST_SHOWN) lines.push(`and ${this.#count - MOST_SHOWN} more`);
     throw new EscadaFailure({
       code: 'INVALID_SPEC',
       message: `The spec is not valid:\n- ${lines.join('\n- ')}`,

@@ -3,7 +3,7 @@ import { nearest } from '../../schemas/common/nearest.ts';
 import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
 import { formatPath } from '../shared/issues.ts';
 import { IssueList } from './issue-list.ts';
-import { refuseDeep } from './refuse-deep.ts';
+import { refuseOversize } from './refuse-oversize.ts';
 
 /** Every property name of a JSON Schema, for "did you mean". */
 function propertyNames(schema: unknown): string[] {
@@ -28,6 +28,7 @@ function suggestion(key: string): string {
 
 /** Checks a raw value against the schema of adaptation specs. Throws `INVALID_SPEC` with every issue and its path. */
 export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
+  refuseOversize(raw);
   const issues = new IssueList();
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || Object.keys(raw).length === 0) {
     issues.add(
@@ -36,7 +37,6 @@ export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
     );
     issues.throwIfAny();
   }
-  if (refuseDeep(raw, issues)) issues.throwIfAny();
   const parsed = adaptationSpecSchema.safeParse(raw);
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) addIssue(issues, issue);

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import type { RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import { nameTextSchema } from '../../schemas/common/texts.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
 import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
 
 const optionsSchema = z.strictObject({
-  trainer: z.string().min(1).default('nf4-lora'),
+  trainer: nameTextSchema.default('nf4-lora'),
   /** At most two, tried on a third of the rows; the lower dev loss wins. */
   learningRates: z.array(z.number().positive().max(1)).min(1).max(2).default([1e-3, 2e-3]),
   config: loraConfigSchema.omit({ learningRate: true, seed: true }).prefault({}),

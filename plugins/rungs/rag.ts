@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { Eligibility, RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import { nameTextSchema } from '../../schemas/common/texts.ts';
 import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
 
 const optionsSchema = z.strictObject({
-  retriever: z.string().min(1).default('lexical'),
+  retriever: nameTextSchema.default('lexical'),
   /** How many passages go into the prompt: at most three numbers, tried on dev. */
   topK: z.array(z.int().min(1).max(20)).min(1).max(3).default([1, 3]),
   chunk: z

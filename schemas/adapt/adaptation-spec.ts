@@ -2,19 +2,18 @@ import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
 import { quantizationSchema } from '../common/quantization.ts';
 import { pipelineSpecSchema } from '../pipeline/pipeline-spec.ts';
+import { atMostMembers, nameTextSchema, optionsSchema, pathTextSchema } from '../common/texts.ts';
 import { flowchartSchema } from './flowchart.ts';
 import { profileSchema } from './profile.ts';
 
-const optionsSchema = z.record(z.string(), z.json());
-
 /** A file under the data roots, or bytes already in the artifact store. */
 export const dataSourceSchema = z.union([
-  z.strictObject({ path: z.string().min(1), format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']).optional() }),
+  z.strictObject({ path: pathTextSchema, format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']).optional() }),
   z.strictObject({ artifact: artifactRefSchema, format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']) }),
 ]);
 
 /** A metric by name, with its options. */
-export const metricChoiceSchema = z.strictObject({ id: z.string().min(1), with: optionsSchema.default({}) });
+export const metricChoiceSchema = z.strictObject({ id: nameTextSchema, with: optionsSchema.default({}) });
 
 /** What a user writes to have a model adapted. Sizes in rows, lengths in tokens of the model's own tokenizer. */
 export const adaptationSpecSchema = z.strictObject({
@@ -29,17 +28,17 @@ export const adaptationSpecSchema = z.strictObject({
   data: z.strictObject({
     source: dataSourceSchema,
     columns: z.strictObject({
-      input: z.string().min(1),
-      output: z.string().min(1),
-      group: z.string().min(1).optional(),
+      input: nameTextSchema,
+      output: nameTextSchema,
+      group: nameTextSchema.optional(),
       /** What kind of row it is: steps may sample or balance by it. */
-      category: z.string().min(1).optional(),
+      category: nameTextSchema.optional(),
     }),
     /** Texts to look answers up in; each row of the file is one document. */
     documents: z
       .strictObject({
         source: dataSourceSchema,
-        columns: z.strictObject({ text: z.string().min(1), title: z.string().min(1).optional() }),
+        columns: z.strictObject({ text: nameTextSchema, title: nameTextSchema.optional() }),
       })
       .optional(),
     sizes: z
@@ -50,12 +49,12 @@ export const adaptationSpecSchema = z.strictObject({
       })
       .prefault({}),
     /** A named pipeline of a plugin, or one of your own. It must end in a node `split`. */
-    curation: z.union([z.string().min(1), pipelineSpecSchema]).default('standard'),
+    curation: z.union([nameTextSchema, pipelineSpecSchema]).default('standard'),
   }),
   model: z
     .strictObject({
-      provider: z.string().min(1).default('nf4-lora'),
-      id: z.string().min(1).default('smollm2-135m-instruct'),
+      provider: nameTextSchema.default('nf4-lora'),
+      id: pathTextSchema.default('smollm2-135m-instruct'),
       weightFormat: z.enum(['nf4', 'f32']).default('nf4'),
       /** Of `nf4`; blocks of 64 with double quantization when absent. */
       quantization: quantizationSchema.optional(),
@@ -78,7 +77,7 @@ export const adaptationSpecSchema = z.strictObject({
   approvals: z
     .strictObject({
       /** Rungs that are climbed only with approval. */
-      rungs: z.array(z.string().min(1)).max(20).default([]),
+      rungs: z.array(nameTextSchema).max(20).default([]),
       /** Whether the winner needs approval before it counts as released. */
       release: z.boolean().default(false),
       /** Without an answer in this time the answer is no; without this, the run waits. */
@@ -87,7 +86,7 @@ export const adaptationSpecSchema = z.strictObject({
     .prefault({}),
   profile: profileSchema.prefault({}),
   /** Options of single rungs, by rung id; each rung checks its own. */
-  rungs: z.record(z.string(), optionsSchema).default({}),
+  rungs: atMostMembers(z.record(z.string().max(200), optionsSchema), 40).default({}),
   /** Your own decision graph; the default is the flowchart named `standard`. */
   flowchart: flowchartSchema.optional(),
   statistics: z

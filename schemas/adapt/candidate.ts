@@ -98,12 +98,19 @@ export interface DecisionRecord {
   readonly reason: string;
 }
 
+/** A comparison with the values that were compared; `unknown` stands for a fact that was never established. */
+export type Compared = Comparison & {
+  readonly left: FactValue;
+  readonly right: FactValue;
+  readonly holds: boolean;
+};
+
 /** One node of the flowchart that was visited. */
 export interface PathStep {
   readonly node: string;
   readonly title: string;
   readonly answer: 'yes' | 'no' | 'tried' | 'approved' | 'rejected' | 'end';
-  readonly comparisons: readonly (Comparison & { readonly left: FactValue; readonly right: FactValue })[];
+  readonly comparisons: readonly Compared[];
 }
 
 export interface TestResult {

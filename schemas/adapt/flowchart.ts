@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMostMembers } from '../common/texts.ts';
 
 const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.-]{0,79}$/);
 
@@ -6,7 +7,7 @@ const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.-]{0,79}$/);
 export const comparisonSchema = z.strictObject({
   fact: factNameSchema,
   is: z.enum(['>=', '>', '<=', '<', '==', '!=']),
-  than: z.union([z.number(), z.boolean(), z.string(), z.strictObject({ fact: factNameSchema })]),
+  than: z.union([z.number(), z.boolean(), z.string().max(200), z.strictObject({ fact: factNameSchema })]),
 });
 
 const nodeNameSchema = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
@@ -15,7 +16,7 @@ const nodeNameSchema = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
 export const askNodeSchema = z.strictObject({
   form: z.literal('ask'),
   title: z.string().min(1).max(120),
-  all: z.array(comparisonSchema).min(1),
+  all: z.array(comparisonSchema).min(1).max(32),
   yes: nodeNameSchema,
   no: nodeNameSchema,
 });
@@ -54,11 +55,14 @@ export const flowchartNodeSchema = z.discriminatedUnion('form', [
   endNodeSchema,
 ]);
 
+/** Most nodes of a decision graph. */
+export const MAX_FLOWCHART_NODES = 200;
+
 /** The decision graph of a climb, as data. */
 export const flowchartSchema = z.strictObject({
   name: z.string().min(1).max(80),
   start: nodeNameSchema,
-  nodes: z.record(nodeNameSchema, flowchartNodeSchema),
+  nodes: atMostMembers(z.record(nodeNameSchema, flowchartNodeSchema), MAX_FLOWCHART_NODES),
 });
 
 export type Comparison = z.infer<typeof comparisonSchema>;

@@ -1,18 +1,19 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
 import { quantizationSchema } from '../common/quantization.ts';
+import { nameTextSchema, pathTextSchema } from '../common/texts.ts';
 
 /** A recipe without look-ups: what training and loss of answers work with. */
 export const bareRecipeSchema = z.strictObject({
-  system: z.string(),
-  instruction: z.string().min(1),
+  system: z.string().max(2000),
+  instruction: z.string().min(1).max(2000),
   shots: z.int().min(0).max(32),
   choose: z.enum(['none', 'fixed', 'similar']),
 });
 
 /** Zod twin of `RetrievalRecipe`. */
 export const retrievalRecipeSchema = z.strictObject({
-  retriever: z.string().min(1),
+  retriever: nameTextSchema,
   index: artifactRefSchema,
   topK: z.int().min(1).max(20),
 });
@@ -29,8 +30,8 @@ export const retrievalFactsSchema = z.strictObject({
 
 /** Which model a step calls. */
 export const modelSchema = z.strictObject({
-  provider: z.string().min(1),
-  id: z.string().min(1),
+  provider: nameTextSchema,
+  id: pathTextSchema,
   weightFormat: z.enum(['nf4', 'f32']),
   /** Of `nf4`; blocks of 64 with double quantization when absent. */
   quantization: quantizationSchema.optional(),

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { MAX_MAP_ITEMS } from '../common/constants.ts';
+import { optionsSchema } from '../common/texts.ts';
 
 /** Node ids become activity ids and folder names. */
 export const nodeIdSchema = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
@@ -10,7 +12,12 @@ export const stepKindNameSchema = z.string().regex(/^[a-z][a-z0-9.-]{0,60}@[1-9]
  * Values may hold references: a string that is exactly `${inputs.x}`, `${item}`, `${item.x}` or `${nodes.<id>.output.x}`
  * is replaced by the value it names. There is no expression language.
  */
-const jsonObjectSchema = z.record(z.string(), z.json());
+const jsonObjectSchema = optionsSchema;
+
+/** Most nodes of a pipeline, and of the body of a map. */
+const [MAX_NODES, MAX_BODY_STEPS] = [200, 50];
+
+const afterSchema = z.array(nodeIdSchema).max(MAX_NODES).default([]);
 
 /** One call of a step kind. */
 export const stepNodeSchema = z.strictObject({
@@ -18,17 +25,23 @@ export const stepNodeSchema = z.strictObject({
   form: z.literal('step'),
   uses: stepKindNameSchema,
   with: jsonObjectSchema.default({}),
-  after: z.array(nodeIdSchema).default([]),
+  after: afterSchema,
 });
 
 /** Runs `body` once for each item of a list; its output is the list of the bodies' outputs, by node id. */
 export const mapNodeSchema = z.strictObject({
   id: nodeIdSchema,
   form: z.literal('map'),
-  over: z.union([z.array(z.json()), z.string().regex(/^\$\{[^}]+\}$/)]),
+  over: z.union([
+    z.array(z.json()).max(MAX_MAP_ITEMS),
+    z
+      .string()
+      .max(400)
+      .regex(/^\$\{[^}]+\}$/),
+  ]),
   concurrency: z.int().min(1).max(8).default(1),
-  body: z.array(stepNodeSchema).min(1),
-  after: z.array(nodeIdSchema).default([]),
+  body: z.array(stepNodeSchema).min(1).max(MAX_BODY_STEPS),
+  after: afterSchema,
 });
 
 /** Waits for a person's word on `of`; its output is the record of the answer. A rejection fails the pipeline. */
@@ -39,7 +52,7 @@ export const approvalNodeSchema = z.strictObject({
   of: z.json(),
   /** Without an answer in this time the pipeline fails; without this, it waits. */
   timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
-  after: z.array(nodeIdSchema).default([]),
+  after: afterSchema,
 });
 
 export const pipelineNodeSchema = z.discriminatedUnion('form', [
@@ -53,7 +66,7 @@ export const pipelineSpecSchema = z.strictObject({
   specVersion: z.literal(1).default(1),
   name: z.string().min(1).max(80),
   inputs: jsonObjectSchema.default({}),
-  nodes: z.array(pipelineNodeSchema).min(1).max(200),
+  nodes: z.array(pipelineNodeSchema).min(1).max(MAX_NODES),
 });
 
 export type StepNode = z.infer<typeof stepNodeSchema>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nameTextSchema } from '../common/texts.ts';
 import { dataSourceSchema } from '../adapt/adaptation-spec.ts';
 import { modelSchema } from '../adapt/recipe.ts';
 import { trainConfigSchema } from './full-config.ts';
@@ -15,14 +16,14 @@ export const trainSpecSchema = z.strictObject({
   }),
   data: z.strictObject({
     source: dataSourceSchema,
-    columns: z.strictObject({ input: z.string().min(1), output: z.string().min(1) }),
+    columns: z.strictObject({ input: nameTextSchema, output: nameTextSchema }),
   }),
   model: modelSchema.prefault({
     provider: 'nf4-lora',
     id: 'smollm2-135m-instruct',
     weightFormat: 'nf4',
   }),
-  trainer: z.string().min(1).default('nf4-lora'),
+  trainer: nameTextSchema.default('nf4-lora'),
   config: trainConfigSchema.prefault({}),
 });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePipelineSpec } from '../../activities/compile/compile-pipeline-spec.ts';
+import { compileTrainSpec } from '../../activities/compile/compile-train-spec.ts';
 import { compileSpec } from '../../activities/compile/compile-spec.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import { createProjectHost } from '../../plugins.ts';
@@ -54,7 +55,7 @@ test('nesting is bounded, wherever it stands', () => {
 });
 
 test('thousands of mistakes and names of megabytes make a short answer soon', () => {
-  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`unknown${at}`, at]));
+  const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`unknown${at}`, at]));
   assert.match(refusal(() => compileSpec({ ...GOOD_SPEC, ...many }, host)).message, /and \d+ more/);
   const long = 'x'.repeat(4_000_000);
   refusal(() => compileSpec({ ...GOOD_SPEC, [long]: 1 }, host));
@@ -86,4 +87,93 @@ test('what is no spec at all is refused', () => {
     assert.equal(refusal(() => compileSpec(raw, host)).code, 'INVALID_SPEC');
     assert.equal(refusal(() => compilePipelineSpec(raw, host)).code, 'INVALID_SPEC');
   }
+});
+
+const END = { form: 'end', title: 'E', verdict: 'target-not-met' };
+
+test('a spec of more than 256 KiB is refused before anything looks at it', () => {
+  const fits = 'x'.repeat(255 * 1024);
+  for (const compile of [compileSpec, compilePipelineSpec, compileTrainSpec]) {
+    for (const raw of [
+      { ...GOOD_SPEC, unknown: 'x'.repeat(256 * 1024) },
+      { ...GOOD_SPEC, unknown: 'ü'.repeat(128 * 1024) },
+      { ...GOOD_SPEC, unknown: Array.from({ length: 200_000 }, () => 0) },
+      { ...GOOD_SPEC, unknown: { ['x'.repeat(300_000)]: 0 } },
+      Array.from({ length: 2_000_000 }, () => []),
+    ]) {
+      assert.match(refusal(() => compile(raw, host)).message, /spec: is larger than 256 KiB/);
+    }
+    const { message } = refusal(() => compile({ ...GOOD_SPEC, unknown: fits }, host));
+    assert.doesNotMatch(message, /larger than/);
+    assert.match(refusal(() => compile({ ...GOOD_SPEC, a: nested(65) }, host)).message, /nested more than/);
+  }
+});
+
+test('lists and texts have bounds, and what is within them compiles soon', () => {
+  const gate = (id: string, after: string[]) => ({ id, form: 'approval', title: 'A', of: 1, after });
+  const names = Array.from({ length: 200 }, (_, at) => `n${at}`);
+  // Each node waits for all that are written after it: the order has to be turned round.
+  const reversed = names.map((id, at) => gate(id, names.slice(at + 1)));
+  const { plan } = compilePipelineSpec({ name: 'p', nodes: reversed }, host);
+  assert.deepEqual(
+    plan.nodes.map(({ id }) => id),
+    names.toReversed(),
+  );
+  const tooMany = [...names, 'more'].map((id) => gate(id, []));
+  assert.match(refusal(() => compilePipelineSpec({ name: 'p', nodes: tooMany }, host)).message, /nodes: /);
+  const step = (id: string) => ({ id, form: 'step', uses: 'curate.read@1' });
+  const map = { id: 'm', form: 'map', over: [1], body: names.map(step) };
+  assert.match(refusal(() => compilePipelineSpec({ name: 'p', nodes: [map] }, host)).message, /body: /);
+  const long = 'x'.repeat(5000);
+  const endless: [object, RegExp][] = [
+    [{ data: { ...GOOD_SPEC.data, source: { path: long } } }, /data\.source/],
+    [{ data: { ...GOOD_SPEC.data, columns: { input: long, output: 'output' } } }, /data\.columns\.input/],
+    [{ model: { id: long } }, /model\.id/],
+    [{ rungs: { peft: { config: { targetModules: names.concat(names) } } } }, /targetModules/],
+    [{ metrics: { primary: { id: long } } }, /metrics\.primary\.id/],
+  ];
+  for (const [part, at] of endless)
+    assert.match(refusal(() => compileSpec({ ...GOOD_SPEC, ...part }, host)).message, at);
+});
+
+test('a flowchart may be one long chain, but not endlessly long; a loop is found wherever it closes', () => {
+  const chain = (length: number, last: object) =>
+    Object.fromEntries([
+      ...Array.from({ length }, (_, at) => [
+        `n${at}`,
+        { form: 'try', title: 'T', rung: 'icl', next: at + 1 < length ? `n${at + 1}` : 'last' },
+      ]),
+      ['last', last],
+    ]) as object;
+  const chart = (nodes: object) => ({ ...GOOD_SPEC, flowchart: { name: 'c', start: 'n0', nodes } });
+  compileSpec(chart(chain(199, END)), host);
+  assert.match(refusal(() => compileSpec(chart(chain(2000, END)), host)).message, /at most 200 entries/);
+  const back = { form: 'try', title: 'T', rung: 'icl', next: 'n100' };
+  assert.match(refusal(() => compileSpec(chart(chain(199, back)), host)).message, /loop: n100 → n101 → /);
+  const one = { fact: 'unknown.fact', is: '==', than: { fact: 'another.unknown' } };
+  const ask = {
+    form: 'ask',
+    title: 'A',
+    all: Array.from({ length: 32 }, () => one),
+    yes: 'last',
+    no: 'last',
+  };
+  const asks = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`n${at}`, ask]));
+  refusal(() => compileSpec(chart({ ...asks, last: END }), host));
+  const many = { ...ask, all: Array.from({ length: 33 }, () => one) };
+  assert.match(refusal(() => compileSpec(chart({ n0: many, last: END }), host)).message, /n0\.all/);
+});
+
+test('thousands of wrong references and kinds are told of soon', () => {
+  const wrong = Object.fromEntries(Array.from({ length: 8000 }, (_, at) => [`o${at}`, `\${inputs.x${at}}`]));
+  const inputs = Object.fromEntries(Array.from({ length: 2000 }, (_, at) => [`i${at}`, 0]));
+  const node = { id: 'b', form: 'step', uses: 'curate.read@1', with: wrong };
+  refusal(() => compilePipelineSpec({ name: 'p', inputs, nodes: [node] }, host));
+  const body = Array.from({ length: 50 }, (_, at) => ({
+    id: `s${at}`,
+    form: 'step',
+    uses: `curate.rea${at}@1`,
+  }));
+  const maps = Array.from({ length: 80 }, (_, at) => ({ id: `m${at}`, form: 'map', over: [1], body }));
+  refusal(() => compilePipelineSpec({ name: 'p', nodes: maps }, host));
 });

@@ -32,3 +32,20 @@ test('a fact that was never established holds no ordering', () => {
   assert.equal(evaluate([{ fact: 'rungs.rag.low', is: '>=', than: 0 }], facts).holds, false);
   assert.equal(evaluate([{ fact: 'rungs.rag.low', is: '<', than: 1 }], facts).holds, false);
 });
+
+test('of what is unknown nothing holds, compared with anything and with itself', () => {
+  const unknown = { fact: 'rungs.peft.low' } as const;
+  for (const is of ['>=', '>', '<=', '<', '==', '!='] as const) {
+    for (const than of [unknown, 0, true, 'unknown', { fact: 'target' }]) {
+      const { holds, comparisons } = evaluate([{ fact: 'rungs.rag.low', is, than }], facts);
+      assert.equal(holds, false, `${is} ${JSON.stringify(than)}`);
+      assert.deepEqual([comparisons[0]?.left, comparisons[0]?.holds], ['unknown', false]);
+    }
+    assert.equal(evaluate([{ fact: 'target', is, than: unknown }], facts).holds, false, is);
+  }
+});
+
+test('values of different types are unequal and have no order', () => {
+  assert.equal(evaluate([{ fact: 'target', is: '!=', than: 'a' }], facts).holds, true);
+  assert.equal(evaluate([{ fact: 'target', is: '<', than: 'a' }], facts).holds, false);
+});

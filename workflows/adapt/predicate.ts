@@ -1,8 +1,9 @@
+import type { PathStep } from '../../schemas/adapt/candidate.ts';
 import type { Comparison, Facts, FactValue } from '../../schemas/adapt/flowchart.ts';
 
 export interface Evaluated {
   readonly holds: boolean;
-  readonly comparisons: readonly (Comparison & { readonly left: FactValue; readonly right: FactValue })[];
+  readonly comparisons: PathStep['comparisons'];
 }
 
 function compare(left: FactValue, is: Comparison['is'], right: FactValue): boolean {
@@ -22,20 +23,26 @@ function compare(left: FactValue, is: Comparison['is'], right: FactValue): boole
   }
 }
 
-/** A fact that was never established makes every ordering comparison false: nothing is assumed in its favour. */
+/** What the record shows in the place of a fact that was never established. */
 const UNKNOWN = 'unknown';
 
-/** Evaluates the comparisons of an `ask` node and keeps the values that were compared, for the record. */
+/**
+ * Evaluates the comparisons of an `ask` node and keeps the values that were compared, for the record. A comparison with
+ * a fact that was never established does not hold, whatever its sign: nothing is assumed in favour of either answer.
+ */
 export function evaluate(all: readonly Comparison[], facts: Facts): Evaluated {
   const comparisons = all.map((comparison) => {
-    const { than } = comparison;
-    const left = facts[comparison.fact] ?? UNKNOWN;
-    const right = typeof than === 'object' ? (facts[than.fact] ?? UNKNOWN) : than;
-    return { ...comparison, left, right };
+    const { is, than } = comparison;
+    const left = facts[comparison.fact];
+    const right = typeof than === 'object' ? facts[than.fact] : than;
+    const known = left !== undefined && right !== undefined;
+    const holds = known && comparable(left, is, right) && compare(left, is, right);
+    return { ...comparison, left: left ?? UNKNOWN, right: right ?? UNKNOWN, holds };
   });
-  const holds = comparisons.every(
-    ({ left, is, right }) =>
-      (typeof left === typeof right || is === '==' || is === '!=') && compare(left, is, right),
-  );
-  return { holds, comparisons };
+  return { holds: comparisons.every(({ holds }) => holds), comparisons };
+}
+
+/** Values of different types have no order. */
+function comparable(left: FactValue, is: Comparison['is'], right: FactValue): boolean {
+  return is === '==' || is === '!=' || typeof left === typeof right;
 }

@@ -61,6 +61,33 @@ test('a rung that needs approval gets a gate, and a rung that no node tries is n
   assert.match(message, /approvals\.rungs: the flowchart has no node that tries "full"/);
 });
 
+test('every node that tries such a rung has a gate of its own, and no node of the chart is overwritten', () => {
+  const flowchart = {
+    name: 'twice',
+    start: 'approve-peft',
+    nodes: {
+      'approve-peft': { form: 'try', title: 'First', rung: 'peft', next: 'again' },
+      again: { form: 'try', title: 'Second', rung: 'peft', next: 'end' },
+      end: { form: 'end', title: 'End', verdict: 'target-not-met' },
+    },
+  };
+  const spec = { ...GOOD_SPEC, flowchart, approvals: { rungs: ['peft', 'peft'] } };
+  const { start, nodes } = compileSpec(spec, host).flowchart;
+  assert.deepEqual(Object.keys(nodes), ['approve-peft', 'again', 'end', 'approve-peft-2', 'approve-peft-3']);
+  assert.equal(start, 'approve-peft-2');
+  const [gate, first, second, last] = ['approve-peft-2', 'approve-peft', 'approve-peft-3', 'again'].map(
+    (name) => nodes[name],
+  );
+  assert.deepEqual(
+    gate?.form === 'approve' && [gate.next, gate.rejected],
+    ['approve-peft', 'approve-peft-3'],
+    'a no to the first leads to the gate of the second',
+  );
+  assert.equal(first?.form === 'try' && first.next, 'approve-peft-3');
+  assert.deepEqual(second?.form === 'approve' && [second.next, second.rejected], ['again', 'end']);
+  assert.equal(last?.form === 'try' && last.next, 'end');
+});
+
 test('a node "train" of the curation must come after the split', () => {
   const step = (id: string, uses: string, options: object) => ({ id, form: 'step', uses, with: options });
   const read = step('read', 'curate.read@1', { source: '${inputs.source}', columns: '${inputs.columns}' });
@@ -135,7 +162,11 @@ test('unknown metrics, rungs, providers, pipelines and options are named', () =>
   const cases: [unknown, RegExp][] = [
     [
       { ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } },
-      /metrics\.chrff: There is no metric "chrff"\. Did you mean "chrf"\?/,
+      /metrics\.primary\.id: There is no metric "chrff"\. Did you mean "chrf"\?/,
+    ],
+    [
+      { ...GOOD_SPEC, metrics: { secondary: [{ id: 'token-f1' }, { id: 'bleurt' }] } },
+      /metrics\.secondary\[1\]\.id: There is no metric "bleurt"/,
     ],
     [{ ...GOOD_SPEC, rungs: { pefd: {} } }, /rungs\.pefd: There is no rung "pefd"\. Did you mean "peft"\?/],
     [{ ...GOOD_SPEC, model: { provider: 'nf4' } }, /model\.provider: There is no model provider "nf4"/],

@@ -109,7 +109,7 @@ function pathFor(texts: Texts): PathStep[] {
   const target = { fact: 'best.low', is: '>=', than: { fact: 'target' }, right: 0.62 } as const;
   const visit = (node: string, answer: PathStep['answer'], left?: number): PathStep => {
     const { title } = STANDARD_FLOWCHART.nodes[node] ?? { title: '' };
-    const comparisons = left === undefined ? [] : [{ ...target, left }];
+    const comparisons = left === undefined ? [] : [{ ...target, left, holds: left >= target.right }];
     return { node, title: answer === 'no' ? texts.title : title, answer, comparisons };
   };
   return [

@@ -46,14 +46,18 @@ const PATH: PathStep[] = [
     node: 'facts',
     title: '',
     answer: 'no',
-    comparisons: [{ fact: 'profile.changingData', is: '==', than: true, left: false, right: true }],
+    comparisons: [
+      { fact: 'profile.changingData', is: '==', than: true, left: false, right: true, holds: false },
+    ],
   },
   { node: 'icl', title: '', answer: 'tried', comparisons: [] },
   {
     node: 'still',
     title: '',
     answer: 'yes',
-    comparisons: [{ fact: 'best.low', is: '>=', than: { fact: 'target' }, left: 0.71234, right: 0.7 }],
+    comparisons: [
+      { fact: 'best.low', is: '>=', than: { fact: 'target' }, left: 0.71234, right: 0.7, holds: true },
+    ],
   },
   { node: 'done', title: '', answer: 'end', comparisons: [] },
 ];
