@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import type { ControlActivities } from '../schemas/adapt/control.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
 import type { StepServices } from '../plugins/api/step-kind.ts';
@@ -8,6 +9,7 @@ import { compileSpec } from './compile/compile-spec.ts';
 import { compileTrainSpec } from './compile/compile-train-spec.ts';
 import { decide } from './evaluate/decide.ts';
 import { judgeRung } from './evaluate/judge-rung.ts';
+import type { ResampleWork } from './evaluate/statistics/index.ts';
 import type { ReportDeps } from './report/report-data.ts';
 import { writeReport } from './report/write-report.ts';
 import { translateFailure } from './shared/failures.ts';
@@ -41,10 +43,21 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
 
     compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
     openApproval: async ({ of }) => ({ subject: await store.putJson(of) }),
-    judgeRung: async (input) => await judgeRung(input, judging),
-    decide: async (input) => await decide(input, judging),
+    judgeRung: async (input) => await judgeRung(input, judging, resampleWork()),
+    decide: async (input) => await decide(input, judging, resampleWork()),
     writeReport: async (input) => await writeReport(input, { store, describeModel: describeWith(services) }),
   });
+}
+
+/** Resampling heartbeats with every piece that is done, and stops when the Activity is cancelled. */
+function resampleWork(): ResampleWork {
+  // Captured here: results of threads arrive outside the Activity's own context.
+  const context = Context.current();
+  context.heartbeat();
+  return {
+    signal: context.cancellationSignal,
+    onProgress: (done, total) => context.heartbeat({ kind: 'bootstrap', done, total }),
+  };
 }
 
 /** Opening a model that nobody uses any more may mean loading it: a report does not wait for ever. */

@@ -4,7 +4,7 @@ import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { FinalVerdict, TestResult } from '../../schemas/adapt/candidate.ts';
 import type { DecideInput, DecideResult } from '../../schemas/adapt/control.ts';
 import { rowStatistics } from './judge-rung.ts';
-import { pairedBootstrap } from './statistics/index.ts';
+import { pairedBootstrap, type ResampleWork } from './statistics/index.ts';
 
 /** Measuring alone never rejects a release. */
 type MeasuredVerdict = Exclude<FinalVerdict, 'release-rejected'>;
@@ -19,15 +19,19 @@ type Paired = { readonly delta: number; readonly low: number; readonly high: num
 export async function decide(
   input: DecideInput,
   deps: { readonly store: ArtifactStoreV1; readonly registry: Registry },
+  work?: ResampleWork,
 ): Promise<DecideResult> {
   const metric = deps.registry.metric(input.primary);
   const compare = async (winner: Finalist, other: Finalist): Promise<Paired> =>
-    pairedBootstrap({
-      ...input.statistics,
-      aggregate: (sums) => metric.doAggregate(sums),
-      a: await rowStatistics(deps.store, other.score),
-      b: await rowStatistics(deps.store, winner.score),
-    });
+    await pairedBootstrap(
+      {
+        ...input.statistics,
+        aggregate: (sums) => metric.doAggregate(sums),
+        a: await rowStatistics(deps.store, other.score),
+        b: await rowStatistics(deps.store, winner.score),
+      },
+      work,
+    );
   const best = [...input.finalists].sort((a, b) => b.score.value - a.score.value)[0];
   if (best === undefined)
     throw new EscadaFailure({ code: 'INTERNAL', message: 'There is no finalist to decide on.' });

@@ -3,7 +3,7 @@ import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { Candidate, DecisionRecord } from '../../schemas/adapt/candidate.ts';
 import type { JudgeRungInput, JudgeRungResult } from '../../schemas/adapt/control.ts';
-import { correctedLevel, correctedLow, pairedBootstrap } from './statistics/index.ts';
+import { correctedLevel, correctedLow, pairedBootstrap, type ResampleWork } from './statistics/index.ts';
 
 type Rows = readonly (readonly number[])[];
 
@@ -21,6 +21,7 @@ export async function rowStatistics(
 export async function judgeRung(
   input: JudgeRungInput,
   deps: { readonly store: ArtifactStoreV1; readonly registry: Registry },
+  work?: ResampleWork,
 ): Promise<JudgeRungResult> {
   const candidate = input.output.candidates[0];
   if (candidate === undefined) {
@@ -35,7 +36,10 @@ export async function judgeRung(
   const gain =
     input.best === null
       ? null
-      : pairedBootstrap({ ...shared, level, a: await rowStatistics(deps.store, input.best.dev), b: rows });
+      : await pairedBootstrap(
+          { ...shared, level, a: await rowStatistics(deps.store, input.best.dev), b: rows },
+          work,
+        );
   const { metric: name, value, low, high, n } = candidate.dev;
   const record: Omit<DecisionRecord, 'reason'> = {
     rung: input.rung,
@@ -43,7 +47,7 @@ export async function judgeRung(
     value,
     low,
     high,
-    correctedLow: correctedLow({ ...shared, rows, tried }),
+    correctedLow: await correctedLow({ ...shared, rows, tried }, work),
     n,
     tried,
     seconds: input.seconds,

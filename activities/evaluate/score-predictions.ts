@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { MetricV1 } from '../../plugins/api/metric.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { levelSchema, resamplesSchema, seedSchema } from '../../schemas/common/limits.ts';
 import { usageSchema } from '../../schemas/adapt/recipe.ts';
 import { readJsonl, type Prediction } from '../llm/jsonl.ts';
 import { bootstrapInterval } from './statistics/index.ts';
@@ -14,8 +15,12 @@ const metricSchema = z.strictObject({
 const withSchema = z.strictObject({
   predictions: artifactRefSchema,
   usage: usageSchema,
-  metrics: z.strictObject({ primary: metricSchema, secondary: z.array(metricSchema) }),
-  statistics: z.strictObject({ level: z.number(), resamples: z.int(), seed: z.int() }),
+  metrics: z.strictObject({ primary: metricSchema, secondary: z.array(metricSchema).max(8) }),
+  statistics: z.strictObject({
+    level: levelSchema,
+    resamples: resamplesSchema,
+    seed: seedSchema,
+  }),
 });
 
 /** Zod twin of `Score`. */
@@ -52,11 +57,13 @@ async function run(input: With, context: StepContext): Promise<Output> {
   const rows = await readJsonl<Prediction>(context.store, input.predictions);
   const primary = context.metric(input.metrics.primary);
   const statistics = statisticsOf(primary, rows);
-  const estimate = bootstrapInterval({
-    rows: statistics,
-    aggregate: (sums) => primary.doAggregate(sums),
-    ...input.statistics,
-  });
+  const estimate = await bootstrapInterval(
+    { rows: statistics, aggregate: (sums) => primary.doAggregate(sums), ...input.statistics },
+    {
+      signal: context.signal,
+      onProgress: (done, total) => context.heartbeat({ kind: 'bootstrap', done, total }),
+    },
+  );
   const secondary = input.metrics.secondary.map((choice) => {
     const metric = context.metric(choice);
     return { metric: choice.id, value: metric.doAggregate(sumRows(statisticsOf(metric, rows))) };

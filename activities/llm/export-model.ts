@@ -4,6 +4,7 @@ import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { ExportRequest, ExportResult } from '../../plugins/api/language-model.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { maxNewTokensSchema } from '../../schemas/common/limits.ts';
 import { bareRecipeSchema, modelSchema } from '../../schemas/adapt/recipe.ts';
 import { exportFormatSchema, MOST_DRIFT_NATS } from '../../schemas/train/export-format.ts';
 import { buildMessages } from '../shared/prompts.ts';
@@ -14,7 +15,7 @@ const checkSchema = z.strictObject({
   /** Answered rows (JSONL) whose inputs are asked again. */
   predictions: artifactRefSchema,
   recipe: bareRecipeSchema,
-  maxNewTokens: z.int().min(1),
+  maxNewTokens: maxNewTokensSchema,
   /** Only the first so many rows. */
   rowsLimit: z.int().min(1).max(1000).default(24),
   /** Larger drifts fail the step; the default follows the format. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { maxNewTokensSchema, seedSchema } from '../../schemas/common/limits.ts';
 import { modelSchema, promptRecipeSchema, usageSchema } from '../../schemas/adapt/recipe.ts';
 import { buildMessages } from '../shared/prompts.ts';
 import { readRows } from '../data/read-rows.ts';
@@ -15,8 +16,8 @@ const withSchema = z.strictObject({
   adapter: artifactRefSchema.nullable(),
   rows: artifactRefSchema,
   train: artifactRefSchema,
-  maxNewTokens: z.int().min(1),
-  seed: z.int(),
+  maxNewTokens: maxNewTokensSchema,
+  seed: seedSchema,
 });
 
 const outputSchema = z.strictObject({ predictions: artifactRefSchema, usage: usageSchema });

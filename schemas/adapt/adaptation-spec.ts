@@ -1,5 +1,12 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
+import {
+  levelSchema,
+  maxNewTokensSchema,
+  maxPromptTokensSchema,
+  resamplesSchema,
+  seedSchema,
+} from '../common/limits.ts';
 import { quantizationSchema } from '../common/quantization.ts';
 import { pipelineSpecSchema } from '../pipeline/pipeline-spec.ts';
 import { atMostMembers, nameTextSchema, optionsSchema, pathTextSchema } from '../common/texts.ts';
@@ -22,8 +29,8 @@ export const adaptationSpecSchema = z.strictObject({
   task: z.strictObject({
     instruction: z.string().min(1).max(2000),
     system: z.string().max(2000).default(''),
-    maxPromptTokens: z.int().min(8).max(8192).default(512),
-    maxAnswerTokens: z.int().min(1).max(4096).default(64),
+    maxPromptTokens: maxPromptTokensSchema.default(512),
+    maxAnswerTokens: maxNewTokensSchema.default(64),
   }),
   data: z.strictObject({
     source: dataSourceSchema,
@@ -91,13 +98,13 @@ export const adaptationSpecSchema = z.strictObject({
   flowchart: flowchartSchema.optional(),
   statistics: z
     .strictObject({
-      level: z.number().min(0.5).max(0.999).default(0.95),
-      resamples: z.int().min(200).max(100_000).default(2000),
+      level: levelSchema.default(0.95),
+      resamples: resamplesSchema.default(2000),
       /** A cheaper candidate wins if it is not worse than the best by more than this. */
       nonInferiorityMargin: z.number().min(0).max(1).default(0.02),
     })
     .prefault({}),
-  seed: z.int().min(0).max(2_147_483_647).default(1),
+  seed: seedSchema.default(1),
 });
 
 export type AdaptationSpec = z.infer<typeof adaptationSpecSchema>;

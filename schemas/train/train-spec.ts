@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nameTextSchema } from '../common/texts.ts';
 import { dataSourceSchema } from '../adapt/adaptation-spec.ts';
+import { maxNewTokensSchema, maxPromptTokensSchema } from '../common/limits.ts';
 import { modelSchema } from '../adapt/recipe.ts';
 import { trainConfigSchema } from './full-config.ts';
 
@@ -11,8 +12,8 @@ export const trainSpecSchema = z.strictObject({
   task: z.strictObject({
     instruction: z.string().min(1).max(2000),
     system: z.string().max(2000).default(''),
-    maxPromptTokens: z.int().min(8).max(8192).default(512),
-    maxAnswerTokens: z.int().min(1).max(4096).default(64),
+    maxPromptTokens: maxPromptTokensSchema.default(512),
+    maxAnswerTokens: maxNewTokensSchema.default(64),
   }),
   data: z.strictObject({
     source: dataSourceSchema,

@@ -49,7 +49,8 @@ export async function compareFinalists(
       if (peft === undefined || rival === undefined) continue;
       const { level, resamples } = spec.statistics ?? {};
       const aggregate = (sums: readonly number[]) => metric.doAggregate(sums);
-      const { delta, low, high } = pairedBootstrap({ a: rival, b: peft, aggregate, level, resamples, seed });
+      const options = { a: rival, b: peft, aggregate, level, resamples, seed };
+      const { delta, low, high } = await pairedBootstrap(options);
       paired[rung] = { delta, low, high };
     }
     const scores = outcome.test.candidates.map(

@@ -1,7 +1,7 @@
-import { drawIndexes } from './counter-random.ts';
 import { checkResampling, percentileInterval } from './quantile.ts';
+import { resample, type ResampleWork } from './resample.ts';
 import type { Aggregate } from './row-table.ts';
-import { rowTable, scoreOf, sumsFor } from './row-table.ts';
+import { rowTable, scoreOf, sumOf } from './row-table.ts';
 
 export interface BootstrapOptions {
   /** Sufficient statistics of each row, all of one length. */
@@ -29,20 +29,16 @@ export interface Interval {
  *
  * One row says nothing about spread: its interval is the whole scale, 0 to 1. Rows that are all equal give an interval of
  * no width: a percentile bootstrap knows no values but those it saw.
- * Throws `DATA_TOO_FEW_ROWS` without rows, RangeError for malformed rows or settings.
+ * Throws `DATA_TOO_FEW_ROWS` without rows, RangeError for malformed rows or settings, `INVALID_SPEC` for more resamples than
+ * anybody can wait for.
  */
-export function bootstrapInterval(options: BootstrapOptions): Interval {
+export async function bootstrapInterval(options: BootstrapOptions, work?: ResampleWork): Promise<Interval> {
   const { aggregate, resamples = 2000, level = 0.95, seed } = options;
   checkResampling(level, resamples);
   const table = rowTable(options.rows);
-  const sums = sumsFor(table);
-  const value = scoreOf(table, null, aggregate, sums);
+  const value = scoreOf(sumOf(table), aggregate);
   if (table.rows === 1) return { value, low: 0, high: 1, n: 1 };
-  const indexes = new Int32Array(table.rows);
-  const values = new Float64Array(resamples);
-  for (let resample = 0; resample < resamples; resample++) {
-    drawIndexes(indexes, table.rows, seed, resample);
-    values[resample] = scoreOf(table, indexes, aggregate, sums);
-  }
+  const measure = ([sums = []]: readonly number[][]) => scoreOf(sums, aggregate);
+  const values = await resample({ tables: [table], seed, resamples, measure }, work);
   return { value, ...percentileInterval(values, level), n: table.rows };
 }

@@ -1,5 +1,6 @@
 import type { BootstrapOptions } from './bootstrap-interval.ts';
 import { bootstrapInterval } from './bootstrap-interval.ts';
+import type { ResampleWork } from './resample.ts';
 
 /** So many resamples must lie below a bound before it is more than the noise of the smallest ones. */
 const RESAMPLES_BELOW_BOUND = 10;
@@ -23,10 +24,13 @@ export function correctedLevel(level: number, tried: number): number {
  * Takes more resamples than asked for where the corrected bound lies so far out that too few would fall below it (at
  * most 100,000).
  */
-export function correctedLow(options: BootstrapOptions & { readonly tried: number }): number {
+export async function correctedLow(
+  options: BootstrapOptions & { readonly tried: number },
+  work?: ResampleWork,
+): Promise<number> {
   const { tried, level = 0.95, resamples = 2000, ...rest } = options;
   const corrected = correctedLevel(level, tried);
   const wanted = Math.ceil((2 * RESAMPLES_BELOW_BOUND) / (1 - corrected));
   const enough = Math.max(resamples, Math.min(wanted, MAX_RESAMPLES));
-  return bootstrapInterval({ ...rest, level: corrected, resamples: enough }).low;
+  return (await bootstrapInterval({ ...rest, level: corrected, resamples: enough }, work)).low;
 }

@@ -1,7 +1,7 @@
-import { drawIndexes } from './counter-random.ts';
 import { checkResampling, percentileInterval } from './quantile.ts';
+import { resample, type ResampleWork } from './resample.ts';
 import type { Aggregate } from './row-table.ts';
-import { rowTable, scoreOf, sumsFor } from './row-table.ts';
+import { rowTable, scoreOf, sumOf } from './row-table.ts';
 
 export interface PairedBootstrapOptions {
   /** Statistics of system a; row i of both systems must belong to the same example. */
@@ -32,22 +32,19 @@ export interface PairedDifference {
  * One pair says nothing about spread: interval -1 to 1, p-value 1.
  * Throws `DATA_TOO_FEW_ROWS` without rows, RangeError for malformed rows, unequal numbers of rows, or bad settings.
  */
-export function pairedBootstrap(options: PairedBootstrapOptions): PairedDifference {
+export async function pairedBootstrap(
+  options: PairedBootstrapOptions,
+  work?: ResampleWork,
+): Promise<PairedDifference> {
   const { aggregate, resamples = 2000, level = 0.95, seed } = options;
   checkResampling(level, resamples);
   const [a, b] = [rowTable(options.a), rowTable(options.b)];
   if (a.rows !== b.rows) throw new RangeError(`a pair needs both sides: ${a.rows} rows of a, ${b.rows} of b`);
-  const [sumsA, sumsB] = [sumsFor(a), sumsFor(b)];
-  const difference = (indexes: Int32Array | null) =>
-    scoreOf(b, indexes, aggregate, sumsB) - scoreOf(a, indexes, aggregate, sumsA);
-  const delta = difference(null);
+  const measure = ([sumsA = [], sumsB = []]: readonly number[][]) =>
+    scoreOf(sumsB, aggregate) - scoreOf(sumsA, aggregate);
+  const delta = measure([sumOf(a), sumOf(b)]);
   if (a.rows === 1) return { delta, low: -1, high: 1, pValue: 1, n: 1 };
-  const indexes = new Int32Array(a.rows);
-  const values = new Float64Array(resamples);
-  for (let resample = 0; resample < resamples; resample++) {
-    drawIndexes(indexes, a.rows, seed, resample);
-    values[resample] = difference(indexes);
-  }
+  const values = await resample({ tables: [a, b], seed, resamples, measure }, work);
   return { delta, ...percentileInterval(values, level), pValue: twoSided(values), n: a.rows };
 }
 

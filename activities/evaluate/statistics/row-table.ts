@@ -19,7 +19,8 @@ export function rowTable(rows: readonly (readonly number[])[]): RowTable {
       message: 'There are no scored rows, so there is no score and no interval.',
     });
   }
-  const values = new Float64Array(rows.length * width);
+  // Shared, so that threads read it without a copy each.
+  const values = new Float64Array(new SharedArrayBuffer(8 * rows.length * width));
   rows.forEach((row, index) => {
     if (row.length !== width)
       throw new RangeError(`row ${index} has ${row.length} statistics, row 0 has ${width}`);
@@ -29,26 +30,18 @@ export function rowTable(rows: readonly (readonly number[])[]): RowTable {
   return { values, rows: rows.length, width };
 }
 
-/** Score of the rows at `indexes` (with repeats); of all rows when null. */
-export function scoreOf(
-  table: RowTable,
-  indexes: Int32Array | null,
-  aggregate: Aggregate,
-  sums: number[],
-): number {
-  const { values, width } = table;
-  const count = indexes?.length ?? table.rows;
-  sums.fill(0);
-  for (let draw = 0; draw < count; draw++) {
-    const from = (indexes?.[draw] ?? draw) * width;
-    for (let at = 0; at < width; at++) sums[at] = (sums[at] ?? 0) + (values[from + at] ?? 0);
-  }
+/** Score of a sum. Throws RangeError when it is not a finite number. */
+export function scoreOf(sums: readonly number[], aggregate: Aggregate): number {
   const score = aggregate(sums);
   if (!Number.isFinite(score)) throw new RangeError('the aggregate of a resample is not a finite number');
   return score;
 }
 
-/** Scratch of the right size for `scoreOf`. */
-export function sumsFor(table: RowTable): number[] {
-  return new Array<number>(table.width).fill(0);
+/** Sum of all rows. */
+export function sumOf({ values, rows, width }: RowTable): number[] {
+  const sums = new Array<number>(width).fill(0);
+  for (let row = 0; row < rows; row++) {
+    for (let at = 0; at < width; at++) sums[at] = (sums[at] ?? 0) + (values[row * width + at] ?? 0);
+  }
+  return sums;
 }

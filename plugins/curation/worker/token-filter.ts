@@ -7,6 +7,7 @@ import type { StepContext, StepKindV1, StepServices } from '../../api/step-kind.
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';
+import { MAX_NEW_TOKENS, MAX_PROMPT_TOKENS } from '../../../schemas/common/limits.ts';
 import { openDataset, publishKept } from './dataset.ts';
 import { withDuck } from './duck.ts';
 import type { Duck, Row } from './duck.ts';
@@ -15,8 +16,8 @@ import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
 const withSchema = datasetInputSchema.extend({
   model: modelSchema,
   task: z.strictObject({ system: z.string(), instruction: z.string() }),
-  maxPromptTokens: z.int().min(1),
-  maxAnswerTokens: z.int().min(1),
+  maxPromptTokens: z.int().min(1).max(MAX_PROMPT_TOKENS),
+  maxAnswerTokens: z.int().min(1).max(MAX_NEW_TOKENS),
 });
 const tokens = z.int().nonnegative();
 const outputSchema = datasetOutputSchema.extend({

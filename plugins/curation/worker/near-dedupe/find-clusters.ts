@@ -19,7 +19,7 @@ import { bandPlan } from './minhash.ts';
 import type { NearDedupeInput } from './options.ts';
 import { ScratchFile } from './scratch-file.ts';
 import { fillIntegers, hashJobs } from './texts.ts';
-import { ThreadPool } from './thread-pool.ts';
+import { ThreadPool } from '../../../../activities/shared/thread-pool.ts';
 
 type HashPool = ThreadPool<HashJob, HashResult>;
 type LinkPool = ThreadPool<LinkJob, LinkResult>;

@@ -36,7 +36,10 @@ export class ThreadPool<Job, Result> {
   }
 
   /** Runs jobs as they come, a few ahead of the threads, and hands over each result. Stops at the first error. */
-  async drain(jobs: AsyncIterable<Job>, take: (result: Result) => Promise<void>): Promise<void> {
+  async drain(
+    jobs: AsyncIterable<Job> | Iterable<Job>,
+    take: (result: Result) => Promise<void>,
+  ): Promise<void> {
     const running = new Set<Promise<void>>();
     for await (const job of jobs) {
       while (running.size >= 2 * this.#all.length) await Promise.race(running);
