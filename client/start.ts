@@ -4,7 +4,7 @@ import { compilePipelineSpec } from '../activities/compile/compile-pipeline-spec
 import { compileSpec } from '../activities/compile/compile-spec.ts';
 import { compileTrainSpec } from '../activities/compile/compile-train-spec.ts';
 import { dataPaths } from '../activities/shared/data-paths.ts';
-import { resolveDataPath } from '../activities/shared/services.ts';
+import { resolveDataPath } from '../activities/shared/data-roots.ts';
 import type { Settings } from '../activities/shared/settings.ts';
 import type { ListedPlugin, PluginHost } from '../plugins/host/host.ts';
 import { createProjectHost } from '../plugins.ts';
@@ -48,7 +48,8 @@ async function requireReady(
   { temporal, settings }: Starting,
   spec: Parameters<typeof dataPaths>[0],
 ): Promise<void> {
-  for (const path of dataPaths(spec)) await resolveDataPath(path, settings.dataRoots);
+  const access = { roots: settings.dataRoots, closed: [settings.storeRoot] };
+  for (const path of dataPaths(spec)) await resolveDataPath(path, access);
   await requirePollers(temporal, settings.taskQueue);
 }
 

@@ -8,7 +8,7 @@ export interface Settings {
   readonly taskQueue: string;
   /** Root of the artifact store. */
   readonly storeRoot: string;
-  /** Folders that users' files may lie in. */
+  /** Folders that specs may read files from; default: `data` in the working directory. */
   readonly dataRoots: readonly string[];
   /** Cache for models and built things. */
   readonly cacheDir: string;
@@ -23,7 +23,7 @@ export function readSettings(environment: Environment = process.env): Settings {
   return {
     taskQueue: environment['ESCADA_TASK_QUEUE'] ?? DEFAULT_TASK_QUEUE,
     storeRoot: join(home, 'store'),
-    dataRoots: (roots ?? [process.cwd()]).map((root) => resolve(root)),
+    dataRoots: (roots ?? ['data']).map((root) => resolve(root)),
     cacheDir: resolve(environment['ESCADA_CACHE_DIR'] ?? join(cacheHome, 'escada')),
   };
 }

@@ -15,8 +15,11 @@ export interface StepServices {
   trainer(id: string): TrainerV1;
   metric(choice: { readonly id: string; readonly with: JsonObject }): MetricV1;
   retriever(id: string): RetrieverV1;
-  /** Absolute path of a user's file; throws `PATH_OUTSIDE_DATA_ROOTS` or `FILE_NOT_FOUND`. */
-  resolveDataPath(path: string): Promise<string>;
+  /**
+   * A user's file: its absolute path, links followed, and the name that the spec gave it, whose ending tells the format.
+   * Throws `PATH_OUTSIDE_DATA_ROOTS` or `FILE_NOT_FOUND`.
+   */
+  resolveDataPath(path: string): Promise<{ readonly path: string; readonly name: string }>;
 }
 
 export interface StepContext extends StepServices {

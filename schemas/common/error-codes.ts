@@ -37,7 +37,7 @@ export const ERROR_CODES = {
   PATH_OUTSIDE_DATA_ROOTS: {
     meaning: 'A path leads outside the folders the worker may read.',
     retryable: false,
-    help: 'Move the file, or add its folder to ESCADA_DATA_ROOTS.',
+    help: 'Move the file to a data root, or add its folder to ESCADA_DATA_ROOTS; names that begin with a dot stay closed.',
   },
   DATA_UNREADABLE: {
     meaning: 'A data file is damaged or not in the stated format.',

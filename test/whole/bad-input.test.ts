@@ -234,7 +234,7 @@ suite('bad input', { skip }, () => {
 
   test('a file outside the data roots', async () => {
     await copyFile(join(place.dataDir, 'rows.csv'), join(place.home, 'outside.csv'));
-    const outside = { code: 'PATH_OUTSIDE_DATA_ROOTS', says: /lies outside the data roots/ } as const;
+    const outside = { code: 'PATH_OUTSIDE_DATA_ROOTS', says: /is outside the data roots/ } as const;
     await expectFailure('adaptModel', [fromFile('../outside.csv')], outside);
   });
 

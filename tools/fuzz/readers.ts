@@ -47,7 +47,7 @@ function contextFor(file: string, folder: string): StepContext {
     trainer: none,
     metric: none,
     retriever: none,
-    resolveDataPath: async () => file,
+    resolveDataPath: async (name) => ({ path: file, name }),
     signal: new AbortController().signal,
     heartbeat: () => undefined,
     scratchDir: join(folder, 'scratch'),

@@ -143,7 +143,7 @@ export class Harness {
       retriever: none,
       resolveDataPath: async (path) => {
         const full = join(this.folder, path);
-        if ((await stat(full).catch(() => null)) !== null) return full;
+        if ((await stat(full).catch(() => null)) !== null) return { path: full, name: path };
         throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message: `There is no file ${path}.` });
       },
       signal: this.#controller.signal,

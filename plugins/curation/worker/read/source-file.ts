@@ -35,10 +35,10 @@ export async function locate(
     const { uri, sha256 } = source.artifact;
     return { path: await services.store.localPath(source.artifact), name: uri, sha256 };
   }
-  const path = await services.resolveDataPath(source.path);
+  const { path, name } = await services.resolveDataPath(source.path);
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });
-  return { path, name: basename(path), sha256: hash.digest('hex') };
+  return { path, name: basename(name), sha256: hash.digest('hex') };
 }
 
 /**
