@@ -8,6 +8,7 @@ import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
 import { exportCommand } from './export.ts';
 import { exitCodeFor, explainError } from './lib/explain.ts';
+import { say } from './lib/terminal.ts';
 import { modelCommand } from './model.ts';
 import { quickstartCommand } from './quickstart.ts';
 import { reportCommand } from './report.ts';
@@ -37,6 +38,6 @@ const program = new Command('escada')
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`\nescada: ${explainError(error)}\n`);
+  say(`\nescada: ${explainError(error)}`);
   process.exitCode = exitCodeFor(error);
 }

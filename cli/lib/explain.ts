@@ -1,3 +1,4 @@
+import { redact } from '../../activities/shared/redact.ts';
 import { ERROR_CODES, type ErrorCode } from '../../schemas/common/error-codes.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import { BootstrapError, explain } from '../../tools/bootstrap/lib/errors.mjs';
@@ -24,12 +25,36 @@ function findCoded(error: unknown): { readonly code: ErrorCode; readonly message
   return null;
 }
 
-/** A failure as a user reads it: code, what happened, what to do. */
+/** How a run can end without a failure of its own, by the name of Temporal's error. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  CancelledFailure: 'The run was cancelled. What it finished is kept; start it again to continue.',
+  TerminatedFailure: 'The run was terminated. What it finished is kept; start it again to continue.',
+  TimeoutFailure: 'The run, or one of its steps, was given up after its time limit.',
+};
+
+function endingOf(error: unknown): string | null {
+  for (
+    let current = error as Error | undefined;
+    current != null;
+    current = current.cause as Error | undefined
+  ) {
+    const ending = ENDINGS[current.name];
+    if (ending !== undefined) return ending;
+  }
+  return null;
+}
+
+/** A failure as a user reads it: code, what happened, what to do. A stack trace only where `ESCADA_DEBUG` asks for it. */
 export function explainError(error: unknown): string {
   if (error instanceof BootstrapError) return explain(error);
   const coded = findCoded(error);
-  if (coded === null) return error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return `${coded.code}: ${coded.message}\n  What to do: ${ERROR_CODES[coded.code].help}`;
+  if (coded !== null)
+    return redact(`${coded.code}: ${coded.message}\n  What to do: ${ERROR_CODES[coded.code].help}`);
+  const ending = endingOf(error);
+  if (ending !== null) return ending;
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (process.env['ESCADA_DEBUG'] && error instanceof Error) return redact(error.stack ?? message);
+  return redact(`INTERNAL: ${message}\n  What to do: ${ERROR_CODES.INTERNAL.help}`);
 }
 
 /** 2 for what the user can correct, 1 for the rest. */

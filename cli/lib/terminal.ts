@@ -1,10 +1,13 @@
-/** Writes to the two streams: results to stdout, everything that happens on the way to stderr. */
+import { printable } from './printable.ts';
+
+/** Writes a result to stdout. Like all that is written here, it may hold text of data or models: see `printable`. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printable(text)}\n`);
 }
 
+/** Writes what happens on the way to stderr. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printable(text)}\n`);
 }
 
 /** A status line that is redrawn in place on a terminal; elsewhere only real lines are written. */
@@ -19,7 +22,10 @@ export class StatusLine {
   update(text: string): void {
     if (!process.stderr.isTTY) return;
     const columns = process.stderr.columns || 100;
-    process.stderr.write(`\r\u001b[2K${text.slice(0, columns - 1)}`);
+    const line = printable(text)
+      .replaceAll(/\s/g, ' ')
+      .slice(0, columns - 1);
+    process.stderr.write(`\r\u001b[2K${line}`);
     this.#shown = true;
   }
 

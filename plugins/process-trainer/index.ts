@@ -15,7 +15,12 @@ export const trainerOptionsSchema = z.strictObject({
   command: z.array(z.string().min(1)).min(1),
   /** Folder that it runs in. Default: that of the worker. */
   cwd: z.string().min(1).optional(),
-  /** Added to the worker's environment, of which it gets all but `TEMPORAL_*`. */
+  /** Further variables of the worker's environment that the command gets, by name (`HF_TOKEN`). */
+  inherit: z
+    .array(z.string().regex(/^[A-Za-z_]\w*$/, 'not a variable name'))
+    .max(100)
+    .default([]),
+  /** Variables of its own. */
   env: z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a variable name'), z.string()).default({}),
   /** Where the protocol is spoken: descriptors 3 and 4, or standard input and output (for wrappers such as ssh). */
   pipes: z.enum(['descriptors', 'stdio']).default('descriptors'),

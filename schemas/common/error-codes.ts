@@ -317,7 +317,7 @@ export const ERROR_CODES = {
   INTERNAL: {
     meaning: 'A broken invariant.',
     retryable: false,
-    help: 'Report it with the message.',
+    help: 'This is a bug: please report it with the message above.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

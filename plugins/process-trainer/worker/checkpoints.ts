@@ -15,12 +15,17 @@ const MANIFEST = 'manifest.json';
 const manifestSchema = z.strictObject({
   v: z.literal(1),
   step: z.int().positive(),
-  /** Digest of what the training depends on. */
+  /** Digest of what is trained: rows, settings, weights. */
   inputs: z.string(),
+  /** Digest of the trainer that wrote it. */
+  by: z.string(),
   files: z.array(z.strictObject({ path: z.string(), sizeBytes: z.int(), sha256: z.string() })).min(1),
   log: z.array(logEntrySchema),
 });
 type Manifest = z.infer<typeof manifestSchema>;
+
+/** What a checkpoint belongs to. */
+export type CheckpointIdentity = Pick<Manifest, 'inputs' | 'by'>;
 
 /** Where to go on from. */
 export interface Resume {
@@ -38,9 +43,9 @@ export async function sealCheckpoint(
   outDir: string,
   {
     step,
-    inputs,
+    identity,
     log,
-  }: { readonly step: number; readonly inputs: string; readonly log: readonly LogEntry[] },
+  }: { readonly step: number; readonly identity: CheckpointIdentity; readonly log: readonly LogEntry[] },
 ): Promise<void> {
   const folder = folderOf(outDir, step);
   const files: Manifest['files'] = [];
@@ -51,7 +56,7 @@ export async function sealCheckpoint(
     files.push({ path, sizeBytes: size, sha256: await sha256OfFile(join(folder, path)) });
   }
   if (files.length === 0) throw broken(folder, 'holds no file');
-  const manifest: Manifest = { v: 1, step, inputs, files, log: [...log] };
+  const manifest: Manifest = { v: 1, step, ...identity, files, log: [...log] };
   await publishFile(join(folder, MANIFEST), JSON.stringify(manifest));
 }
 
@@ -74,10 +79,14 @@ async function filesOf(folder: string): Promise<string[]> {
 }
 
 /**
- * The newest complete checkpoint of this training; what is incomplete or damaged is removed, so that the trainer can
- * write it again. Throws `CHECKPOINT_MISMATCH` when there is a complete one of another training.
+ * The newest complete checkpoint of this training; what is incomplete, damaged, or written by another version of the
+ * trainer is removed, so that it can be written again. Throws `CHECKPOINT_MISMATCH` when there is a complete one of
+ * another training.
  */
-export async function newestCheckpoint(outDir: string, inputs: string): Promise<Resume | null> {
+export async function newestCheckpoint(
+  outDir: string,
+  { inputs, by }: CheckpointIdentity,
+): Promise<Resume | null> {
   const steps = await stepsIn(outDir);
   for (const [at, step] of steps.entries()) {
     const path = folderOf(outDir, step);
@@ -85,11 +94,11 @@ export async function newestCheckpoint(outDir: string, inputs: string): Promise<
     if (manifest !== null && manifest.inputs !== inputs) {
       throw new EscadaFailure({
         code: 'CHECKPOINT_MISMATCH',
-        message: `${path} belongs to a training with other rows, settings, weights, or another trainer. Use an empty output folder.`,
+        message: `${path} belongs to a training with other rows, settings or weights. Use an empty output folder.`,
         fields: { path },
       });
     }
-    if (manifest?.step === step && (await fits(path, manifest)))
+    if (manifest?.step === step && manifest.by === by && (await fits(path, manifest)))
       return { path, step, log: manifest.log, older: steps.slice(at + 1).reverse() };
     await dropCheckpoint(outDir, step);
   }

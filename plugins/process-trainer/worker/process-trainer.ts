@@ -101,9 +101,10 @@ export class ProcessTrainer implements TrainerV1 {
     const by = this.#describe(hello);
     const { path: modelPath, digest: modelDigest, weightFormat } = model;
     const inputs = sha256OfBytes(
-      canonicalJson({ rows: await sha256OfFile(rowsPath), config, modelDigest, weightFormat, by }),
+      canonicalJson({ rows: await sha256OfFile(rowsPath), config, modelDigest, weightFormat }),
     );
-    const found = await newestCheckpoint(outDir, inputs);
+    const identity = { inputs, by: sha256OfBytes(canonicalJson(by)) };
+    const found = await newestCheckpoint(outDir, identity);
     const resume = by.resumes === 'never' ? null : found;
     if (resume === null) await dropCheckpoints(outDir);
     const started = performance.now();
@@ -113,7 +114,7 @@ export class ProcessTrainer implements TrainerV1 {
       trainer: this.id,
       maySkip: config.nonFinite === 'skip',
       outDir,
-      inputs,
+      identity,
       resume,
       onProgress,
       onBroken: () => broken.abort(),

@@ -39,13 +39,14 @@ export function trainerFailures(trainer: string): ProcessFailures {
   };
 }
 
-/** The command could not be started, or did not greet. */
+/** The command could not be started, or did not greet. Its arguments are not named: they may hold a password. */
 export function notStarted(trainer: string, command: readonly string[], cause: unknown): EscadaFailure {
   const why = cause instanceof Error ? cause.message : String(cause);
+  const [program = ''] = command;
   return new EscadaFailure({
     code: 'TRAINER_NOT_STARTED',
-    message: `trainer "${trainer}" (${command.join(' ')}) could not be started: ${why}`,
-    fields: { trainer, command },
+    message: `trainer "${trainer}" (${program}) could not be started: ${why}`,
+    fields: { trainer, program },
     cause,
   });
 }

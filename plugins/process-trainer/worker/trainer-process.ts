@@ -1,3 +1,4 @@
+import { childEnvironment } from '../../../activities/shared/process/child-environment.ts';
 import { spawnGuarded } from '../../../activities/shared/process/spawn-guarded.ts';
 import { ProtocolProcess } from '../../../activities/shared/process/protocol-process.ts';
 import { EscadaFailure, isEscadaFailure } from '../../api/failure.ts';
@@ -35,10 +36,10 @@ export async function startTrainer(options: TrainerOptions, signal: AbortSignal)
   }
 }
 
-/** The server's address and keys are none of a trainer's business. */
-function environmentOf({ env }: TrainerOptions): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('TEMPORAL_'));
-  return { ...Object.fromEntries(own), ...env, ESCADA_TRAINER_PROTOCOL: String(PROTOCOL_VERSION) };
+/** What the command may know: see `childEnvironment`; the server's address and keys are not among it. */
+function environmentOf({ env, inherit }: TrainerOptions): NodeJS.ProcessEnv {
+  const given = childEnvironment(process.env, inherit);
+  return { ...given, ...env, ESCADA_TRAINER_PROTOCOL: String(PROTOCOL_VERSION) };
 }
 
 /** A failure that a trainer reported, with the last lines of its log, where the cause usually stands. */

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { TrainingWarning } from '../../../schemas/train/warning.ts';
 import { EscadaFailure } from '../../api/failure.ts';
 import type { TrainingProgress, TrainSummary } from '../../api/trainer.ts';
-import { dropCheckpoint, sealCheckpoint, type Resume } from './checkpoints.ts';
+import { dropCheckpoint, sealCheckpoint, type CheckpointIdentity, type Resume } from './checkpoints.ts';
 import type { ProgressEvent, TrainEvent } from './protocol.ts';
 import { Pace, TrainingLog } from './training-log.ts';
 
@@ -17,7 +17,7 @@ export interface Watched {
   readonly maySkip: boolean;
   readonly outDir: string;
   /** Digest of what the training depends on. */
-  readonly inputs: string;
+  readonly identity: CheckpointIdentity;
   readonly resume: Resume | null;
   readonly onProgress: (progress: TrainingProgress) => void;
   /** A checkpoint could not be completed, or the protocol was not kept: the training should stop. `settled` throws why. */
@@ -112,9 +112,9 @@ export class TrainingWatch {
 
   async #seal(step: number, log: ReturnType<TrainingLog['upTo']>): Promise<void> {
     if (this.#broken !== undefined) return;
-    const { outDir, inputs } = this.#watched;
+    const { outDir, identity } = this.#watched;
     try {
-      await sealCheckpoint(outDir, { step, inputs, log });
+      await sealCheckpoint(outDir, { step, identity, log });
     } catch (error) {
       // A trainer may delete an older checkpoint once it has announced a newer one.
       if (step < this.#newestAnnounced) return;

@@ -25,9 +25,9 @@ const CASES: Readonly<
   Record<string, { faults?: string[]; options?: Partial<TrainerOptions>; code: string; message: RegExp }>
 > = {
   'a program that is not there': {
-    options: { command: ['no-such-trainer', '--x'] },
+    options: { command: ['no-such-trainer', '--token=abc'] },
     code: 'TRAINER_NOT_STARTED',
-    message: /^trainer "small" \(no-such-trainer --x\) could not be started: .*ENOENT/,
+    message: /^trainer "small" \(no-such-trainer\) could not be started: .*ENOENT/,
   },
   'a folder that is not there': {
     options: { cwd: '/nowhere' },

@@ -94,15 +94,25 @@ suite('a trainer that is a process', () => {
     assert.equal(result.steps, 30);
   });
 
-  test("the server's variables are not handed to the command, its own are", async (context) => {
+  test("the worker's keys are not handed to the command; what is named and its own variables are", async (context) => {
     const outDir = await outDirOf(context);
-    process.env['TEMPORAL_API_KEY'] = 'secret';
-    context.after(() => delete process.env['TEMPORAL_API_KEY']);
-    const trainer = trainerWith(['log-environment', 'exit:1'], { env: { MY_OWN: '1' } });
+    const set = {
+      TEMPORAL_API_KEY: 'a',
+      AWS_SECRET_ACCESS_KEY: 'b',
+      DATABASE_URL: 'c',
+      HF_TOKEN: 'd',
+      OMP_NUM_THREADS: '1',
+    };
+    Object.assign(process.env, set);
+    context.after(() => {
+      for (const name of Object.keys(set)) delete process.env[name];
+    });
+    const options = { env: { MY_OWN: '1' }, inherit: ['HF_TOKEN'] };
+    const trainer = trainerWith(['log-environment', 'exit:1'], options);
     await assert.rejects(train(trainer, { outDir }), ({ message }: Error) => {
-      assert.match(message, /\bMY_OWN\b/);
-      assert.match(message, /\bESCADA_TRAINER_PROTOCOL\b/);
-      assert.doesNotMatch(message, /\bTEMPORAL_/);
+      for (const name of ['MY_OWN', 'ESCADA_TRAINER_PROTOCOL', 'PATH', 'OMP_NUM_THREADS', 'HF_TOKEN'])
+        assert.match(message, new RegExp(`\\b${name}\\b`));
+      assert.doesNotMatch(message, /\bTEMPORAL_|\bAWS_|DATABASE_URL/);
       return true;
     });
   });
@@ -156,8 +166,14 @@ suite('checkpoints of a process trainer', () => {
       code: 'CHECKPOINT_MISMATCH',
       message: /checkpoint-10 belongs to a training with other rows/,
     });
-    const rebuilt = trainerWith(['kill-self:13', 'other-build']);
-    await assert.rejects(train(rebuilt, { outDir }), { code: 'CHECKPOINT_MISMATCH' });
+  });
+
+  test('after an update of the trainer the training starts again, as its state may mean something else', async (context) => {
+    const outDir = await interrupted(context);
+    const rebuilt = trainerWith(['other-build']);
+    const { result } = await train(rebuilt, { outDir });
+    assert.equal(result.resumedFromStep, 0);
+    assert.equal(result.steps, 30);
   });
 
   test('an announcement that is not true ends the training', async (context) => {
