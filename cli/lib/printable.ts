@@ -4,7 +4,7 @@
  */
 
 /** Control characters but tab and line feed, and the invisible ones that change direction or order of text. */
-const UNSAFE = /[[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]--[\t\n]]/gv;
+const UNSAFE = /(?![\t\n])[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
 
 /** Unsafe characters in the notation of JSON (`\u001b`), so that JSON stays JSON; lines and tabs stay. */
 export function printable(text: string): string {

@@ -74,7 +74,14 @@ describe('files that specs may not name', () => {
   });
 
   test('hidden names, whether there or not, also behind a link; the store', async () => {
-    for (const path of ['.env', '.git/config', '.no-such', 'sub/../.env', 'settings.csv', 'store/objects/ab']) {
+    for (const path of [
+      '.env',
+      '.git/config',
+      '.no-such',
+      'sub/../.env',
+      'settings.csv',
+      'store/objects/ab',
+    ]) {
       const { code, message } = await refusal(path);
       assert.equal(code, 'PATH_OUTSIDE_DATA_ROOTS', path);
       assert.doesNotMatch(message, /no file/);
