@@ -2,8 +2,17 @@ import {
   ProtocolProcess,
   type ProtocolProcessOptions,
 } from '../../../activities/shared/process/protocol-process.ts';
+import type { ParamsOf } from '../../../activities/shared/process/methods.ts';
+import type { RequestOptions } from '../../../activities/shared/process/operation.ts';
 import { ENGINE_FAILURES } from './engine-errors.ts';
-import { METHODS, PROTOCOL_VERSION, type ResultOf } from './protocol.ts';
+import {
+  METHODS,
+  PROTOCOL_VERSION,
+  type AliveEvent,
+  type EventOf,
+  type Method,
+  type ResultOf,
+} from './protocol.ts';
 import { spawnChild } from './spawn-child.ts';
 
 export interface EngineProcessOptions extends ProtocolProcessOptions {
@@ -11,6 +20,17 @@ export interface EngineProcessOptions extends ProtocolProcessOptions {
   readonly addonPath?: string;
   /** Time for the process to load the addon and to answer `hello`. Default 30000. */
   readonly startMs?: number;
+}
+
+/** What a caller may add to a request: progress and signs of life are told apart. */
+export interface EngineRequestOptions<M extends Method> extends Omit<
+  RequestOptions<typeof METHODS, M>,
+  'onEvent'
+> {
+  /** Called for every event, in order. */
+  readonly onEvent?: ((event: EventOf<M>) => void) | undefined;
+  /** Called for every sign of life, at most once a second, with what the engine is doing. */
+  readonly onAlive?: ((doing: string) => void) | undefined;
 }
 
 const SIDE = { version: PROTOCOL_VERSION, methods: METHODS, failures: ENGINE_FAILURES };
@@ -32,6 +52,22 @@ export class EngineProcess extends ProtocolProcess<typeof METHODS> {
       await engine.kill();
       throw error;
     }
+  }
+
+  override request<M extends Method>(
+    method: M,
+    params: ParamsOf<typeof METHODS, M>,
+    options: EngineRequestOptions<M> = {},
+  ): Promise<ResultOf<M>> {
+    const { onEvent, onAlive, ...rest } = options;
+    return super.request(method, params, {
+      ...rest,
+      onEvent: (event) => {
+        const told: object = event;
+        if ('kind' in told) onAlive?.((event as AliveEvent).doing);
+        else onEvent?.(event as EventOf<M>);
+      },
+    });
   }
 
   /** What the engine said of itself: build, instruction-set class, threads. */

@@ -29,6 +29,10 @@ export const messageSchema = z.strictObject({
 export const weightFormatSchema = z.enum(['nf4', 'f32']);
 export type WeightFormat = z.infer<typeof weightFormatSchema>;
 
+/** A sign of life of a long operation, at most one a second: what it is doing. */
+export const aliveEventSchema = z.strictObject({ kind: z.literal('alive'), doing: z.string() });
+export type AliveEvent = z.infer<typeof aliveEventSchema>;
+
 const rowProgress = z.strictObject({
   done: count,
   total: count,
@@ -84,7 +88,7 @@ const engineConfigSchema = z.discriminatedUnion('method', [
   fullConfigSchema.omit(NOT_SENT),
 ]);
 
-/** Parameters, result and event of each method. `z.never()` = the method has no events. */
+/** Parameters, result and event of each method. `z.never()` = the method has no events, not even signs of life. */
 export const METHODS = {
   hello: {
     params: z.strictObject({}),
@@ -116,12 +120,12 @@ export const METHODS = {
       rssBytes: count,
       seconds,
     }),
-    event: z.never(),
+    event: aliveEventSchema,
   },
   count: {
     params: z.strictObject({ rowsPath: path, outPath: path }),
     result: z.strictObject({ rows: count, seconds }),
-    event: z.never(),
+    event: aliveEventSchema,
   },
   generate: {
     params: z.strictObject({
@@ -145,12 +149,12 @@ export const METHODS = {
       newTokens: count,
       seconds,
     }),
-    event: rowProgress,
+    event: z.union([rowProgress, aliveEventSchema]),
   },
   score: {
     params: z.strictObject({ requestsPath: path, outPath: path, adapterPath: path.optional() }),
     result: z.strictObject({ rows: count, tokens: count, seconds }),
-    event: rowProgress,
+    event: z.union([rowProgress, aliveEventSchema]),
   },
   embed: {
     params: z.strictObject({
@@ -160,7 +164,7 @@ export const METHODS = {
       normalize: z.boolean(),
     }),
     result: z.strictObject({ rows: count, hiddenSize: z.int().positive(), tokens: count, seconds }),
-    event: rowProgress,
+    event: z.union([rowProgress, aliveEventSchema]),
   },
   train: {
     params: z.strictObject({
@@ -185,7 +189,7 @@ export const METHODS = {
       memoryPlan: memoryPlanSchema,
       arithmetic: z.enum(['f32', '16-bit']),
     }),
-    event: trainEventSchema,
+    event: z.union([trainEventSchema, aliveEventSchema]),
   },
   export: {
     params: z.strictObject({
@@ -218,7 +222,7 @@ export const METHODS = {
         })
         .optional(),
     }),
-    event: z.never(),
+    event: aliveEventSchema,
   },
   cancel: {
     params: z.strictObject({ target: count }),
@@ -229,7 +233,8 @@ export const METHODS = {
 
 export type Method = keyof typeof METHODS;
 export type ResultOf<M extends Method> = process.ResultOf<typeof METHODS, M>;
-export type EventOf<M extends Method> = process.EventOf<typeof METHODS, M>;
+/** Events that tell something; signs of life are no such. */
+export type EventOf<M extends Method> = Exclude<process.EventOf<typeof METHODS, M>, AliveEvent>;
 
 /** Anything the child may send. */
 export const replySchema = replySchemaOf(PROTOCOL_VERSION);
