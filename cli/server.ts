@@ -5,12 +5,20 @@ import { readSettings } from '../activities/shared/settings.ts';
 import { createProgress } from '../tools/bootstrap/lib/progress.mjs';
 import { ensureServer } from '../tools/bootstrap/lib/server.mjs';
 import { startDevServer } from './lib/dev-server.ts';
+import { numberOption } from './lib/number-option.ts';
 import { say } from './lib/terminal.ts';
+
+/** The Web UI's port, 1000 above, must be one too. */
+const PORT = { min: 1, max: 64_535, integer: true, wanted: 'a port from 1 to 64535, such as 7233' };
 
 export const serverCommand = new Command('server')
   .description('Run a Temporal server with its Web UI over a SQLite file, until it is told to stop')
   .option('--db <file>', 'database file (default: temporal.db beside the store)')
-  .option('--port <number>', 'port of the server; the Web UI takes the port 1000 above', Number)
+  .option(
+    '--port <number>',
+    'port of the server; the Web UI takes the port 1000 above',
+    numberOption('--port', PORT),
+  )
   .action(async (options: { db?: string; port?: number }) => {
     const progress = createProgress();
     const found = await ensureServer({ root: PACKAGE_ROOT, progress });

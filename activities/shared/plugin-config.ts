@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { decodeText } from './decode-text.ts';
 import { formatIssues } from './issues.ts';
 
 const configSchema = z.strictObject({ plugins: z.record(z.string(), z.unknown()) });
@@ -26,12 +27,16 @@ export function readPluginConfig(
 }
 
 function readText(path: string): string {
+  let bytes: Buffer;
   try {
-    return readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
   } catch (cause) {
     const message = `ESCADA_CONFIG names ${path}, which cannot be read.`;
     throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message, fields: { path }, cause });
   }
+  const text = decodeText(bytes);
+  if (text === null) throw invalid(path, 'it is not text in UTF-8');
+  return text;
 }
 
 function parse(path: string, text: string): unknown {

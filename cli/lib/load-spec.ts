@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
+import { decodeText } from '../../activities/shared/decode-text.ts';
 import { FileStore } from '../../activities/artifacts/file-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { AdaptationSpecInput, DataSource } from '../../schemas/adapt/adaptation-spec.ts';
@@ -12,11 +13,16 @@ const FORMATS: Readonly<Record<string, 'csv' | 'tsv' | 'jsonl' | 'parquet'>> = {
   '.parquet': 'parquet',
 };
 
-/** Reads a spec file. Throws `FILE_NOT_FOUND`, or `INVALID_SPEC` when it is not JSON. */
+/** Reads a spec file, UTF-8 or UTF-16 with a byte order mark. Throws `FILE_NOT_FOUND`, or `INVALID_SPEC` when it is not JSON. */
 export async function readSpecFile(path: string): Promise<AdaptationSpecInput> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message: `There is no spec file "${path}".`, cause });
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw unreadableSpec(path, cause);
   });
+  const text = decodeText(bytes);
+  if (text === null) {
+    const message = `${path} is not text in UTF-8. Save it as UTF-8 (or as UTF-16 with a byte order mark).`;
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message });
+  }
   if (text.trim() === '') {
     throw new EscadaFailure({
       code: 'INVALID_SPEC',
@@ -29,6 +35,19 @@ export async function readSpecFile(path: string): Promise<AdaptationSpecInput> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new EscadaFailure({ code: 'INVALID_SPEC', message: `${path} is not JSON: ${why}`, cause });
   }
+}
+
+function unreadableSpec(path: string, cause: unknown): EscadaFailure {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new EscadaFailure({ code: 'FILE_NOT_FOUND', message: `There is no spec file "${path}".`, cause });
+  const why =
+    code === 'EISDIR' ? 'it is a folder; name the JSON file in it' : String((cause as Error).message);
+  return new EscadaFailure({
+    code: 'FILE_NOT_FOUND',
+    message: `The spec "${path}" cannot be read: ${why}.`,
+    cause,
+  });
 }
 
 /**
