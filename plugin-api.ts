@@ -2,6 +2,7 @@
 export type * from './plugins/api/artifact-store.ts';
 export { EscadaFailure, isEscadaFailure } from './plugins/api/failure.ts';
 export type * from './plugins/api/language-model.ts';
+export { literal } from './plugins/api/literal.ts';
 export type * from './plugins/api/metric.ts';
 export { PLUGIN_API_VERSION, type PluginRegistrar, type PluginV1 } from './plugins/api/plugin.ts';
 export type * from './plugins/api/retriever.ts';

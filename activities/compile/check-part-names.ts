@@ -1,6 +1,6 @@
 import type { PartNames } from '../../plugins/api/part-names.ts';
 import type { Registry } from '../../plugins/host/registry.ts';
-import { parseReference } from '../../schemas/pipeline/references.ts';
+import { literalIn, parseReference } from '../../schemas/pipeline/references.ts';
 import { IssueList, type Issue } from './issue-list.ts';
 
 /**
@@ -16,19 +16,26 @@ export function wrongPartNames(
   const wrong = new IssueList();
   for (const [field, sort] of Object.entries(names ?? {}))
     for (const { at, text } of textsAt(options, field.split('.'), path))
-      if (parseReference(text) === null) wrong.attempt(at, () => registry[sort].get(text));
+      wrong.attempt(at, () => registry[sort].get(text));
   return wrong.issues;
 }
 
-/** The texts in a field, one for each entry of the lists on the way; none where the field is absent. */
+/** The names in a field, one for each entry of the lists on the way; none where the field is absent or a reference. */
 function textsAt(
   value: unknown,
   field: readonly string[],
   path: string,
+  isLiteral = false,
 ): { readonly at: string; readonly text: string }[] {
-  if (Array.isArray(value)) return value.flatMap((one, index) => textsAt(one, field, `${path}[${index}]`));
+  if (Array.isArray(value))
+    return value.flatMap((one, index) => textsAt(one, field, `${path}[${index}]`, isLiteral));
+  const inner = literalIn(value);
+  if (inner !== undefined) return textsAt(inner, field, path, true);
   const [key, ...rest] = field;
-  if (key === undefined) return typeof value === 'string' ? [{ at: path, text: value }] : [];
+  if (key === undefined) {
+    if (typeof value !== 'string' || !(isLiteral || parseReference(value) === null)) return [];
+    return [{ at: path, text: value }];
+  }
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return [];
-  return textsAt((value as Readonly<Record<string, unknown>>)[key], rest, `${path}.${key}`);
+  return textsAt((value as Readonly<Record<string, unknown>>)[key], rest, `${path}.${key}`, isLiteral);
 }

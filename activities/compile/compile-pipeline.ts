@@ -8,7 +8,7 @@ import {
   type PipelineSpecInput,
   type StepNode,
 } from '../../schemas/pipeline/pipeline-spec.ts';
-import { parseReference, stringsIn } from '../../schemas/pipeline/references.ts';
+import { parseReference, stringsIn, withoutLiterals } from '../../schemas/pipeline/references.ts';
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { formatPath } from '../shared/issues.ts';
@@ -136,7 +136,7 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
     retry: kind?.retry ?? 'onceOnly',
     startToCloseTimeoutMs: kind?.startToCloseTimeoutMs ?? 60_000,
     heartbeatTimeoutMs: kind?.heartbeatTimeoutMs ?? 10_000,
-    summary: (kind?.summarize(values) ?? node.uses).slice(0, 200),
+    summary: (kind?.summarize(withoutLiterals(values) as JsonObject) ?? node.uses).slice(0, 200),
   };
 }
 
@@ -162,7 +162,7 @@ function checkReferences(value: JsonValue, scope: Scope, path: string, issues: I
 
 /** Checks options against the kind's schema; what stands where a reference stands is checked when the step runs. */
 function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues: IssueList): void {
-  const parsed = kind.withSchema.safeParse(values);
+  const parsed = kind.withSchema.safeParse(withoutLiterals(values));
   if (parsed.success) return;
   const hidden = placesOfReferences(values);
   for (const issue of parsed.error.issues) {

@@ -1,5 +1,6 @@
 import type { PluginHost } from '../../plugins/host/host.ts';
 import type { PipelineNode } from '../../schemas/pipeline/pipeline-spec.ts';
+import { literal } from '../../schemas/pipeline/references.ts';
 import type { TrainPlan } from '../../schemas/train/train-run.ts';
 import { trainSpecSchema, type TrainSpec } from '../../schemas/train/train-spec.ts';
 import { formatPath } from '../shared/issues.ts';
@@ -9,8 +10,8 @@ import { refuseOversize } from './refuse-oversize.ts';
 
 const outputOf = (node: string): string => `\${nodes.${node}.output.dataset}`;
 
-/** The usual curation without a split, and the training on what it leaves. */
-function nodesOf({ data, model, task, trainer, config }: TrainSpec): PipelineNode[] {
+/** The usual curation without a split, and the training on what it leaves. Values of the spec are literals in the plan. */
+function nodesOf({ data, task, ...spec }: TrainSpec): PipelineNode[] {
   const step = (id: string, uses: string, options: Record<string, unknown>): PipelineNode => ({
     id,
     form: 'step',
@@ -18,9 +19,12 @@ function nodesOf({ data, model, task, trainer, config }: TrainSpec): PipelineNod
     with: options as never,
     after: [],
   });
-  const { instruction, system, maxPromptTokens, maxAnswerTokens } = task;
+  const { maxPromptTokens, maxAnswerTokens } = task;
+  const [instruction, system] = [literal(task.instruction), literal(task.system)];
+  const [model, config] = [literal(spec.model), literal(spec.config)];
+  const [source, columns] = [literal(data.source), literal(data.columns)];
   return [
-    step('read', 'curate.read@1', { source: data.source, columns: data.columns }),
+    step('read', 'curate.read@1', { source, columns }),
     step('null-filter', 'curate.null-filter@1', { dataset: outputOf('read') }),
     step('normalise', 'curate.normalise@1', { dataset: outputOf('null-filter') }),
     step('exact-dedupe', 'curate.exact-dedupe@1', { dataset: outputOf('normalise') }),
@@ -31,8 +35,8 @@ function nodesOf({ data, model, task, trainer, config }: TrainSpec): PipelineNod
       maxPromptTokens,
       maxAnswerTokens,
     }),
-    step('train', config.method === 'full' ? 'train.full@1' : 'train.adapter@1', {
-      trainer,
+    step('train', spec.config.method === 'full' ? 'train.full@1' : 'train.adapter@1', {
+      trainer: literal(spec.trainer),
       model,
       recipe: { instruction, system, shots: 0, choose: 'none' },
       rows: outputOf('token-filter'),

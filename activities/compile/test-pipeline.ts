@@ -1,4 +1,5 @@
 import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
+import { literal } from '../../schemas/pipeline/references.ts';
 import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
 
 /** Scores one finalist on the test rows. Reads `${inputs.candidate}` (recipe, adapter), `${inputs.test}`, `${inputs.train}`. */
@@ -11,7 +12,7 @@ export function testPipeline(spec: AdaptationSpec): PipelineSpecInput {
         form: 'step',
         uses: 'generate.answers@1',
         with: {
-          model: spec.model,
+          model: literal(spec.model),
           recipe: '${inputs.candidate.recipe}',
           adapter: '${inputs.candidate.adapter}',
           rows: '${inputs.test}',
@@ -27,7 +28,7 @@ export function testPipeline(spec: AdaptationSpec): PipelineSpecInput {
         with: {
           predictions: '${nodes.answers.output.predictions}',
           usage: '${nodes.answers.output.usage}',
-          metrics: { primary: spec.metrics.primary, secondary: spec.metrics.secondary } as never,
+          metrics: literal({ primary: spec.metrics.primary, secondary: spec.metrics.secondary }),
           statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
         },
       },

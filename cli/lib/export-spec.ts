@@ -1,5 +1,6 @@
 import type { ReportData } from '../../activities/report/report-data.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { literal } from '../../schemas/pipeline/references.ts';
 import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
 import type { ExportFormat } from '../../schemas/train/export-format.ts';
 
@@ -37,6 +38,6 @@ export function exportSpec(data: ReportData, options: ExportOptions): PipelineSp
   const step = { model, adapter: winner.adapter, format, base, ...shards, check };
   return {
     name: `export ${data.plan.spec.name} as ${format}`.slice(0, 80),
-    nodes: [{ id: 'export', form: 'step', uses: 'model.export@1', with: step }],
+    nodes: [{ id: 'export', form: 'step', uses: 'model.export@1', with: literal(step) }],
   };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RungV1 } from '../api/rung.ts';
-import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
 
 const optionsSchema = z.strictObject({
   /** At most three recipes, tried on dev: how many demonstrations, and how they are chosen. */

@@ -3,7 +3,8 @@ import type { RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
 import { nameTextSchema } from '../../schemas/common/texts.ts';
 import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
-import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
+import { literal } from '../../schemas/pipeline/references.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
 
 const optionsSchema = z.strictObject({
   trainer: nameTextSchema.default('nf4-lora'),
@@ -26,16 +27,22 @@ function trialNodes(context: RungContext): PipelineNode[] {
   const { trainer, learningRates, config } = context.options as Options;
   if (learningRates.length < 2) return [];
   const recipe = recipeOf(spec) as never;
+  const settings = { ...config, targetModules: literal(config.targetModules) };
   const train = {
-    trainer,
-    model: spec.model,
+    trainer: literal(trainer),
+    model: literal(spec.model),
     recipe,
     rows: '${inputs.train}',
     rowsLimit: Math.ceil(spec.data.sizes.train / TRIAL_SHARE),
     // A trial is over too soon to have habits.
-    config: { ...config, learningRate: '${item}', seed: spec.seed, sampleRows: 0 } as never,
+    config: { ...settings, learningRate: '${item}', seed: spec.seed, sampleRows: 0 } as never,
   };
-  const loss = { model: spec.model, recipe, adapter: '${nodes.train.output.adapter}', rows: '${inputs.dev}' };
+  const loss = {
+    model: train.model,
+    recipe,
+    adapter: '${nodes.train.output.adapter}',
+    rows: '${inputs.dev}',
+  };
   return [
     {
       id: 'trials',
@@ -63,6 +70,7 @@ function toPlan(context: RungContext): PipelineSpecInput {
   const { trainer, learningRates, config } = context.options as Options;
   const learningRate = learningRates.length < 2 ? (learningRates[0] ?? 1e-3) : '${nodes.pick.output.choice}';
   const recipe = recipeOf(spec);
+  const settings = { ...config, targetModules: literal(config.targetModules) };
   return {
     name: 'peft',
     nodes: [
@@ -72,13 +80,13 @@ function toPlan(context: RungContext): PipelineSpecInput {
         form: 'step',
         uses: 'train.adapter@1',
         with: {
-          trainer,
-          model: spec.model,
+          trainer: literal(trainer),
+          model: literal(spec.model),
           recipe: recipe as never,
           rows: '${inputs.train}',
           rowsLimit: null,
           samples: '${inputs.dev}',
-          config: { ...config, learningRate, seed: spec.seed } as never,
+          config: { ...settings, learningRate, seed: spec.seed } as never,
         },
       },
       ...answerAndScore({ spec, recipe, adapter: '${nodes.train.output.adapter}' }),

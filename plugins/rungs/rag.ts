@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Eligibility, RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
 import { nameTextSchema } from '../../schemas/common/texts.ts';
-import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
+import { literal } from '../../schemas/pipeline/references.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
 
 const optionsSchema = z.strictObject({
   retriever: nameTextSchema.default('lexical'),
@@ -37,8 +38,8 @@ function corpusNodes({ spec }: RungContext): { readonly nodes: PipelineNode[]; r
     nodes: [
       // A document without a title gets its own text as one, which indexing leaves out again.
       step('read', 'curate.read@1', {
-        source,
-        columns: { input: columns.title ?? columns.text, output: columns.text },
+        source: literal(source),
+        columns: literal({ input: columns.title ?? columns.text, output: columns.text }),
       }),
       step('null-filter', 'curate.null-filter@1', { dataset: '${nodes.read.output.dataset}' }),
       step('exact-dedupe', 'curate.exact-dedupe@1', { dataset: '${nodes.null-filter.output.dataset}' }),
@@ -49,7 +50,8 @@ function corpusNodes({ spec }: RungContext): { readonly nodes: PipelineNode[]; r
 
 function toPlan(context: RungContext): PipelineSpecInput {
   const { spec } = context;
-  const { retriever, topK, chunk } = context.options as Options;
+  const { topK, chunk, ...names } = context.options as Options;
+  const retriever = literal(names.retriever);
   const corpus = corpusNodes(context);
   const index = '${nodes.index.output.index}';
   // References stand where artifacts will: the recipes are complete once the index is there.

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RungV1 } from '../api/rung.ts';
-import { answerAndScore, answerWork, recipeOf, resultNode } from './contract.ts';
+import { answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
 
 /** Instructions only: the baseline that every other rung must beat. */
 export const zeroShotRung: RungV1 = {

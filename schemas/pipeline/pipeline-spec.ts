@@ -10,7 +10,7 @@ export const stepKindNameSchema = z.string().regex(/^[a-z][a-z0-9.-]{0,60}@[1-9]
 
 /**
  * Values may hold references: a string that is exactly `${inputs.x}`, `${item}`, `${item.x}` or `${nodes.<id>.output.x}`
- * is replaced by the value it names. There is no expression language.
+ * is replaced by the value it names. There is no expression language. A value inside `{"$literal": …}` is taken as it is.
  */
 const jsonObjectSchema = optionsSchema;
 

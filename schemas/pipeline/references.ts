@@ -1,8 +1,55 @@
 /**
  * References inside step options. Pure, without zod: the compiler checks them and workflow code replaces them.
- * A reference is a whole string `${inputs.a.b}`, `${item}`, `${item.a}` or `${nodes.<id>.output.a.b}`.
+ * A reference is a whole string `${inputs.a.b}`, `${item}`, `${item.a}` or `${nodes.<id>.output.a.b}`. What stands in
+ * `{"$literal": …}` is taken as it is: a user's text, which may hold `${` and is never read as a reference.
  */
-import type { JsonValue } from '../common/json.ts';
+import type { JsonObject, JsonValue } from '../common/json.ts';
+
+const LITERAL = '$literal';
+
+/** An object whose only member is `$literal`. */
+function isLiteral(value: JsonValue): value is JsonObject {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.hasOwn(value, LITERAL) &&
+    Object.keys(value).length === 1
+  );
+}
+
+/** What stands in a literal; undefined for any other value. */
+export function literalIn(value: unknown): JsonValue | undefined {
+  return isLiteral(value as JsonValue) ? (value as JsonObject)[LITERAL] : undefined;
+}
+
+/**
+ * Marks a value of a user's spec for a plan: it comes out of `resolveReferences` as it went in, whatever its texts hold.
+ * A value that cannot be mistaken stays as it is. Typed as the value, which is what the step gets.
+ */
+export function literal<T>(value: T): T {
+  return isMistakable(value as JsonValue) ? ({ [LITERAL]: value } as T) : value;
+}
+
+function isMistakable(value: JsonValue): boolean {
+  if (typeof value === 'string') return value.includes('${');
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.hasOwn(value, LITERAL) || Object.values(value).some(isMistakable);
+}
+
+/** A value as its step gets it, but for the references. */
+export function withoutLiterals(value: JsonValue): JsonValue {
+  return mapValue(value, (text) => text);
+}
+
+/** Every text outside literals changed, and literals opened. */
+function mapValue(value: JsonValue, change: (text: string) => JsonValue): JsonValue {
+  if (typeof value === 'string') return change(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((member: JsonValue) => mapValue(member, change));
+  if (isLiteral(value)) return value[LITERAL] ?? null;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, mapValue(member, change)]));
+}
 
 const REFERENCE = /^\$\{([^}]*)\}$/;
 
@@ -21,7 +68,11 @@ export interface Scope {
 /** Reads a string as a reference; null when it is plain text; a message when it is neither. */
 export function parseReference(text: string): Reference | string | null {
   const inner = REFERENCE.exec(text)?.[1];
-  if (inner === undefined) return text.includes('${') ? `"${text}" must be one whole reference` : null;
+  if (inner === undefined) {
+    return text.includes('${')
+      ? `"${text}" must be one whole reference; a text that is none goes into {"${LITERAL}": …}`
+      : null;
+  }
   const [root, ...path] = inner.split('.');
   if (path.some((part) => part === '')) return `"${text}" has an empty part`;
   if (root === 'inputs' && path.length > 0) return { root, path };
@@ -32,13 +83,13 @@ export function parseReference(text: string): Reference | string | null {
   return `"${text}" is not one of \${inputs.…}, \${item…}, \${nodes.<id>.output…}`;
 }
 
-/** Every string of a value with the path where it stands. */
+/** Every string of a value with the path where it stands, but for those in literals. */
 export function stringsIn(
   value: JsonValue,
   path: readonly string[] = [],
 ): { readonly text: string; readonly path: readonly string[] }[] {
   if (typeof value === 'string') return [{ text: value, path }];
-  if (typeof value !== 'object' || value === null) return [];
+  if (typeof value !== 'object' || value === null || isLiteral(value)) return [];
   return Object.entries(value).flatMap(([key, member]) => stringsIn(member, [...path, key]));
 }
 
@@ -54,12 +105,7 @@ function follow(value: JsonValue | undefined, path: readonly string[]): JsonValu
 
 /** Replaces every reference in a value. Throws an `Error` that names the reference when it leads nowhere. */
 export function resolveReferences(value: JsonValue, scope: Scope): JsonValue {
-  if (typeof value === 'string') return resolveText(value, scope);
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map((member: JsonValue) => resolveReferences(member, scope));
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, resolveReferences(member, scope)]),
-  );
+  return mapValue(value, (text) => resolveText(text, scope));
 }
 
 function resolveText(text: string, scope: Scope): JsonValue {

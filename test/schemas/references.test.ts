@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseReference, resolveReferences, stringsIn } from '../../schemas/pipeline/references.ts';
+import type { JsonValue } from '../../schemas/common/json.ts';
+import {
+  literal,
+  parseReference,
+  resolveReferences,
+  stringsIn,
+  withoutLiterals,
+} from '../../schemas/pipeline/references.ts';
 
 const scope = {
   inputs: { train: 'T', nested: { a: [1, 2] } },
@@ -36,4 +43,26 @@ test('strings are found with the path where they stand', () => {
     { text: 'x', path: ['a', '0'] },
     { text: 'y', path: ['a', '1', 'b'] },
   ]);
+});
+
+test('a literal comes out as it went in and names nothing', () => {
+  const values: JsonValue[] = [
+    'Write `${name}` and ${inputs.train}',
+    '${inputs.train}',
+    { text: '${nodes.read.output}', list: ['${item}'] },
+    { $literal: 1 },
+    { $literal: 'a', more: '${b}' },
+  ];
+  for (const value of values) {
+    const marked = { a: literal(value), b: '${inputs.train}' };
+    assert.deepEqual(resolveReferences(marked, scope), { a: value, b: 'T' });
+    assert.deepEqual(withoutLiterals(marked), { a: value, b: '${inputs.train}' });
+    assert.deepEqual(stringsIn(marked), [{ text: '${inputs.train}', path: ['b'] }]);
+  }
+});
+
+test('a value that cannot be mistaken needs no mark', () => {
+  for (const value of ['plain', '$', '{}', 1, null, ['a', { b: 'c' }]]) assert.equal(literal(value), value);
+  const own = JSON.parse('{"$literal": null, "other": "x"}') as { readonly [key: string]: string };
+  assert.deepEqual(resolveReferences(own, scope), own, 'a name among others is no mark');
 });

@@ -1,15 +1,16 @@
 import type { TokenWork } from '../api/rung.ts';
 import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
 import type { PromptRecipe } from '../../schemas/adapt/candidate.ts';
+import { literal } from '../../schemas/pipeline/references.ts';
 import type { StepNode } from '../../schemas/pipeline/pipeline-spec.ts';
 
-/** A recipe of this task: the same instruction for every arm. */
+/** A recipe of this task for a plan: the same instruction for every arm, its texts as the user wrote them. */
 export function recipeOf(
   spec: AdaptationSpec,
   shots = 0,
   choose: PromptRecipe['choose'] = 'none',
 ): PromptRecipe {
-  return { system: spec.task.system, instruction: spec.task.instruction, shots, choose };
+  return { system: literal(spec.task.system), instruction: literal(spec.task.instruction), shots, choose };
 }
 
 interface AnswerAndScore {
@@ -28,7 +29,7 @@ export function answerAndScore({ spec, recipe, adapter }: AnswerAndScore): StepN
       form: 'step',
       uses: 'generate.answers@1',
       with: {
-        model: spec.model,
+        model: literal(spec.model),
         recipe: recipe as never,
         adapter,
         rows: '${inputs.dev}',
@@ -45,7 +46,7 @@ export function answerAndScore({ spec, recipe, adapter }: AnswerAndScore): StepN
       with: {
         predictions: '${nodes.answers.output.predictions}',
         usage: '${nodes.answers.output.usage}',
-        metrics: { primary: spec.metrics.primary, secondary: spec.metrics.secondary },
+        metrics: literal({ primary: spec.metrics.primary, secondary: spec.metrics.secondary }),
         statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
       },
       after: [],

@@ -1,0 +1,1 @@
+export { literal } from '../../schemas/pipeline/references.ts';
