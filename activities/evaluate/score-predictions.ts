@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { MetricV1 } from '../../plugins/api/metric.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { levelSchema, resamplesSchema, seedSchema } from '../../schemas/common/limits.ts';
 import { usageSchema } from '../../schemas/adapt/recipe.ts';
 import { readJsonl, type Prediction } from '../llm/jsonl.ts';
+import { Slices } from '../shared/slices.ts';
 import { bootstrapInterval } from './statistics/index.ts';
 
 const metricSchema = z.strictObject({
@@ -41,9 +43,35 @@ export const scoreSchema = z.strictObject({
 type With = z.infer<typeof withSchema>;
 type Output = z.infer<typeof scoreSchema>;
 
+/** Most rows that are scored: ten times what an adaptation spec can ask for. */
+const MAX_SCORED_ROWS = 100_000;
+
 /** Sufficient statistics of every row. */
-function statisticsOf(metric: MetricV1, rows: readonly Prediction[]): (readonly number[])[] {
-  return rows.map(({ input, prediction, reference }) => metric.doRow({ input, prediction, reference }));
+async function statisticsOf(
+  metric: MetricV1,
+  rows: readonly Prediction[],
+  context: StepContext,
+): Promise<readonly (readonly number[])[]> {
+  const onProgress = (done: number): void => context.heartbeat({ kind: 'score', metric: metric.id, done });
+  const named = rows.map(({ id, input, prediction, reference }) => ({ id, input, prediction, reference }));
+  if (metric.doRows !== undefined) return await metric.doRows(named, { signal: context.signal, onProgress });
+  const slices = new Slices(context.signal);
+  const statistics: (readonly number[])[] = [];
+  for (const row of named) {
+    statistics.push(metric.doRow(row));
+    if (statistics.length % 1000 === 0) onProgress(statistics.length);
+    await slices.turn();
+  }
+  return statistics;
+}
+
+function refuseTooMany(rows: number): void {
+  if (rows <= MAX_SCORED_ROWS) return;
+  throw new EscadaFailure({
+    code: 'INVALID_SPEC',
+    message: `score.predictions: there are ${rows} answers; at most ${MAX_SCORED_ROWS} are scored at once. Answer a sample of the rows.`,
+    fields: { rows, most: MAX_SCORED_ROWS },
+  });
 }
 
 /** Sums row statistics column by column. */
@@ -55,8 +83,9 @@ export function sumRows(rows: readonly (readonly number[])[]): number[] {
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const rows = await readJsonl<Prediction>(context.store, input.predictions);
+  refuseTooMany(rows.length);
   const primary = context.metric(input.metrics.primary);
-  const statistics = statisticsOf(primary, rows);
+  const statistics = await statisticsOf(primary, rows, context);
   const estimate = await bootstrapInterval(
     { rows: statistics, aggregate: (sums) => primary.doAggregate(sums), ...input.statistics },
     {
@@ -64,10 +93,12 @@ async function run(input: With, context: StepContext): Promise<Output> {
       onProgress: (done, total) => context.heartbeat({ kind: 'bootstrap', done, total }),
     },
   );
-  const secondary = input.metrics.secondary.map((choice) => {
+  const secondary: Output['secondary'] = [];
+  for (const choice of input.metrics.secondary) {
     const metric = context.metric(choice);
-    return { metric: choice.id, value: metric.doAggregate(sumRows(statisticsOf(metric, rows))) };
-  });
+    const value = metric.doAggregate(sumRows(await statisticsOf(metric, rows, context)));
+    secondary.push({ metric: choice.id, value });
+  }
   const { promptTokens, newTokens, seconds } = input.usage;
   return {
     metric: primary.id,

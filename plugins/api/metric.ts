@@ -6,6 +6,19 @@ export interface MetricRow {
   readonly reference: string;
 }
 
+/** A row among others. */
+export interface NamedMetricRow extends MetricRow {
+  /** What messages call it. */
+  readonly id: string;
+}
+
+/** How scoring many rows is stopped and shown. */
+export interface MetricWork {
+  readonly signal: AbortSignal;
+  /** Told now and then how many rows are done. */
+  onProgress(done: number): void;
+}
+
 /**
  * A metric as sufficient statistics: each row gives a vector, vectors add up, and the aggregate of a sum is the score
  * of those rows (0 to 1, higher is better). Resampling rows for an interval then costs additions only.
@@ -15,7 +28,14 @@ export interface MetricV1 {
   readonly id: string;
   /** What the numbers mean, in one line for reports. */
   readonly title: string;
+  /** Statistics of one row; all rows give the same number of them. */
   doRow(row: MetricRow): readonly number[];
+  /**
+   * Statistics of many rows, in their order, beside the event loop: for metrics whose rows may take long. Without it
+   * `doRow` is called row by row, and no row may take more than a few hundredths of a second.
+   * Throws `METRIC_FAILED` for a row that cannot be scored, or takes too long.
+   */
+  doRows?(rows: readonly NamedMetricRow[], work: MetricWork): Promise<readonly (readonly number[])[]>;
   doAggregate(sums: readonly number[]): number;
 }
 

@@ -1,21 +1,23 @@
 import { z } from 'zod';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
-import { chrfMetric } from './worker/chrf.ts';
-import { containsMetric } from './worker/contains.ts';
-import { exactMatchMetric } from './worker/exact-match.ts';
-import { tokenF1Metric } from './worker/token-f1.ts';
-import { voiceRulesMetric } from './worker/voice-rules.ts';
+import { METRIC_FACTORIES } from './worker/factories.ts';
+import { besideTheLoop } from './worker/beside-the-loop.ts';
+
+/** Options of the plugin; all have defaults. */
+export const metricsOptionsSchema = z.strictObject({
+  /** Longest time that one row may take; only a pattern that backtracks, or a row of megabytes, takes long. */
+  rowTimeoutMs: z.int().min(100).max(600_000).default(10_000),
+});
 
 /** The metrics that compare an answer with its reference or with rules, none of which needs a model. */
 export const metricsPlugin: PluginV1 = {
   name: 'metrics',
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
-  optionsSchema: z.strictObject({}),
-  register: (registrar) => {
-    for (const metric of [chrfMetric, containsMetric, exactMatchMetric, tokenF1Metric, voiceRulesMetric]) {
-      registrar.addMetric(metric);
-    }
+  optionsSchema: metricsOptionsSchema,
+  register: (registrar, options) => {
+    const { rowTimeoutMs } = metricsOptionsSchema.parse(options);
+    for (const factory of METRIC_FACTORIES) registrar.addMetric(besideTheLoop(factory, rowTimeoutMs));
   },
   close: async () => undefined,
 };

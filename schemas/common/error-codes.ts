@@ -59,6 +59,11 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Choose a column of labels, or leave the step out.',
   },
+  METRIC_FAILED: {
+    meaning: 'A metric cannot score a row, or takes too long for it.',
+    retryable: false,
+    help: 'The message names the row and, if there is one, the rule. Write its pattern without repetitions inside repetitions, such as `(a+)+`; where rows are long, raise rowTimeoutMs of the plugin `metrics`.',
+  },
   ARTIFACT_MISSING: {
     meaning: 'An artifact is not in the store.',
     retryable: false,

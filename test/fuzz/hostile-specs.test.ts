@@ -1,10 +1,21 @@
 /** Specs made to harm: deep, huge, or named after what every object has. */
 import assert from 'node:assert/strict';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { ApplicationFailure } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { FileStore } from '../../activities/artifacts/file-store.ts';
+import { corePlugin } from '../../activities/core-plugin.ts';
+import { createStepActivities } from '../../activities/create-activities.ts';
+import { putJsonl } from '../../activities/llm/jsonl.ts';
 import { compilePipelineSpec } from '../../activities/compile/compile-pipeline-spec.ts';
 import { compileTrainSpec } from '../../activities/compile/compile-train-spec.ts';
 import { compileSpec } from '../../activities/compile/compile-spec.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
+import { createPluginHost } from '../../plugins/host/host.ts';
+import { metricsPlugin } from '../../plugins/metrics/index.ts';
 import { createProjectHost } from '../../plugins.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 import { GOOD_SPEC } from '../fixtures/specs.ts';
@@ -79,6 +90,39 @@ test('names that every object has are names like others', () => {
     const node = { id: 'b', form: 'approval', title: 'B', of: `\${inputs.${name}}` };
     refusal(() => compilePipelineSpec({ ...PIPELINE, nodes: [node] }, host));
     assert.equal(({} as Record<string, unknown>)['a'], undefined);
+  }
+});
+
+test('patterns that never end end the step, once and for all, with rule and row named', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'escada-patterns-'));
+  const store = new FileStore(folder);
+  const quick = createPluginHost([
+    { plugin: corePlugin },
+    { plugin: metricsPlugin, options: { rowTimeoutMs: 300 } },
+  ]);
+  const score = createStepActivities({ host: quick, store, dataRoots: [] })['score.predictions@1'];
+  const answers = ['short', `${'a word and another '.repeat(20)}${'a'.repeat(3000)}!`];
+  const predictions = await putJsonl(
+    store,
+    answers.map((prediction, at) => ({ id: `r${at}`, input: '', reference: '', prediction })),
+  );
+  for (const pattern of ['^(\\w+\\s?)*$', '(a+)+$', '([a-z ]+)*;', '(?=(a+a+)+b)']) {
+    const metrics = {
+      primary: { id: 'voice-rules', with: { rules: [{ name: 'no end', pattern }] } },
+      secondary: [],
+    };
+    const input = {
+      predictions,
+      usage: { rows: 2, promptTokens: 0, newTokens: 0, seconds: 0 },
+      metrics,
+      statistics: { level: 0.95, resamples: 200, seed: 1 },
+    };
+    await assert.rejects(new MockActivityEnvironment().run(score as never, input), (error: unknown) => {
+      assert.ok(error instanceof ApplicationFailure, String(error));
+      assert.deepEqual([error.type, error.nonRetryable], ['METRIC_FAILED', true]);
+      assert.match(error.message, /rule "no end", row "r1"/);
+      return true;
+    });
   }
 });
 

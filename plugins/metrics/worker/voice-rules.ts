@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { MetricFactoryV1, MetricV1 } from '../../api/metric.ts';
+import type { MetricFactoryV1 } from '../../api/metric.ts';
+import type { PartedMetric } from './parted-metric.ts';
 
 /** A regular expression that compiles is the only kind a spec can hold; the message names what is wrong. */
 const ruleSchema = z
@@ -34,7 +35,7 @@ const optionsSchema = z.strictObject({
     ),
 });
 
-// Longer answers are judged by their beginning, so that a pattern that backtracks cannot hold a worker for long.
+// Longer answers are judged by their beginning.
 const MAX_CHARACTERS = 20_000;
 
 function compile(rule: { readonly pattern: string; readonly flags: string }): RegExp {
@@ -48,16 +49,22 @@ interface CompiledRule {
 }
 
 /** Whether a text keeps each rule, in the order of the rules. */
-function keeps(text: string, rules: readonly CompiledRule[]): boolean[] {
+function keeps(text: string, rules: readonly CompiledRule[], enter?: (rule: number) => void): boolean[] {
   const judged = text.trim().slice(0, MAX_CHARACTERS);
-  return rules.map((rule) => rule.pattern.test(judged) === rule.wanted);
+  return rules.map((rule, at) => {
+    enter?.(at);
+    return rule.pattern.test(judged) === rule.wanted;
+  });
 }
 
-/** Share of answers that keep every rule. Statistics: `[rows, kept all, kept rule 1, kept rule 2, …]`. */
+/**
+ * Share of answers that keep every rule. Patterns are those of JavaScript, which may backtrack for ever: many rows are
+ * judged in a thread, where each has its time. Statistics: `[rows, kept all, kept rule 1, kept rule 2, …]`.
+ */
 export const voiceRulesMetric: MetricFactoryV1 = {
   id: 'voice-rules',
   optionsSchema,
-  create: (options): MetricV1 => {
+  create: (options): PartedMetric => {
     const rules = (options as z.infer<typeof optionsSchema>).rules.map((rule) => ({
       name: rule.name,
       pattern: compile(rule),
@@ -67,8 +74,9 @@ export const voiceRulesMetric: MetricFactoryV1 = {
       specificationVersion: 'v1',
       id: 'voice-rules',
       title: `Share of answers that keep the rules of the voice (${rules.map((rule) => rule.name).join(', ')})`,
-      doRow: ({ prediction }) => {
-        const kept = keeps(prediction, rules);
+      parts: rules.map((rule) => `rule "${rule.name}"`),
+      doRow: ({ prediction }, enter) => {
+        const kept = keeps(prediction, rules, enter);
         return [1, kept.every(Boolean) ? 1 : 0, ...kept.map(Number)];
       },
       doAggregate: ([rows = 0, kept = 0]) => (rows === 0 ? 0 : kept / rows),
