@@ -31,9 +31,7 @@ function checks(host: PluginHost | null): Check[] {
       run: async () => {
         const found = await findServer({ root: PACKAGE_ROOT });
         if (found.kind === 'address') return `configured: ${found.address ?? found.from}`;
-        return found.kind === 'cli'
-          ? `CLI ${found.version} at ${found.path}`
-          : 'will be built on the first start';
+        return found.kind === 'cli' ? `CLI ${found.version} at ${found.path}` : 'comes with the first start';
       },
     },
     {

@@ -17,6 +17,7 @@ import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
 import { trainCommand } from './train.ts';
 import { workerCommand } from './worker.ts';
+import { withDirectLoopback } from '../tools/bootstrap/lib/loopback.mjs';
 
 const program = new Command('escada')
   .description('Finds the cheapest way to make a language model do your task well.')
@@ -34,6 +35,9 @@ const program = new Command('escada')
   .addCommand(workerCommand)
   .addCommand(modelCommand)
   .addCommand(engineCommand);
+
+// Before any connection is opened: gRPC asks the environment for a proxy even for this machine's own server.
+Object.assign(process.env, withDirectLoopback(process.env));
 
 try {
   await program.parseAsync();

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { explain, BootstrapError } from './lib/errors.mjs';
+import { ownNode } from './lib/own-node.mjs';
 import { runProgram } from './lib/program.mjs';
 import { createProgress } from './lib/progress.mjs';
 import { programEnvironment, setUp } from './lib/set-up.mjs';
@@ -19,7 +20,7 @@ async function main() {
   progress.close();
   process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   const env = programEnvironment(ready, progress.seconds());
-  const node = path.join(root, 'node_modules/.bin/node');
+  const node = await ownNode(root);
   // From the folder the user is in, so that relative paths among the arguments mean what they say.
   const args = [
     '--disable-warning=ExperimentalWarning',

@@ -1,13 +1,20 @@
 // The user cache holds what takes long to make: the engine, the Temporal CLI and the model. Each thing lies in a
 // folder named by the digest of what it was made from, appears there complete or not at all (rename), and is made
-// by one process at a time (lock), so that two set-ups at once neither build twice nor see half a file.
+// by one process at a time (lock), so that two set-ups at once neither build twice nor see half a file. It counts only
+// while it is as it was put there (seal) and nobody else could have written to it.
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { BootstrapError } from './errors.mjs';
 import { withLock } from './lock.mjs';
+import { isSealed, seal } from './seal.mjs';
+import { syncToDisk } from './sync.mjs';
 
 const BUILDING_PREFIX = '.building-';
+const PRIVATE = 0o700;
+
+/** @typedef {import('./seal.mjs').Pins} Pins */
 
 /**
  * The folder of everything that was built or fetched once for this user.
@@ -35,34 +42,55 @@ export function keyOf(parts) {
 }
 
 /**
- * Returns `<cache>/<kind>/<key>`, calling `build` first when it does not exist yet.
+ * `<cache>/<kind>/<key>` when it is there, whole and unchanged.
+ * @param {{ kind: string, key: string, pins?: Pins, env?: import('./exec.mjs').Env }} options
+ * @returns {Promise<string | null>}
+ * @throws {BootstrapError} `SETUP_CACHE_UNSAFE` when the cache is somebody else's.
+ */
+export async function findCached({ kind, key, pins, env = process.env }) {
+  const shelf = path.join(cacheFolder(env), kind);
+  for (const folder of [cacheFolder(env), shelf]) if (!(await ownFolder(folder))) return null;
+  const folder = path.join(shelf, key);
+  if (!(await isSealed(folder, pins))) return null;
+  await markUsed(folder);
+  return folder;
+}
+
+/**
+ * Returns `<cache>/<kind>/<key>`, calling `build` first when it does not exist yet or is not as it was put there.
  * @param {object} options
  * @param {string} options.kind Folder of like things, e.g. `engine`.
  * @param {string} options.key Digest of everything the result depends on.
  * @param {(folder: string) => Promise<unknown>} options.build Fills an empty folder on the same file system; what it
  *   leaves there is published. A throw publishes nothing.
  * @param {number} options.keep How many other keys of this kind to keep; the longest unused go first.
+ * @param {Pins} [options.pins] Digests known beforehand; `build` has checked them.
  * @param {import('./exec.mjs').Env} [options.env]
  * @param {AbortSignal} [options.signal]
  * @param {(holder: string) => void} [options.onWait] Called once when another process is building the same kind.
  * @returns {Promise<string>}
+ * @throws {BootstrapError} `SETUP_CACHE_UNSAFE` when the cache is somebody else's.
  */
-export async function cached({ kind, key, build, keep, env = process.env, signal, onWait }) {
+export async function cached({ kind, key, build, keep, pins, env = process.env, signal, onWait }) {
+  const found = await findCached({ kind, key, pins, env });
+  if (found !== null) return found;
   const shelf = path.join(cacheFolder(env), kind);
   const folder = path.join(shelf, key);
-  if (await markUsed(folder)) return folder;
-  await mkdir(shelf, { recursive: true });
+  await mkdir(shelf, { recursive: true, mode: PRIVATE });
   await withLock(path.join(shelf, '.lock'), { signal, onWait }, async () => {
-    if (await markUsed(folder)) return;
+    if ((await findCached({ kind, key, pins, env })) !== null) return;
     await removeAbandoned(shelf);
     const room = path.join(
       shelf,
       `${BUILDING_PREFIX}${key}-${process.pid}-${randomBytes(4).toString('hex')}`,
     );
-    await mkdir(room);
+    await mkdir(room, { mode: PRIVATE });
     try {
       await build(room);
+      await seal(room);
+      await rm(folder, { recursive: true, force: true });
       await rename(room, folder);
+      await syncToDisk(shelf);
     } finally {
       await rm(room, { recursive: true, force: true });
     }
@@ -72,15 +100,36 @@ export async function cached({ kind, key, build, keep, env = process.env, signal
 }
 
 /**
- * Whether a cached folder exists; its modification time becomes "last used".
+ * Whether a folder of the cache exists; one of this user is closed to all others.
+ * @param {string} folder
+ * @throws {BootstrapError} `SETUP_CACHE_UNSAFE`
+ */
+async function ownFolder(folder) {
+  const found = await stat(folder).catch(() => null);
+  if (found === null) return false;
+  const ours = process.getuid?.();
+  if (ours !== undefined && found.uid !== ours) {
+    throw new BootstrapError({
+      code: 'SETUP_CACHE_UNSAFE',
+      exitCode: 2,
+      message: `The cache folder ${folder} belongs to another user (uid ${found.uid}, you are ${ours}).`,
+      advice: [
+        'Programs are run from there, so that only your own folder will do. Set ESCADA_CACHE_DIR to one',
+        '(a folder that does not exist yet is made), or run this as the user who owns it.',
+      ],
+    });
+  }
+  if (ours !== undefined && (found.mode & 0o077) !== 0) await chmod(folder, PRIVATE);
+  return true;
+}
+
+/**
+ * The modification time of a cached folder is "last used".
  * @param {string} folder
  */
 async function markUsed(folder) {
   const now = new Date();
-  return utimes(folder, now, now).then(
-    () => true,
-    () => false,
-  );
+  await utimes(folder, now, now).catch(() => undefined);
 }
 
 /**

@@ -1,3 +1,5 @@
+import { withoutEscapes } from './exec.mjs';
+
 /** @typedef {import('../reporter.mjs').Summary} Summary */
 
 /**
@@ -37,4 +39,23 @@ function readLine(line, program, summary) {
   const [, name = '', outcome, reason] = single;
   if (outcome === 'FAILED') summary.failures.push({ file: program, name, reason: 'see above' });
   else summary.skipped.push({ file: program, name, reason: reason ?? 'no reason given' });
+}
+
+/**
+ * What cargo is at, from a piece of what it prints when told to show its progress.
+ * @param {string} text
+ * @returns {string | null} null when the piece does not tell.
+ */
+export function cargoState(text) {
+  const plain = withoutEscapes(text);
+  const building = [...plain.matchAll(/Building \[[^\]]*\] (\d+)\/(\d+)(?:: ([^\r\n]+))?/g)].at(-1);
+  if (building !== undefined) {
+    const [, done = '', all = '', crates] = building;
+    // Cargo cuts a long list with an ellipsis of its own.
+    return crates === undefined
+      ? `crate ${done} of ${all}`
+      : `compiling ${crates.trim()} (${done} of ${all} done)`;
+  }
+  const fetching = [...plain.matchAll(/(Downloaded|Downloading|Updating) ([^\r\n]+)/g)].at(-1);
+  return fetching === undefined ? null : `${(fetching[1] ?? '').toLowerCase()} ${(fetching[2] ?? '').trim()}`;
 }

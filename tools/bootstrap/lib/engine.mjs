@@ -1,11 +1,13 @@
 // The training and generation engine: a Rust library that Node loads. Built once per state of its sources.
-import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { cached, keyOf } from './cache.mjs';
 import { cargoEnv } from './cargo-target.mjs';
 import { runOrFail } from './exec.mjs';
 import { asStep } from './progress.mjs';
+import { cargoState } from './cargo-report.mjs';
+import { sha256Of } from './seal.mjs';
+import { syncToDisk } from './sync.mjs';
 
 const ENGINE_FOLDER = 'plugins/nf4-lora/engine';
 const ADDON = 'escada-engine.node';
@@ -86,8 +88,13 @@ async function cachedEngine({ root, progress, env, signal, rustcVersion }, key) 
       signal,
       onWait: (holder) => progress.line('engine', `waiting for ${holder}, which is building it`),
       build: async (room) => {
-        const work = () => build({ root, env, signal }, room);
-        await asStep(progress, 'engine', doing, work, () => 'cargo is done');
+        await asStep(
+          progress,
+          'engine',
+          doing,
+          ({ now }) => build({ root, env, signal }, room, now),
+          () => 'cargo is done',
+        );
         if ((await engineKey({ root, rustcVersion, env })) !== key) throw new SourcesChanged();
       },
     });
@@ -97,14 +104,27 @@ async function cachedEngine({ root, progress, env, signal, rustcVersion }, key) 
   }
 }
 
+/** Makes cargo say what it is at although nobody looks at a terminal. */
+const CARGO_PROGRESS = {
+  CARGO_TERM_COLOR: 'never',
+  CARGO_TERM_PROGRESS_WHEN: 'always',
+  CARGO_TERM_PROGRESS_WIDTH: '200',
+};
+
 /**
  * @param {Place} place
  * @param {string} room Folder to leave the addon in.
+ * @param {(state: string) => void} now
  */
-async function build({ root, env = process.env, signal }, room) {
-  const forCargo = await cargoEnv({ root, env, signal });
-  const args = ['build', '--release', '--locked', '--quiet', '-p', CRATE];
-  await runOrFail('cargo build', 'cargo', args, { cwd: root, env: forCargo, signal });
+async function build({ root, env = process.env, signal }, room, now) {
+  const forCargo = { ...(await cargoEnv({ root, env, signal })), ...CARGO_PROGRESS };
+  const args = ['build', '--release', '--locked', '-p', CRATE];
+  /** @param {string} text */
+  const onText = (text) => {
+    const state = cargoState(text);
+    if (state !== null) now(state);
+  };
+  await runOrFail('cargo build', 'cargo', args, { cwd: root, env: forCargo, signal, onText });
   await copyFile(path.join(forCargo.CARGO_TARGET_DIR, 'release', libraryName()), path.join(room, ADDON));
 }
 
@@ -127,7 +147,9 @@ async function placeCopy(from, to) {
   const temporary = `${to}.${process.pid}.tmp`;
   try {
     await copyFile(from, temporary);
+    await syncToDisk(temporary);
     await rename(temporary, to);
+    await syncToDisk(path.dirname(to));
   } finally {
     await rm(temporary, { force: true });
   }
@@ -135,8 +157,7 @@ async function placeCopy(from, to) {
 
 /** @param {string} file */
 async function digestOf(file) {
-  const bytes = await readFile(file).catch(() => null);
-  return bytes === null ? null : createHash('sha256').update(bytes).digest('hex');
+  return sha256Of(file).catch(() => null);
 }
 
 /**

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BootstrapError } from './errors.mjs';
+import { withDirectLoopback } from './loopback.mjs';
 
 /** @typedef {Record<string, string | undefined>} Env */
 /** @typedef {{ code: number, output: string }} Finished  `output` is standard output and error together. */
@@ -22,7 +23,12 @@ const SHOWN_LAST_LINES = 30;
  */
 export function run(program, args, { cwd, env = process.env, signal, onText } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      cwd,
+      env: withDirectLoopback(env),
+      signal,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     /** @param {Buffer} chunk */
     const collect = (chunk) => {
@@ -61,8 +67,29 @@ export async function runOrFail(what, program, args, options) {
   throw new BootstrapError({
     code: 'SETUP_COMMAND_FAILED',
     message: `${what} failed (${path.basename(program)} ended with ${code}):`,
-    advice: bothEnds(output.trimEnd().split('\n')),
+    advice: bothEnds(asShown(output)),
   });
+}
+
+/**
+ * A text without the escapes that move a terminal's cursor and colour its letters.
+ * @param {string} text
+ */
+export function withoutEscapes(text) {
+  // eslint-disable-next-line no-control-regex -- An escape begins with this character.
+  return text.replaceAll(/\x1b\[[0-9;]*[A-Za-z]/g, '');
+}
+
+/**
+ * The lines that a terminal would show in the end: without progress that was written over, and without npm's list of
+ * requests.
+ * @param {string} output
+ */
+function asShown(output) {
+  const lines = output.trimEnd().split('\n');
+  return lines
+    .map((line) => withoutEscapes(line).trimEnd().split('\r').at(-1) ?? '')
+    .filter((line) => !line.startsWith('npm http '));
 }
 
 /** @param {string[]} lines */

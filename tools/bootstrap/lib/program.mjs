@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { signalExitCode } from './exec.mjs';
+import { withDirectLoopback } from './loopback.mjs';
 
 /** @type {NodeJS.Signals[]} */
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -13,7 +14,7 @@ const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP'];
  */
 export function runProgram(program, args, { env, cwd }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, cwd, stdio: 'inherit' });
+    const child = spawn(program, args, { env: withDirectLoopback(env), cwd, stdio: 'inherit' });
     const handlers = PASSED_ON.map((signal) => {
       const handler = () => {
         // A terminal's Ctrl-C reaches the whole process group: passing it on would count as pressing it twice.

@@ -1,11 +1,14 @@
 // Set-up talks on standard error, one line per event with the seconds since the start, so that standard output
-// stays the program's own.
+// stays the program's own. What takes long says every few seconds what it is at, never only that it goes on.
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
 
-const STILL_BUSY_EVERY_MS = 30_000;
+const STATE_EVERY_MS = 10_000;
 
 /**
  * @typedef {object} Step One piece of set-up work.
  * @property {(text: string) => void} note Something worth a line while it runs.
+ * @property {(state: string) => void} now What it is at; said from time to time, the latest only.
  * @property {(text: string) => void} done Ends the step.
  * @property {() => void} fail Ends the step without a line; the error is printed by whoever catches it.
  */
@@ -26,14 +29,13 @@ const STILL_BUSY_EVERY_MS = 30_000;
 export function createProgress({ write = (line) => void process.stderr.write(line), nowMs = Date.now } = {}) {
   const startMs = nowMs();
   const seconds = () => (nowMs() - startMs) / 1000;
-  /** @type {Map<string, number>} */
+  /** @type {Map<string, { state: string }>} */
   const busy = new Map();
   /** @param {string} name @param {string} text */
   const line = (name, text) => write(`[${seconds().toFixed(0).padStart(4)} s] ${name}: ${text}\n`);
   const timer = setInterval(() => {
-    const names = [...busy].map(([name, since]) => `${name} (${((nowMs() - since) / 1000).toFixed(0)} s)`);
-    if (names.length > 0) line('still busy', names.join(', '));
-  }, STILL_BUSY_EVERY_MS);
+    for (const [name, { state }] of busy) line(name, state);
+  }, STATE_EVERY_MS);
   timer.unref();
   return {
     seconds,
@@ -41,10 +43,12 @@ export function createProgress({ write = (line) => void process.stderr.write(lin
     close: () => clearInterval(timer),
     step(name, doing) {
       const sinceMs = nowMs();
-      busy.set(name, sinceMs);
+      const current = { state: doing };
+      busy.set(name, current);
       line(name, doing);
       return {
         note: (text) => line(name, text),
+        now: (state) => void (current.state = state),
         done: (text) => {
           busy.delete(name);
           line(name, `${text} (${((nowMs() - sinceMs) / 1000).toFixed(1)} s)`);
@@ -57,7 +61,7 @@ export function createProgress({ write = (line) => void process.stderr.write(lin
 
 /** Says nothing; for callers that report in their own way. @type {Progress} */
 export const silentProgress = {
-  step: () => ({ note: () => undefined, done: () => undefined, fail: () => undefined }),
+  step: () => ({ note: () => undefined, now: () => undefined, done: () => undefined, fail: () => undefined }),
   line: () => undefined,
   seconds: () => 0,
   close: () => undefined,
@@ -83,4 +87,21 @@ export async function asStep(progress, name, doing, work, describe) {
     step.fail();
     throw error;
   }
+}
+
+/**
+ * How much a folder holds by now, for what reports no progress of its own. A file that goes meanwhile does not count.
+ * @param {string} folder
+ * @returns {Promise<number>}
+ */
+export async function watchedBytes(folder) {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const sizes = await Promise.all(
+    entries.map(async (entry) => {
+      const place = path.join(folder, entry.name);
+      if (entry.isDirectory()) return watchedBytes(place);
+      return (await stat(place).catch(() => null))?.size ?? 0;
+    }),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseCargoTests } from './cargo-report.mjs';
 import { cargoEnv } from './cargo-target.mjs';
 import { run } from './exec.mjs';
+import { ownNode } from './own-node.mjs';
 import { runProgram } from './program.mjs';
 
 /** @typedef {import('../reporter.mjs').Summary} Summary */
@@ -81,7 +82,7 @@ export async function runTestFiles({ root, env, files, tier }) {
   ];
   try {
     const testEnv = withTools(root, { ...env, ESCADA_TEST_SUMMARY: summaryFile });
-    const code = await runProgram(path.join(root, 'node_modules/.bin/node'), args, {
+    const code = await runProgram(await ownNode(root), args, {
       cwd: root,
       env: testEnv,
     });

@@ -1,6 +1,7 @@
 // Reads one entry out of a zip file (a Python wheel is one), so that no other program is needed for it.
 import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createInflateRaw } from 'node:zlib';
 
@@ -14,21 +15,24 @@ const LONGEST_COMMENT_BYTES = 0xffff;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** @typedef {{ method: number, compressedBytes: number, headerOffset: number }} Entry */
+/** @typedef {{ method: number, compressedBytes: number, sizeBytes: number, headerOffset: number }} Entry */
 
 /**
- * Writes the bytes of `entryName` to the file `to`.
+ * Writes the bytes of `entryName` to the file `to`. No more than they should be are ever written, whatever the zip
+ * unpacks to: a few kilobytes can hold a full disk.
  * @param {string} zipFile Without zip64, that is below 4 GiB.
  * @param {string} entryName
  * @param {string} to
+ * @param {number} sizeBytes What the entry must unpack to.
  * @returns {Promise<boolean>} false when the zip has no such entry.
- * @throws {Error} When the file is not a readable zip.
+ * @throws {Error} When the file is not a readable zip, or the entry has another size.
  */
-export async function extractEntry(zipFile, entryName, to) {
+export async function extractEntry(zipFile, entryName, to, sizeBytes) {
   const handle = await open(zipFile, 'r');
   try {
     const entry = findEntry(await readDirectory(handle), entryName);
     if (entry === null) return false;
+    if (entry.sizeBytes !== sizeBytes) throw wrongSize(entryName, entry.sizeBytes, sizeBytes);
     const header = await readBytes(handle, entry.headerOffset, LOCAL_BYTES);
     if (header.readUInt32LE(0) !== LOCAL_SIGNATURE) throw new Error('zip entry without its header');
     const start = entry.headerOffset + LOCAL_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28);
@@ -38,13 +42,43 @@ export async function extractEntry(zipFile, entryName, to) {
       autoClose: false,
     });
     const target = createWriteStream(to);
-    if (entry.method === STORED) await pipeline(source, target);
-    else if (entry.method === DEFLATED) await pipeline(source, createInflateRaw(), target);
+    const exact = ofExactly(entryName, sizeBytes);
+    if (entry.method === STORED) await pipeline(source, exact, target);
+    else if (entry.method === DEFLATED) await pipeline(source, createInflateRaw(), exact, target);
     else throw new Error(`zip compression method ${entry.method} is not known`);
     return true;
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * Passes bytes on, and fails at the first one too many or when some are missing at the end.
+ * @param {string} entryName
+ * @param {number} sizeBytes
+ */
+function ofExactly(entryName, sizeBytes) {
+  let seenBytes = 0;
+  return new Transform({
+    /** @param {Buffer} chunk */
+    transform(chunk, _encoding, done) {
+      seenBytes += chunk.length;
+      if (seenBytes > sizeBytes) done(wrongSize(entryName, seenBytes, sizeBytes));
+      else done(null, chunk);
+    },
+    flush(done) {
+      done(seenBytes === sizeBytes ? null : wrongSize(entryName, seenBytes, sizeBytes));
+    },
+  });
+}
+
+/**
+ * @param {string} entryName
+ * @param {number} bytes
+ * @param {number} wanted
+ */
+function wrongSize(entryName, bytes, wanted) {
+  return new Error(`${entryName} has ${bytes} bytes or more in the zip file, not ${wanted}`);
 }
 
 /**
@@ -79,6 +113,7 @@ function findEntry(directory, wanted) {
       return {
         method: directory.readUInt16LE(at + 10),
         compressedBytes: directory.readUInt32LE(at + 20),
+        sizeBytes: directory.readUInt32LE(at + 24),
         headerOffset: directory.readUInt32LE(at + 42),
       };
     }
