@@ -34,7 +34,13 @@ export const serverCommand = new Command('server')
       ...(options.port === undefined ? {} : { port: options.port }),
     });
     say(`Temporal server at ${server.address}, Web UI at ${server.uiUrl}, database ${databasePath}`);
-    const stopped = new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
-    await Promise.race([stopped, server.died]);
-    await server.stop();
+    if (server.shared) say('It ran already and is shared: it ends with the last command that uses it.');
+    const stopped = new Promise<void>((resolve) => {
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
+    });
+    try {
+      await Promise.race([stopped, server.died]);
+    } finally {
+      await server.stop();
+    }
   });

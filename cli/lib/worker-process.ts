@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { moduleUrl } from '../../activities/shared/own-files.ts';
-import { stopProcess } from './dev-server.ts';
+import { stopProcess } from './stop-process.ts';
 
 const WORKER = fileURLToPath(moduleUrl('../../worker.ts', import.meta.url));
 const RESTART_MS = 1000;

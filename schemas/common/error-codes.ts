@@ -304,6 +304,21 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'Start one with `escada server`, or set TEMPORAL_ADDRESS.',
   },
+  SERVER_PORT_TAKEN: {
+    meaning: 'The port for a Temporal server or for its Web UI is in use.',
+    retryable: false,
+    help: 'Name another one with --port, or leave it out to have a free one chosen.',
+  },
+  SERVER_RUNS_ELSEWHERE: {
+    meaning: 'A Temporal server runs over the database already, on another port than the one asked for.',
+    retryable: false,
+    help: 'Leave out --port to share it, or stop it first.',
+  },
+  WORKER_FAILED: {
+    meaning: 'The worker ended several times in a row soon after it was started.',
+    retryable: true,
+    help: 'See what it said last in the message, and its log.',
+  },
   NO_WORKER: {
     meaning: 'Nobody polls the task queue, so a run would wait for ever.',
     retryable: true,

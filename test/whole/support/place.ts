@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { FileStore } from '../../../activities/artifacts/file-store.ts';
 import { readSettings, type Settings } from '../../../activities/shared/settings.ts';
 import { EscadaClient } from '../../../client.ts';
-import { stopProcess } from '../../../cli/lib/dev-server.ts';
+import { stopProcess } from '../../../cli/lib/stop-process.ts';
 import { ROOT, TINY_MODEL } from './needs.ts';
 import { disown, own, until, untilNoneLeft } from './processes.ts';
 import type { TestServer } from './server.ts';

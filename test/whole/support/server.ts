@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,8 +77,7 @@ export class TestServer {
       databasePath: this.#databasePath,
       port: this.port,
     });
-    const note = await readFile(`${this.#databasePath}.server.json`, 'utf8');
-    this.#pid = (JSON.parse(note) as { pid: number }).pid;
+    this.#pid = this.#server.pid;
     own(this.#pid);
     const connection = await Connection.connect({ address: this.address, connectTimeout: '60s' });
     await until('the namespace', async () => {
