@@ -1,14 +1,14 @@
-import { cp, copyFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FileStore } from '../activities/artifacts/file-store.ts';
+import { placeFile, placeFolder } from '../activities/shared/publish.ts';
 import { readSettings } from '../activities/shared/settings.ts';
 import { exportFormatSchema, type ExportFormat } from '../schemas/train/export-format.ts';
 import type { ReportData } from '../activities/report/report-data.ts';
 import type { ExportOutcome } from '../schemas/train/export-run.ts';
 import { exportSpec } from './lib/export-spec.ts';
 import { requireTarget } from './lib/export-target.ts';
-import { notWritable, outcomeOf } from './lib/outcome.ts';
+import { outcomeOf } from './lib/outcome.ts';
 import { sizeBytes } from './lib/size.ts';
 import { print } from './lib/terminal.ts';
 import { withClient } from './lib/with-client.ts';
@@ -31,12 +31,8 @@ function positive(text: string): number {
 /** Copies the export to where the user wants it. */
 async function place({ export: done }: ExportOutcome, path: string): Promise<void> {
   const store = new FileStore(readSettings().storeRoot);
-  try {
-    if (done.form === 'file') await copyFile(await store.localPath(done.export), path);
-    else await cp(await store.localFolder(done.export), path, { recursive: true });
-  } catch (cause) {
-    throw notWritable('The export', path, cause);
-  }
+  if (done.form === 'file') await placeFile(await store.localPath(done.export), path, 'The export');
+  else await placeFolder(await store.localFolder(done.export), path, 'The export');
 }
 
 /** `<run>.gguf`, or a folder `<run>-<format>`. */

@@ -1,8 +1,8 @@
-import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { FileStore } from '../activities/artifacts/file-store.ts';
+import { placeFile } from '../activities/shared/publish.ts';
 import { readSettings } from '../activities/shared/settings.ts';
-import { notWritable, outcomeOf } from './lib/outcome.ts';
+import { outcomeOf } from './lib/outcome.ts';
 import { renderOutcome } from './lib/summary.ts';
 import { print } from './lib/terminal.ts';
 import { withClient } from './lib/with-client.ts';
@@ -14,14 +14,6 @@ interface Options {
   readonly format: Format;
   readonly out?: string;
   readonly json?: boolean;
-}
-
-async function writeTo(path: string, bytes: Uint8Array): Promise<void> {
-  try {
-    await writeFile(path, bytes);
-  } catch (cause) {
-    throw notWritable('The report', path, cause);
-  }
 }
 
 /** A file name of a run: its id may hold slashes. */
@@ -49,7 +41,7 @@ export const reportCommand = new Command('report')
         return;
       }
       const path = out ?? fileName(run, format);
-      await writeTo(path, bytes);
+      await placeFile(bytes, path, 'The report');
       print(`${renderOutcome(outcome)}\n\nReport: ${path}`);
     });
   });

@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_CODES } from '../../schemas/common/error-codes.ts';
 import { isEscadaFailure, type EscadaFailure } from '../../plugins/api/failure.ts';
+import { fileFailure } from './file-failures.ts';
 import { redact, redactJson } from './redact.ts';
 
 /** Longest text of a failure: a history is no log. */
@@ -35,7 +36,11 @@ function causeOf({ cause }: { readonly cause?: unknown }, left: number): Error |
   return copy;
 }
 
-/** Turns coded failures into application failures; lets everything else (cancellation, bugs) pass. */
+/**
+ * Turns coded failures, and what an operating system says about disks, paths and rights, into application failures; lets
+ * everything else (cancellation, bugs) pass.
+ */
 export function translateFailure(error: unknown): unknown {
-  return isEscadaFailure(error) ? toApplicationFailure(error) : error;
+  const failure = isEscadaFailure(error) ? error : fileFailure(error);
+  return failure === null ? error : toApplicationFailure(failure);
 }

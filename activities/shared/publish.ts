@@ -1,7 +1,19 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+/** Writing files that survive a power failure: a reader sees the whole of one or nothing, and what was returned stays. */
+import { createHash } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { chmod, copyFile, cp, link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { outputFailure, withFileFailures } from './file-failures.ts';
+import { ownedName } from './owner.ts';
+
+/** Only the owner may look: a store holds training data, prompts and replies. */
+export const PRIVATE_FILE = 0o600;
+export const PRIVATE_FOLDER = 0o700;
+/** Objects are never written again. */
+export const READ_ONLY_FILE = 0o444;
+
+/** Names of files in progress begin with it; the rest of the name says which process writes. */
+export const TEMPORARY_PREFIX = '.tmp-';
 
 /** SHA-256 of a file, as hex, read in pieces. */
 export async function sha256OfFile(path: string): Promise<string> {
@@ -14,48 +26,154 @@ export function sha256OfBytes(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Makes a folder's entries durable. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
+/** Makes the entries of a folder, or the bytes of a file, durable. */
+export async function syncPath(path: string): Promise<void> {
+  const opened = await open(path, 'r');
   try {
-    await folder.sync();
+    await opened.sync();
   } finally {
-    await folder.close();
+    await opened.close();
   }
+}
+
+/** Folders whose entry in their parent is known to be on disk. */
+const durableFolders = new Set<string>();
+
+/**
+ * Makes a folder and its parents, private to this user, and their entries durable. Parents that were already there are
+ * synced once per process: another process may have made them a moment ago.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const folder = resolve(path);
+  const first = await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
+  let made = first !== undefined;
+  for (let at = folder; at !== dirname(at); at = dirname(at)) {
+    if (!made && durableFolders.has(at)) return;
+    if (made) await syncPath(dirname(at));
+    else await syncPath(dirname(at)).catch(() => undefined);
+    durableFolders.add(at);
+    if (at === first) made = false;
+  }
+}
+
+/** Gives a complete file, whose bytes are synced, its name, and makes the name durable. Replaces what is there. */
+export async function moveInto(temporary: string, target: string): Promise<void> {
+  await makeFolder(dirname(target));
+  await rename(temporary, target);
+  await syncPath(dirname(target));
 }
 
 /**
  * Writes a file so that a reader sees the whole of it or nothing, whatever moment the machine stops at: temporary
- * name, write, fsync, rename, fsync of the folder.
+ * name, write, fsync, rename, fsync of the folder and of every folder made for it. Throws `DISK_FULL`,
+ * `OUTPUT_NOT_WRITABLE`, `PATH_NOT_USABLE`.
  */
-export async function publishFile(target: string, bytes: Uint8Array | string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
-  const temporary = join(dirname(target), `.tmp-${randomBytes(8).toString('hex')}`);
-  try {
-    const file = await open(temporary, 'wx');
+export async function publishFile(
+  target: string,
+  bytes: Uint8Array | string,
+  mode = PRIVATE_FILE,
+): Promise<void> {
+  await withFileFailures({ path: target }, async () => {
+    await makeFolder(dirname(target));
+    const temporary = join(dirname(target), ownedName(TEMPORARY_PREFIX));
     try {
-      await file.writeFile(bytes);
-      await file.sync();
+      const file = await open(temporary, 'wx', PRIVATE_FILE);
+      try {
+        await file.writeFile(bytes);
+        await file.chmod(mode);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await moveInto(temporary, target);
     } finally {
-      await file.close();
+      await rm(temporary, { force: true });
     }
-    await rename(temporary, target);
+  });
+}
+
+const CANNOT_LINK = new Set(['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/**
+ * Hard-links, or copies where the file system cannot link. The target appears whole or not at all; one that is there is
+ * left as it is, unless `replace` is set.
+ */
+export async function linkOrCopy(
+  from: string,
+  to: string,
+  options: { replace?: boolean } = {},
+): Promise<void> {
+  await mkdir(dirname(to), { recursive: true, mode: PRIVATE_FOLDER });
+  if (options.replace !== true) {
+    try {
+      await link(from, to);
+      return;
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') return;
+      if (!CANNOT_LINK.has(code)) throw error;
+    }
+  }
+  const temporary = join(dirname(to), ownedName(TEMPORARY_PREFIX));
+  try {
+    await linkAnew(from, temporary);
+    await rename(temporary, to);
   } finally {
     await rm(temporary, { force: true });
   }
-  await syncFolder(dirname(target));
 }
 
-/** Hard-links, or copies where the file system cannot link. An existing target is left as it is. */
-export async function linkOrCopy(from: string, to: string): Promise<void> {
-  const { copyFile } = await import('node:fs/promises');
-  await mkdir(dirname(to), { recursive: true });
+async function linkAnew(from: string, to: string): Promise<void> {
   try {
     await link(from, to);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EEXIST') return;
-    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'ENOTSUP') throw error;
-    await copyFile(from, to);
+    if (!CANNOT_LINK.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    await copyFile(from, to, constants.COPYFILE_FICLONE);
+    await syncPath(to);
+  }
+}
+
+/** Rights that new files and folders of this user have: copies of read-only objects are the user's own. */
+async function giveToUser(path: string, kind: 'file' | 'folder'): Promise<void> {
+  await chmod(path, (kind === 'file' ? 0o666 : 0o777) & ~process.umask());
+}
+
+/**
+ * Writes a file where a user wants it: under a temporary name beside it, then renamed. Throws `DISK_FULL` or
+ * `OUTPUT_NOT_WRITABLE`, and leaves nothing behind then.
+ */
+export async function placeFile(from: string | Uint8Array, to: string, what: string): Promise<void> {
+  await placed(to, what, async (temporary) => {
+    if (typeof from === 'string') await copyFile(from, temporary, constants.COPYFILE_FICLONE);
+    else await writeFile(temporary, from, { flag: 'wx' });
+    await giveToUser(temporary, 'file');
+    await syncPath(temporary);
+  });
+}
+
+/** The same for a folder with all that is in it; `to` is new, or an empty folder. */
+export async function placeFolder(from: string, to: string, what: string): Promise<void> {
+  await placed(to, what, async (temporary) => {
+    await cp(from, temporary, { recursive: true });
+    await giveToUser(temporary, 'folder');
+    for (const entry of await readdir(temporary, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      await giveToUser(path, entry.isDirectory() ? 'folder' : 'file');
+      if (entry.isFile()) await syncPath(path);
+    }
+  });
+}
+
+async function placed(to: string, what: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+  const target = resolve(to);
+  const temporary = join(dirname(target), ownedName(TEMPORARY_PREFIX));
+  try {
+    await fill(temporary);
+    await rename(temporary, target);
+    await syncPath(dirname(target));
+  } catch (cause) {
+    throw outputFailure(cause, what, to);
+  } finally {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
   }
 }

@@ -16,14 +16,21 @@ export interface Settings {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A variable's value; an empty one counts as not set. */
+export function setting(environment: Environment, name: string): string | undefined {
+  const value = environment[name];
+  return value === undefined || value.trim() === '' ? undefined : value;
+}
+
 export function readSettings(environment: Environment = process.env): Settings {
-  const home = resolve(environment['ESCADA_HOME'] ?? '.escada');
-  const cacheHome = environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const roots = environment['ESCADA_DATA_ROOTS']?.split(delimiter).filter((root) => root !== '');
+  const read = (name: string): string | undefined => setting(environment, name);
+  const home = resolve(read('ESCADA_HOME') ?? '.escada');
+  const cacheHome = read('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
+  const roots = (read('ESCADA_DATA_ROOTS') ?? '').split(delimiter).filter((root) => root.trim() !== '');
   return {
-    taskQueue: environment['ESCADA_TASK_QUEUE'] ?? DEFAULT_TASK_QUEUE,
+    taskQueue: read('ESCADA_TASK_QUEUE') ?? DEFAULT_TASK_QUEUE,
     storeRoot: join(home, 'store'),
-    dataRoots: (roots ?? ['data']).map((root) => resolve(root)),
-    cacheDir: resolve(environment['ESCADA_CACHE_DIR'] ?? join(cacheHome, 'escada')),
+    dataRoots: (roots.length > 0 ? roots : ['data']).map((root) => resolve(root)),
+    cacheDir: resolve(read('ESCADA_CACHE_DIR') ?? join(cacheHome, 'escada')),
   };
 }

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { publishFile, sha256OfBytes } from '../shared/publish.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
+import { markUsed } from '../artifacts/last-use.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 
 export interface FinishedAction {
@@ -12,6 +14,20 @@ export interface FinishedAction {
   /** Wall seconds of the run that made it. */
   readonly seconds: number;
 }
+
+/** What an action file has to be: of this kind, under this key, with an output that the kind could have made. */
+export interface ActionIdentity {
+  readonly kind: string;
+  readonly key: string;
+  readonly outputSchema: z.ZodType<JsonObject>;
+}
+
+const actionSchema = z.strictObject({
+  kind: z.string(),
+  key: z.string(),
+  output: z.record(z.string(), z.json()),
+  seconds: z.number().nonnegative(),
+});
 
 /** Key of an action: kind with version, canonical input, and whatever else its result depends on. */
 export function actionKey(kind: string, input: JsonObject, salt: string): string {
@@ -26,20 +42,39 @@ export function referencesIn(value: unknown): ArtifactRef[] {
   return Object.values(value).flatMap(referencesIn);
 }
 
-/** Reads a finished action; null when there is none, or when one of its artifacts is gone from the store. */
-export async function readAction(store: FileStore, path: string): Promise<FinishedAction | null> {
-  const text = await readFile(path, 'utf8').catch(() => null);
-  if (text === null) return null;
-  const action = JSON.parse(text) as FinishedAction;
-  for (const ref of referencesIn(action.output)) {
-    const there = await store.localPath(ref).catch(() => null);
-    if (there === null) return null;
-  }
-  return action;
+/**
+ * Reads a finished action. Null when there is none, when one of its artifacts is gone or damaged, and when the file is
+ * torn or another action's: the step then runs again and writes it again.
+ */
+export async function readAction(
+  store: FileStore,
+  path: string,
+  identity: ActionIdentity,
+): Promise<FinishedAction | null> {
+  const action = parseAction(await readFile(path, 'utf8').catch(() => ''));
+  if (action?.kind !== identity.kind || action.key !== identity.key) return null;
+  const output = identity.outputSchema.safeParse(action.output);
+  if (!output.success) return null;
+  // Marked first: whoever cleans up looks at the mark right before it removes something.
+  await markUsed(path);
+  for (const ref of referencesIn(output.data)) if (!(await store.holds(ref))) return null;
+  return { output: output.data, seconds: action.seconds };
 }
 
-export async function writeAction(path: string, action: FinishedAction): Promise<void> {
-  await publishFile(path, canonicalJson(action));
+function parseAction(text: string): z.infer<typeof actionSchema> | null {
+  try {
+    return actionSchema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+export async function writeAction(
+  path: string,
+  { kind, key }: ActionIdentity,
+  { output, seconds }: FinishedAction,
+): Promise<void> {
+  await publishFile(path, canonicalJson({ kind, key, output, seconds }));
 }
 
 export function cachePath(store: FileStore, key: string): string {

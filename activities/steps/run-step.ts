@@ -1,17 +1,16 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Context } from '@temporalio/activity';
 import { MAX_PAYLOAD_BYTES } from '../../schemas/common/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import type { StepResult } from '../../schemas/pipeline/plan.ts';
+import type { StepOrigin, StepResult } from '../../schemas/pipeline/plan.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import { translateFailure } from '../shared/failures.ts';
 import { formatIssues } from '../shared/issues.ts';
 import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
-import { openScratch, type Scratch } from './scratch.ts';
+import { requireInputs } from './require-inputs.ts';
+import { openScratch, resultPath, type Scratch, type StepPlace } from './scratch.ts';
 
 export interface StepDeps {
   readonly store: FileStore;
@@ -21,11 +20,14 @@ export interface StepDeps {
 /** Seconds between heartbeats of a step that is busy but silent, well inside the shortest time-out (10 s). */
 const PULSE_MS = 2000;
 
-/** Makes the Activity of one step kind. Its argument is the step's `with`, references already replaced. */
+/**
+ * Makes the Activity of one step kind. Its arguments are the step's `with`, references already replaced, and the run that
+ * attempts share what they made with.
+ */
 export function stepActivity(kind: StepKindV1, deps: StepDeps) {
-  return async (input: JsonObject): Promise<StepResult> => {
+  return async (input: JsonObject, origin?: StepOrigin): Promise<StepResult> => {
     try {
-      return await runStep(kind, input, deps);
+      return await runStep(kind, input, deps, placeOf(Context.current(), origin));
     } catch (error) {
       const { cancellationSignal } = Context.current();
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
@@ -34,39 +36,42 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
   };
 }
 
-async function runStep(kind: StepKindV1, input: JsonObject, deps: StepDeps): Promise<StepResult> {
+function placeOf({ info }: Context, origin: StepOrigin | undefined): StepPlace {
+  const { namespace, workflowExecution, activityId } = info;
+  const { workflowId, runId } = workflowExecution ?? { workflowId: 'none', runId: 'none' };
+  return { namespace, workflowId, firstRunId: origin?.firstRunId ?? runId, nodeId: activityId };
+}
+
+async function runStep(
+  kind: StepKindV1,
+  input: JsonObject,
+  deps: StepDeps,
+  place: StepPlace,
+): Promise<StepResult> {
   // Captured once: Activity calls inside abort listeners and timers run outside the Activity's own context.
   const context = Context.current();
-  const { workflowExecution, activityId } = context.info;
   const parsed = kind.withSchema.safeParse(input);
   if (!parsed.success) {
     const issues = formatIssues(parsed.error, 'with');
     throw new EscadaFailure({
       code: 'INVALID_SPEC',
-      message: `Step ${activityId} (${kind.kind}): ${issues}`,
+      message: `Step ${place.nodeId} (${kind.kind}): ${issues}`,
     });
   }
   const pulse = startPulse(context);
   try {
     const salt = (await kind.doCacheSalt?.(parsed.data, deps.services, context.cancellationSignal)) ?? '';
     const key = actionKey(kind.kind, input, salt);
-    const workflowId = workflowExecution?.workflowId ?? 'none';
+    const identity = { kind: kind.kind, key, outputSchema: kind.outputSchema };
     // A published result of an earlier attempt counts even for kinds that are not cacheable: the reply may have been lost.
-    const published = join(
-      deps.store.root,
-      'runs',
-      workflowId.replaceAll(/[^A-Za-z0-9._-]/g, '_'),
-      `${key}.json`,
-    );
-    const paths = kind.cacheable ? [cachePath(deps.store, key)] : [published];
-    for (const path of paths) {
-      const found = await readAction(deps.store, path);
-      if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
-    }
-    const scratch = await openScratch(deps.store.root, workflowId, activityId);
+    const path = kind.cacheable ? cachePath(deps.store, key) : resultPath(deps.store.root, place, key);
+    const found = await readAction(deps.store, path, identity);
+    if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
+    await requireInputs(deps.store, input, place.nodeId);
+    const scratch = await openScratch(deps.store.root, place);
     const finished = await execute(kind, parsed.data, deps, pulse, scratch);
-    for (const path of paths) await writeAction(path, finished);
-    await rm(scratch.nodeDir, { recursive: true, force: true });
+    await writeAction(path, identity, finished);
+    await scratch.finish();
     return { output: finished.output, cached: false, seconds: finished.seconds };
   } finally {
     pulse.stop();

@@ -55,11 +55,14 @@ async function newestStep(attemptDir: string): Promise<number> {
   return 0;
 }
 
-/** How many of the newest attempts ended no further than the one before them. `earlierDirs`: newest first. */
+/**
+ * How many of the newest attempts ended no further than all before them: one that dies before it takes over a checkpoint
+ * has none, and the next is not ahead because it has one again. `earlierDirs`: newest first.
+ */
 export async function attemptsWithoutProgress(earlierDirs: readonly string[]): Promise<number> {
   const steps: number[] = [];
   for (const dir of earlierDirs) steps.push(await newestStep(dir));
-  const progressed = steps.findIndex((step, at) => step > (steps[at + 1] ?? 0));
+  const progressed = steps.findIndex((step, at) => step > Math.max(0, ...steps.slice(at + 1)));
   return progressed < 0 ? steps.length : progressed;
 }
 

@@ -1,10 +1,10 @@
-import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EscadaClient } from '../../client.ts';
 import { FileStore } from '../../activities/artifacts/file-store.ts';
 import { PACKAGE_ROOT } from '../../activities/shared/own-files.ts';
+import { makeFolder, placeFile } from '../../activities/shared/publish.ts';
 import { readSettings, type Settings } from '../../activities/shared/settings.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
@@ -157,11 +157,16 @@ async function conclude(
 ): Promise<void> {
   const store = new FileStore(settings.storeRoot);
   const reports = join(dirname(settings.storeRoot), 'reports');
-  await mkdir(reports, { recursive: true });
+  await makeFolder(reports);
   const reportPath = join(reports, `${outcome.workflowId}.html`);
-  await copyFile(await store.localPath(outcome.report.html), reportPath);
-  await copyFile(await store.localPath(outcome.report.json), join(reports, `${outcome.workflowId}.json`));
-  await copyFile(await store.localPath(outcome.report.markdown), join(reports, `${outcome.workflowId}.md`));
+  for (const [format, extension] of [
+    ['html', 'html'],
+    ['json', 'json'],
+    ['markdown', 'md'],
+  ] as const) {
+    const path = join(reports, `${outcome.workflowId}.${extension}`);
+    await placeFile(await store.localPath(outcome.report[format]), path, 'The report');
+  }
   print(`\n${renderOutcome(outcome)}`);
   print(`\n${await renderSamples(outcome, store)}`);
   print(`\nReport: ${reportPath}`);

@@ -67,12 +67,12 @@ export const ERROR_CODES = {
   ARTIFACT_MISSING: {
     meaning: 'An artifact is not in the store.',
     retryable: false,
-    help: 'Run the step that makes it again, or point the worker at the right store.',
+    help: 'Start the run again, so that the step that makes it runs again, or point the worker at the right store (ESCADA_HOME).',
   },
   ARTIFACT_DAMAGED: {
     meaning: "An artifact's bytes do not fit its digest.",
     retryable: false,
-    help: 'Delete the damaged object and run the step that makes it again.',
+    help: 'Start the run again: the step that makes it writes it again. If it happens twice, check the disk.',
   },
   STEP_KIND_UNKNOWN: {
     meaning: 'No plugin brings this step kind.',
@@ -167,7 +167,7 @@ export const ERROR_CODES = {
   DISK_FULL: {
     meaning: 'There is not enough room on the disk.',
     retryable: false,
-    help: 'Free some space, or choose a folder on another disk (`--out`, or ESCADA_CACHE_DIR for all that is fetched).',
+    help: 'Free some space (`escada clean` removes what old runs left), or choose a folder on another disk (`--out`, ESCADA_HOME for the store, ESCADA_CACHE_DIR for what is fetched).',
   },
   ENGINE_NOT_BUILT: {
     meaning: 'The native engine is not built, or was built for another machine.',
@@ -328,6 +328,12 @@ export const ERROR_CODES = {
     meaning: 'A file cannot be written where the command was told to.',
     retryable: false,
     help: 'Choose another path, or make its folder and allow writing there.',
+  },
+  PATH_NOT_USABLE: {
+    meaning:
+      'A path cannot be used: it is a folder where a file belongs, leads through a file, or is too long.',
+    retryable: false,
+    help: 'Name another path; the message says which one and why.',
   },
   RUN_NOT_FOUND: {
     meaning: 'There is no run of that id.',

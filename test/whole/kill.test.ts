@@ -10,6 +10,7 @@ import type { Flowchart } from '../../schemas/adapt/flowchart.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { engineOf, processesOf, until, untilNoneLeft } from './support/processes.ts';
+import { stepFolder } from './support/step-folder.ts';
 import { adapterOf, climb, FINAL_TRAINING, finished, writeRows, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
@@ -72,7 +73,7 @@ suite('a run that is disturbed in its final training', { skip }, () => {
 
   /** Folder of a run's final training: one folder below it for each attempt. */
   const nodeDir = (place: Place, workflowId: string) =>
-    join(place.store.root, 'runs', workflowId, FINAL_TRAINING.replace('/', '_'));
+    stepFolder(place.store.root, workflowId, FINAL_TRAINING);
 
   /** Checkpoints of an attempt that are complete: name and inode of their manifest. */
   async function checkpoints(dir: string, attempt: number): Promise<Map<string, number>> {
@@ -88,10 +89,10 @@ suite('a run that is disturbed in its final training', { skip }, () => {
   /** Starts a run and waits until its final training has written a checkpoint. */
   async function startAndWait(place: Place, spec = SPEC): Promise<{ workflowId: string; dir: string }> {
     const { workflowId } = await (await place.client()).start(spec);
-    const dir = nodeDir(place, workflowId);
-    const some = async () => ((await checkpoints(dir, 1)).size > 0 ? true : undefined);
+    const some = async () =>
+      (await checkpoints(await nodeDir(place, workflowId), 1)).size > 0 ? true : undefined;
     await until('a checkpoint of the final training', some, { timeoutMs: 600_000, everyMs: 10 });
-    return { workflowId, dir };
+    return { workflowId, dir: await nodeDir(place, workflowId) };
   }
 
   /** Waits until the second attempt has taken over a checkpoint of the first: the same file, not one trained again. */

@@ -12,6 +12,7 @@ import { reasonToSkip, TINY_MODEL } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { processesOf, until } from './support/processes.ts';
 import { climb, writeRows } from './support/runs.ts';
+import { stepFolder } from './support/step-folder.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
@@ -69,10 +70,10 @@ suite('training by another program', { skip }, () => {
 
     const place = await open('killed');
     const handle = await (await place.client()).startTraining(spec());
-    const out = join(place.store.root, 'runs', handle.workflowId, 'train', 'attempt-1', 'out');
     const victim = await until(
       'a checkpoint',
       async () => {
+        const out = join(await stepFolder(place.store.root, handle.workflowId, 'train'), 'attempt-1', 'out');
         const names = await readdir(out).catch(() => []);
         const complete = names.some((name) => existsSync(join(out, name, 'manifest.json')));
         return complete ? commandOf(place) : undefined;

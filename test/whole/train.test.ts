@@ -13,6 +13,7 @@ import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { engineOf, until } from './support/processes.ts';
 import { writeRows } from './support/runs.ts';
+import { stepFolder } from './support/step-folder.ts';
 import { TestServer } from './support/server.ts';
 
 const skip = await reasonToSkip({ engine: true, procfs: true });
@@ -137,8 +138,8 @@ suite('one training', { skip }, () => {
 
   /** The process that trains, once a checkpoint of it is complete. */
   async function trainerAtWork(workflowId: string) {
-    const out = join(place.store.root, 'runs', workflowId, 'train', 'attempt-1', 'out');
     const complete = async () => {
+      const out = join(await stepFolder(place.store.root, workflowId, 'train'), 'attempt-1', 'out');
       const names = await readdir(out).catch(() => []);
       return names.some((name) => existsSync(join(out, name, 'manifest.json')))
         ? engineOf(place.home)

@@ -13,6 +13,7 @@ import { print, say, StatusLine, table } from '../../cli/lib/terminal.ts';
 import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
 import { activitiesOf } from '../../test/whole/support/history.ts';
 import { engineOf, processesOf, until } from '../../test/whole/support/processes.ts';
+import { stepFolder } from '../../test/whole/support/step-folder.ts';
 import { openBenchPlace, type BenchPlace } from './bench-place.ts';
 import { ROOT, setUpForAcceptance } from './set-up.ts';
 
@@ -50,15 +51,9 @@ async function specFor(train: number, storeRoot: string): Promise<AdaptationSpec
 /** Waits until the final training has left checkpoints, then kills. The worker is started again by its supervisor. */
 async function strike(victim: Victim, home: string, workflowId: string, place: BenchPlace): Promise<void> {
   if (victim === 'nobody') return;
-  const out = join(
-    place.settings.storeRoot,
-    'runs',
-    workflowId,
-    FINAL_TRAINING.replace('/', '_'),
-    'attempt-1',
-    'out',
-  );
+  const root = place.settings.storeRoot;
   const complete = async () => {
+    const out = join(await stepFolder(root, workflowId, FINAL_TRAINING), 'attempt-1', 'out');
     const names = await readdir(out).catch(() => []);
     const manifests = await Promise.all(
       names.map((name) => stat(join(out, name, 'manifest.json')).catch(() => null)),

@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import { MAX_MAP_ITEMS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import type {
@@ -7,6 +7,7 @@ import type {
   PlannedMap,
   PlannedNode,
   PlannedStep,
+  StepActivities,
   StepResult,
 } from '../../schemas/pipeline/plan.ts';
 import { resolveReferences, type Scope } from '../../schemas/pipeline/references.ts';
@@ -113,13 +114,11 @@ async function askApproval(node: PlannedApproval, id: string, scope: Scope, run:
 async function runStep(step: PlannedStep, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
   const input = replaceReferences(step.with, scope, activityId) as JsonObject;
   return await run.permits.run(async () => {
-    const activities = proxyActivities<Record<string, (input: JsonObject) => Promise<StepResult>>>(
-      stepOptions(step, activityId),
-    );
+    const activities = proxyActivities<StepActivities>(stepOptions(step, activityId));
     const activity = activities[step.uses];
     if (activity === undefined) throw fail('STEP_KIND_UNKNOWN', `There is no step kind "${step.uses}".`);
     run.observer.started(activityId);
-    const result = await activity(input);
+    const result = await activity(input, { firstRunId: workflowInfo().firstExecutionRunId });
     run.observer.finished(activityId, result);
     return result.output;
   });

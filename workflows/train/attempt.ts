@@ -1,19 +1,24 @@
-import { ActivityFailure, ApplicationFailure, isCancellation, proxyActivities } from '@temporalio/workflow';
-import type { JsonObject } from '../../schemas/common/json.ts';
-import type { PlannedStep, StepResult } from '../../schemas/pipeline/plan.ts';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { PlannedStep, StepActivities, StepResult } from '../../schemas/pipeline/plan.ts';
 import { stepOptions } from '../pipeline/step-options.ts';
 import { fail } from '../shared/fail.ts';
 
 /** One attempt of a step that the workflow tries again by itself. */
 export async function attemptStep(step: PlannedStep, activityId: string): Promise<StepResult> {
   const { retry, ...options } = stepOptions(step, activityId);
-  const activities = proxyActivities<Record<string, (input: JsonObject) => Promise<StepResult>>>({
+  const activities = proxyActivities<StepActivities>({
     ...options,
     retry: { ...retry, maximumAttempts: 1 },
   });
   const activity = activities[step.uses];
   if (activity === undefined) throw fail('STEP_KIND_UNKNOWN', `There is no step kind "${step.uses}".`);
-  return await activity(step.with);
+  return await activity(step.with, { firstRunId: workflowInfo().firstExecutionRunId });
 }
 
 /** A worker that died, a time-out, an engine that crashed: all but a cancellation and what is final by its code. */

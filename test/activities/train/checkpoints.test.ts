@@ -54,6 +54,11 @@ suite('attempts without progress', () => {
     );
   });
 
+  test('a checkpoint that was only taken over again is no progress', async () => {
+    assert.equal(await attemptsWithoutProgress(await attempts([100], [], [100], [], [100])), 4);
+    assert.equal(await attemptsWithoutProgress(await attempts([100], [], [100, 110], [], [100, 110])), 2);
+  });
+
   test('a checkpoint without a manifest is none', async () => {
     assert.equal(await attemptsWithoutProgress(await attempts([10], [10, -20])), 1);
   });
