@@ -33,7 +33,7 @@ export const TIERS = [
   {
     number: 5,
     name: 'whole runs',
-    prefixes: ['test/package/', 'test/whole/', 'test/chaos/'],
+    prefixes: ['test/workflows/durable/', 'test/package/', 'test/whole/', 'test/chaos/'],
     timeoutMs: 1_800_000,
     parallel: false,
   },

@@ -1,0 +1,127 @@
+/** What a scripted step worker does when a workflow calls a step. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { EscadaFailure } from '../../../plugins/api/failure.ts';
+import type { ErrorCode } from '../../../schemas/common/error-codes.ts';
+import type { JsonObject } from '../../../schemas/common/json.ts';
+import type { StepResult } from '../../../schemas/pipeline/plan.ts';
+
+/** One call of a step, as the worker sees it. */
+export interface StepCall {
+  readonly activityId: string;
+  readonly kind: string;
+  readonly input: JsonObject;
+  /** The server's count: 1 for the first attempt of a scheduled activity. */
+  readonly attempt: number;
+  /** How often this activity id was called in the run, scheduled anew or tried again: 1 for the first call. */
+  readonly number: number;
+  /** Aborted when the stage closes, so that nothing outlives a test. */
+  readonly closing: AbortSignal;
+}
+
+/** May leave out what hardly matters: a result that was computed, in no time. */
+export type Behaviour = (
+  call: StepCall,
+) => Promise<Pick<StepResult, 'output'> & Partial<Omit<StepResult, 'output'>>>;
+
+/** Heartbeats of a busy step; the shortest time-out of a test kind is 1 s. */
+const HEARTBEAT_MS = 50;
+
+/** Returns a value, after `afterMs` if that is given. */
+export function answer(output: JsonObject = {}, options: { readonly afterMs?: number } = {}): Behaviour {
+  return async () => {
+    if (options.afterMs !== undefined) await sleep(options.afterMs);
+    return { output };
+  };
+}
+
+/** Returns a value from the store, which costs neither time nor tokens. */
+export function cached(output: JsonObject = {}): Behaviour {
+  return async () => ({ output, cached: true });
+}
+
+/** Returns so many bytes of text as `output.text`. */
+export function oversize(sizeBytes: number): Behaviour {
+  return async () => ({ output: { text: 'x'.repeat(sizeBytes) } });
+}
+
+/** Fails with a code; the table of errors says whether it may be tried again. */
+export function failing(code: ErrorCode, message = `scripted ${code}`): Behaviour {
+  return async () => {
+    throw new EscadaFailure({ code, message });
+  };
+}
+
+/** Fails with an error that has no code, as a bug does. */
+export function crashing(error: Error): Behaviour {
+  return async () => {
+    throw error;
+  };
+}
+
+/** Works until it is cancelled. */
+export function hanging(): Behaviour {
+  return async ({ closing }) => await busy(closing, true);
+}
+
+/** Works and takes no notice of a cancellation, until `gate` opens or the stage closes; then it answers. */
+export function stubborn(gate: Gate, output: JsonObject = {}): Behaviour {
+  return async ({ closing }) => {
+    await Promise.race([busy(closing, false).catch(() => undefined), gate.opened]);
+    return { output };
+  };
+}
+
+/** Says nothing any more, as a worker that was lost: the step times out. */
+export function silent(): Behaviour {
+  return async ({ closing }) => {
+    await aborted(closing);
+    throw new Error('the stage was closed');
+  };
+}
+
+/** The first call does the first one, and so on; the last one is for every further call. */
+export function inTurn(...behaviours: readonly [Behaviour, ...Behaviour[]]): Behaviour {
+  return async (call) => {
+    const chosen = behaviours[Math.min(call.number, behaviours.length) - 1] ?? behaviours[0];
+    return await chosen(call);
+  };
+}
+
+/** Works until the gate opens, then does the other thing. */
+export function when(gate: Gate, then: Behaviour): Behaviour {
+  return async (call) => {
+    await Promise.race([gate.opened, busy(call.closing, true)]);
+    return await then(call);
+  };
+}
+
+/** Something that a test lets happen. */
+export class Gate {
+  readonly opened: Promise<void>;
+  #resolve: () => void = () => undefined;
+
+  constructor() {
+    this.opened = new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  open(): void {
+    this.#resolve();
+  }
+}
+
+async function busy(closing: AbortSignal, heedful: boolean): Promise<never> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat({}), HEARTBEAT_MS);
+  try {
+    await Promise.race([aborted(closing), ...(heedful ? [context.cancelled] : [])]);
+  } finally {
+    clearInterval(timer);
+  }
+  throw new Error('the stage was closed');
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}

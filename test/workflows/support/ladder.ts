@@ -1,0 +1,69 @@
+/** A whole ladder without a model: which rows a rung answers right is scripted, the scores are the product's own. */
+import type { AdaptationSpecInput } from '../../../schemas/adapt/adaptation-spec.ts';
+import { putJsonl, type Prediction } from '../../../activities/llm/jsonl.ts';
+import type { JsonObject } from '../../../schemas/common/json.ts';
+import { answer, type Behaviour } from './behaviours.ts';
+import type { Stage } from './stage.ts';
+
+const ROWS = 16;
+
+/** Rungs zero-shot, icl and peft over `rows.csv`, judged by exact match; peft has one learning rate, icl one recipe. */
+export function ladderSpec(changes: Partial<AdaptationSpecInput> = {}): AdaptationSpecInput {
+  return {
+    name: 'staged',
+    task: { instruction: 'Say it.', system: '' },
+    data: {
+      source: { path: 'rows.csv' },
+      columns: { input: 'input', output: 'output' },
+      sizes: { train: 32, dev: ROWS, test: ROWS },
+    },
+    metrics: { primary: { id: 'exact-match' } },
+    target: 0.9,
+    budget: { seconds: 36_000 },
+    rungs: {
+      icl: { recipes: [{ shots: 1, choose: 'fixed' }] },
+      peft: { learningRates: [1e-3] },
+    },
+    statistics: { resamples: 200 },
+    ...changes,
+  };
+}
+
+/** Answers the rows of a split, so many of them (0 to 1) as their reference has it. Also says how many tokens it took. */
+export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
+  return async () => {
+    const rows = Array.from({ length: ROWS }, (_, at): Prediction => ({
+      id: `row-${at}`,
+      input: `question ${at}`,
+      reference: 'right',
+      prediction: at < Math.round(share * ROWS) ? 'right' : 'wrong',
+      promptTokens: tokens,
+      newTokens: 1,
+      finish: 'stop',
+    }));
+    const predictions = await putJsonl(stage.store, rows);
+    const usage = { rows: ROWS, promptTokens: ROWS * tokens, newTokens: ROWS, seconds: 1 };
+    return { output: { predictions, usage } as unknown as JsonObject };
+  };
+}
+
+/**
+ * The steps of a ladder in which every rung answers half of the rows. What is scripted beside it wins: activity ids come
+ * before kinds, for instance `'icl/answers': answering(stage, 1)` or `'peft/train': failing('TRAINER_FAILED')`.
+ */
+export async function ladderSteps(stage: Stage): Promise<Readonly<Record<string, Behaviour>>> {
+  const text = (name: string) => stage.store.putBytes(Buffer.from(name), 'text/plain');
+  const [dataset, adapter] = [await text('rows'), await text('adapter')];
+  const training = await stage.store.putJson({ rows: 32, config: { r: 4 }, losses: [] });
+  const split = { train: dataset, dev: dataset, test: dataset, rows: { train: 32, dev: ROWS, test: ROWS } };
+  const curated = { dataset, rows: 64, dropped: 0, sourceSha256: 'f'.repeat(64) };
+  const output = (value: object) => answer(value as JsonObject);
+  return {
+    'curate.split@1': output(split),
+    'train.adapter@1': output({ adapter, training, tokens: 100 }),
+    'generate.answers@1': answering(stage, 0.5),
+    'score.predictions@1': stage.real('score.predictions@1'),
+    'rung.result@1': stage.real('rung.result@1'),
+    '*': output(curated),
+  };
+}
