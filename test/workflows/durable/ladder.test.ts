@@ -16,7 +16,11 @@ suite('the ladder', () => {
 
   test('stops at the rung that meets the target, and its candidate wins', async () => {
     const right = answering(stage, 1);
-    const steps = { ...(await ladderSteps(stage)), 'icl/answers': right, 'test/icl/answers': right };
+    const steps = {
+      ...(await ladderSteps(stage)),
+      'icl/recipes/0/answers': right,
+      'test/icl/answers': right,
+    };
     const run = await stage.start('adaptModel', [ladderSpec()], { steps });
     const outcome = await run.result<AdaptationOutcome>();
     assert.equal(outcome.decision.verdict, 'target-met');

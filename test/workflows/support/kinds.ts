@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { PluginV1 } from '../../../plugins/api/plugin.ts';
 import type { StepKindV1 } from '../../../plugins/api/step-kind.ts';
-import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { ResourceClass, RetryClass } from '../../../schemas/pipeline/plan.ts';
 
 /** A kind that specs may name although no worker has it. */
@@ -19,7 +18,7 @@ function kindOf(name: string, retry: RetryClass, resource: ResourceClass = 'cpu'
     startToCloseTimeoutMs: 60_000,
     heartbeatTimeoutMs: 1000,
     withSchema: z.record(z.string(), z.json()),
-    outputSchema: z.record(z.string(), z.json()) as z.ZodType<JsonObject>,
+    outputSchema: z.record(z.string(), z.json()),
     summarize: () => name,
     doRun: () => Promise.reject(new Error('steps of this kind are scripted')),
   };

@@ -49,7 +49,7 @@ export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
 
 /**
  * The steps of a ladder in which every rung answers half of the rows. What is scripted beside it wins: activity ids come
- * before kinds, for instance `'icl/answers': answering(stage, 1)` or `'peft/train': failing('TRAINER_FAILED')`.
+ * before kinds, for instance `'icl/recipes/0/answers': answering(stage, 1)` or `'peft/train': failing('TRAINER_FAILED')`.
  */
 export async function ladderSteps(stage: Stage): Promise<Readonly<Record<string, Behaviour>>> {
   const text = (name: string) => stage.store.putBytes(Buffer.from(name), 'text/plain');

@@ -152,13 +152,13 @@ export class Stage {
   /** Does what the product's step of that kind does, without its cache. For small steps that need no model. */
   real(kind: string): Behaviour {
     const { registry } = this.#host;
-    const { withSchema, doRun } = registry.stepKinds.get(kind);
+    const real = registry.stepKinds.get(kind);
     const services = createServices({ registry, store: this.store, dataRoots: [this.dataDir] });
     return async ({ input, closing, activityId, number }) => {
       const scratchDir = join(this.server.folder, 'scratch', activityId.replaceAll('/', '_'), String(number));
       await mkdir(scratchDir, { recursive: true });
       const work = { signal: closing, heartbeat: () => undefined, scratchDir, earlierScratchDirs: [] };
-      return { output: await doRun(withSchema.parse(input), { ...services, ...work }) };
+      return { output: await real.doRun(real.withSchema.parse(input), { ...services, ...work }) };
     };
   }
 

@@ -71,9 +71,9 @@ export class StagedRun {
       return { cached: false, seconds: 0.01, ...result };
     } catch (error) {
       // As the product's own step activity does it.
-      const { aborted, reason } = Context.current().cancellationSignal;
-      call.ended = aborted ? 'cancelled' : 'failed';
-      throw aborted ? reason : translateFailure(error);
+      const { cancellationSignal } = Context.current();
+      call.ended = cancellationSignal.aborted ? 'cancelled' : 'failed';
+      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error);
     }
   }
 
