@@ -1,20 +1,23 @@
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { FinalVerdict, TestResult } from '../../schemas/adapt/candidate.ts';
+import type { TestResult } from '../../schemas/adapt/candidate.ts';
 import type { DecideInput, DecideResult } from '../../schemas/adapt/control.ts';
 import { rowStatistics } from './judge-rung.ts';
-import { pairedBootstrap, type ResampleWork } from './statistics/index.ts';
-
-/** Measuring alone never rejects a release. */
-type MeasuredVerdict = Exclude<FinalVerdict, 'release-rejected'>;
+import {
+  correctedLow as lowAmong,
+  pairedBootstrap,
+  type BootstrapOptions,
+  type ResampleWork,
+} from './statistics/index.ts';
+import { verdictOnTest, verdictText, type VerdictFacts } from './verdict-on-test.ts';
 
 type Finalist = DecideInput['finalists'][number];
 type Paired = { readonly delta: number; readonly low: number; readonly high: number };
 
 /**
  * Decides on the test rows, which nothing was chosen on before: the cheapest finalist that is not worse than the best
- * by more than the margin wins. A target that was met on dev must hold on test too, or it is "not confirmed".
+ * by more than the margin wins. The verdict is that of `verdictOnTest`.
  */
 export async function decide(
   input: DecideInput,
@@ -22,11 +25,12 @@ export async function decide(
   work?: ResampleWork,
 ): Promise<DecideResult> {
   const metric = deps.registry.metric(input.primary);
+  const aggregate = (sums: readonly number[]) => metric.doAggregate(sums);
   const compare = async (winner: Finalist, other: Finalist): Promise<Paired> =>
     await pairedBootstrap(
       {
         ...input.statistics,
-        aggregate: (sums) => metric.doAggregate(sums),
+        aggregate,
         a: await rowStatistics(deps.store, other.score),
         b: await rowStatistics(deps.store, winner.score),
       },
@@ -41,15 +45,22 @@ export async function decide(
     const { delta, low, high } = await compare(winner, other);
     comparisons.push({ rung: winner.candidate.rung, against: other.candidate.rung, delta, low, high });
   }
-  const verdict = verdictFor(winner, input);
+  const rows = await rowStatistics(deps.store, winner.score);
+  const facts = await verdictFacts(winner, input, { rows, aggregate }, work);
+  const verdict = verdictOnTest(facts);
   return {
     decision: {
       rung: winner.candidate.rung,
       candidateId: winner.candidate.id,
       verdict,
-      reason: reasonFor(winner, best, verdict, input, comparisons),
+      reason: reasonFor(winner, best, verdictText(verdict, facts), input, comparisons),
     },
-    test: { metric: best.score.metric, candidates: input.finalists.map(asTestCandidate), comparisons },
+    test: {
+      metric: best.score.metric,
+      candidates: input.finalists.map(asTestCandidate),
+      failed: input.failed,
+      comparisons,
+    },
   };
 }
 
@@ -70,30 +81,28 @@ async function cheapestSufficient(
   return best;
 }
 
-function verdictFor({ score }: Finalist, input: DecideInput): MeasuredVerdict {
-  if (input.reached !== 'target-met') return input.reached;
-  return score.low >= input.target ? 'target-met' : 'target-not-confirmed';
+/** What the verdict rests on; the correction is only looked for where it counts. */
+async function verdictFacts(
+  { score }: Finalist,
+  input: DecideInput,
+  resampling: Pick<BootstrapOptions, 'rows' | 'aggregate'>,
+  work?: ResampleWork,
+): Promise<VerdictFacts> {
+  const { reached, target, statistics, finalists } = input;
+  const { low } = score;
+  const decided = reached === 'target-met' || low < target;
+  const correctedLow = decided
+    ? low
+    : await lowAmong({ ...statistics, ...resampling, tried: finalists.length }, work);
+  return { reached, target, low, correctedLow: Math.min(low, correctedLow) };
 }
 
 const show = (value: number): string => value.toFixed(3);
 
-function verdictText(verdict: MeasuredVerdict, target: string): string {
-  switch (verdict) {
-    case 'target-met':
-      return `meets the target ${target}`;
-    case 'target-not-confirmed':
-      return `met the target ${target} on dev, but the test rows do not confirm it`;
-    case 'target-not-met':
-      return `is the best found; the target ${target} was not met on dev, and no eligible rung is left`;
-    case 'budget-exhausted':
-      return `is the best that the budget allowed; the target is ${target}`;
-  }
-}
-
 function reasonFor(
   winner: Finalist,
   best: Finalist,
-  verdict: MeasuredVerdict,
+  verdict: string,
   input: DecideInput,
   comparisons: TestResult['comparisons'],
 ): string {
@@ -107,5 +116,5 @@ function reasonFor(
     ({ against, delta, low, high }) => `${against} ${show(delta)} (${show(low)} to ${show(high)})`,
   );
   const against = gains.length === 0 ? '' : ` Difference on the same rows from ${gains.join(', ')}.`;
-  return `${candidate.rung} scores ${scored} and ${verdictText(verdict, show(input.target))}.${cheaper}${against}`;
+  return `${candidate.rung} scores ${scored} and ${verdict}.${cheaper}${against}`;
 }

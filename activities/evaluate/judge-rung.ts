@@ -1,7 +1,7 @@
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { Candidate, DecisionRecord } from '../../schemas/adapt/candidate.ts';
+import type { Candidate, MeasuredRecord } from '../../schemas/adapt/candidate.ts';
 import type { JudgeRungInput, JudgeRungResult } from '../../schemas/adapt/control.ts';
 import { correctedLevel, correctedLow, pairedBootstrap, type ResampleWork } from './statistics/index.ts';
 
@@ -41,7 +41,8 @@ export async function judgeRung(
           work,
         );
   const { metric: name, value, low, high, n } = candidate.dev;
-  const record: Omit<DecisionRecord, 'reason'> = {
+  const record: Omit<MeasuredRecord, 'reason'> = {
+    outcome: 'measured',
     rung: input.rung,
     metric: name,
     value,
@@ -65,13 +66,13 @@ export async function judgeRung(
 
 const show = (value: number): string => value.toFixed(3);
 
-function recallText({ retrieval }: Pick<DecisionRecord, 'retrieval'>): string {
+function recallText({ retrieval }: Pick<MeasuredRecord, 'retrieval'>): string {
   if (retrieval === undefined) return '';
   const at = retrieval.recall.map(({ k, value }) => `recall@${k} ${show(value)}`).join(', ');
   return ` Retrieval: ${at} over ${retrieval.rows} dev rows.`;
 }
 
-function reasonFor(record: Omit<DecisionRecord, 'reason'>, leads: boolean, target: number): string {
+function reasonFor(record: Omit<MeasuredRecord, 'reason'>, leads: boolean, target: number): string {
   const { gain, correctedLow } = record;
   const reached = correctedLow >= target;
   const bound = `its lower bound ${show(correctedLow)} (corrected for ${record.tried} tried) ${reached ? 'reaches' : 'is below'} the target ${show(target)}`;

@@ -2,7 +2,7 @@ import { comparisonText } from './flowchart/view.ts';
 import { mermaidFlowchart } from './flowchart/mermaid.ts';
 import type { ReportData } from './report-data.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from './run-again.ts';
-import { interval, perAnswer, seconds, show, shown, signed } from './text.ts';
+import { interval, perAnswer, seconds, show, shown, signed, unscored } from './text.ts';
 import { endsOf, warningsOf } from './trainings.ts';
 import { headline } from './verdict.ts';
 
@@ -33,17 +33,23 @@ function quality(data: ReportData): string[] {
     one.promptTokensPerAnswer.toFixed(1),
     one.bestForSeconds || one.bestForTokens ? 'yes' : 'no',
   ]);
-  const records = data.rungs.map((one) => [
-    one.rung,
-    show(one.value),
-    interval(one),
-    show(one.correctedLow),
-    one.n,
-    one.tried,
-    seconds(one.seconds),
-    one.gain === null ? '–' : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
-    one.reason,
-  ]);
+  const records = data.rungs.map((one) =>
+    one.outcome === 'measured'
+      ? [
+          one.rung,
+          show(one.value),
+          interval(one),
+          show(one.correctedLow),
+          one.n,
+          one.tried,
+          seconds(one.seconds),
+          one.gain === null
+            ? '–'
+            : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
+          one.reason,
+        ]
+      : [one.rung, unscored(one), '–', '–', '–', '–', seconds(one.seconds), '–', one.reason],
+  );
   return [
     '## Quality against cost, on test',
     ...table(
@@ -53,6 +59,7 @@ function quality(data: ReportData): string[] {
     ...data.test.comparisons.map(
       (one) => `- ${plain(one.rung)} − ${plain(one.against)}: ${signed(one.delta)} (${interval(one)})`,
     ),
+    ...data.test.failed.map((one) => `- ${plain(`${one.rung} was not scored: ${one.code}: ${one.message}`)}`),
     '',
     '## Decision records, on dev',
     ...table(
@@ -120,7 +127,7 @@ function trainings({ trainings: all }: ReportData): string[] {
 
 /** The report as Markdown. */
 export function renderMarkdown(data: ReportData): string {
-  const { advice, meaning } = headline(data.decision);
+  const { advice, meaning, without } = headline(data);
   return [
     `# ${plain(data.plan.spec.name)}: ${plain(advice)}`,
     '',
@@ -128,6 +135,7 @@ export function renderMarkdown(data: ReportData): string {
     '',
     plain(meaning),
     '',
+    ...(without === '' ? [] : [plain(without), '']),
     ...quality(data),
     ...samples(data),
     ...path(data),

@@ -1,4 +1,5 @@
 /** How the report writes numbers and other people's words, in every format. */
+import type { CutOffRecord, FailedRecord } from '../../schemas/adapt/candidate.ts';
 
 /** A score. */
 export const show = (value: number): string => `${value < 0 ? '−' : ''}${Math.abs(value).toFixed(3)}`;
@@ -35,3 +36,7 @@ export function shown(text: string, limit: number = MAX_SHOWN_CHARS): string {
 
 /** Half of a character, as a cut may leave it, is no text. */
 const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}/gu, '\ufffd');
+
+/** What stands in the place of a score of a rung that has none. */
+export const unscored = (one: FailedRecord | CutOffRecord): string =>
+  one.outcome === 'failed' ? `failed: ${one.code}` : `cut off: no ${one.by} left`;

@@ -1,13 +1,23 @@
-import type { Decision } from '../../schemas/adapt/candidate.ts';
+import type { BudgetUnit } from '../../schemas/adapt/candidate.ts';
+import type { ReportData } from './report-data.ts';
 
-/** The decision as a headline and what the verdict means. */
+/** The decision as a headline, what the verdict means, and what had to be done without. */
 export interface Headline {
   readonly advice: string;
   readonly meaning: string;
+  /** Rungs and finalists that failed; empty when none did. */
+  readonly without: string;
 }
 
+type Decided = Pick<ReportData, 'decision' | 'rungs' | 'path' | 'test'>;
+
 /** Says in plain words what to do, and how sure one may be. */
-export function headline({ rung, verdict }: Decision): Headline {
+export function headline(data: Decided): Headline {
+  return { ...verdictText(data), without: failedText(data) };
+}
+
+function verdictText(data: Decided): Omit<Headline, 'without'> {
+  const { rung, verdict } = data.decision;
   switch (verdict) {
     case 'target-met':
       return {
@@ -19,13 +29,13 @@ export function headline({ rung, verdict }: Decision): Headline {
       return {
         advice: `${rung} is the best found, but the target is not confirmed.`,
         meaning:
-          'It met the target on the dev rows; on the test rows its lower bound does not reach it. More rows narrow the interval.',
+          'Its lower bound reaches the target on the dev rows or on the test rows, but not with what choosing on the one demands of the other. More rows narrow the interval.',
       };
     case 'target-not-met':
       return {
         advice: `${rung} is the best found; the target was not met.`,
         meaning:
-          'Every eligible rung was climbed. More or better rows, a larger model or a lower target are what is left.',
+          'The flowchart leads to no further rung. More or better rows, a larger model or a lower target are what is left.',
       };
     case 'release-rejected':
       return {
@@ -35,8 +45,27 @@ export function headline({ rung, verdict }: Decision): Headline {
     case 'budget-exhausted':
       return {
         advice: `${rung} is the best that the budget allowed.`,
-        meaning:
-          'The climb stopped for want of time, not of ideas: a larger budget may find something better.',
+        meaning: `The climb stopped for want of ${scarce(data)}, not of ideas: a larger budget may find something better.`,
       };
   }
+}
+
+const SCARCE: Readonly<Record<BudgetUnit, string>> = { seconds: 'time', tokens: 'tokens' };
+
+/** What the budget ran out of: what cut a rung off, or what the last question found too little of. */
+function scarce({ rungs, path }: Decided): string {
+  const cutOff = rungs.find((one) => one.outcome === 'cut-off');
+  if (cutOff !== undefined) return SCARCE[cutOff.by];
+  const refusals = path.flatMap(({ comparisons }) => comparisons.filter(({ holds }) => !holds));
+  const last = refusals.findLast(({ fact }) => fact.startsWith('budget.'));
+  return SCARCE[last?.fact === 'budget.tokensLeft' ? 'tokens' : 'seconds'];
+}
+
+function failedText({ rungs, test }: Decided): string {
+  const climbs = rungs.flatMap((one) =>
+    one.outcome === 'failed' ? [`${one.rung} failed (${one.code}) and was not measured`] : [],
+  );
+  const tests = test.failed.map(({ rung, code }) => `${rung} could not be scored on the test rows (${code})`);
+  const all = [...climbs, ...tests];
+  return all.length === 0 ? '' : `${all.join('; ')}. The decision is between the others.`;
 }

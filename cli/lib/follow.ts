@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscadaClient } from '../../client.ts';
-import type { AdaptationOutcome, Progress } from '../../schemas/adapt/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/adapt/candidate.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { pendingSteps, type PendingStep } from './pending.ts';
 import type { StatusLine } from './terminal.ts';
@@ -80,12 +80,19 @@ class ProgressView {
 
   async #tellDecisions(client: EscadaClient, workflowId: string): Promise<void> {
     const decisions = await client.decisions(workflowId).catch(() => []);
-    for (const { rung, metric, value, low, high, n, reason } of decisions.slice(this.#decided)) {
-      const interval = `${low.toFixed(3)}–${high.toFixed(3)}`;
-      this.#status.line(`▸ ${rung}: ${metric} ${value.toFixed(3)} (${interval}, ${n} dev rows). ${reason}`);
-    }
+    for (const record of decisions.slice(this.#decided)) this.#status.line(`▸ ${recordText(record)}`);
     this.#decided = Math.max(this.#decided, decisions.length);
   }
+}
+
+/** How the climb of a rung ended, in a line. */
+export function recordText(record: DecisionRecord): string {
+  const { rung, reason } = record;
+  if (record.outcome === 'failed') return `${rung}: failed. ${reason}`;
+  if (record.outcome === 'cut-off') return `${rung}: cut off. ${reason}`;
+  const { metric, value, low, high, n } = record;
+  const interval = `${low.toFixed(3)}–${high.toFixed(3)}`;
+  return `${rung}: ${metric} ${value.toFixed(3)} (${interval}, ${n} dev rows). ${reason}`;
 }
 
 /** One running step in a line: loss, speed and time left for training, rows and speed for generation. */

@@ -1,4 +1,5 @@
-import type { AdaptationOutcome } from '../../schemas/adapt/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, MeasuredRecord } from '../../schemas/adapt/candidate.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
 import { table } from './terminal.ts';
 
 /** The figures of a finished run, as text. */
@@ -9,17 +10,20 @@ export function renderOutcome(outcome: AdaptationOutcome): string {
   ];
   const rungs = outcome.rungs.map((one) => [
     one.rung,
-    ...score(one),
-    String(one.n),
+    ...(one.outcome === 'measured' ? [...score(one), String(one.n)] : [...withoutScore(one), '']),
     `${one.seconds.toFixed(0)} s`,
   ]);
-  const tests = outcome.test.candidates.map((one) => [one.rung, ...score(one), String(one.n)]);
+  const metric = outcome.test.metric;
+  const tests = [
+    ...outcome.test.candidates.map((one) => [one.rung, ...score(one), String(one.n)]),
+    ...outcome.test.failed.map(({ rung, code }) => [rung, 'failed', code, '']),
+  ];
   const against = outcome.test.comparisons.map(
     (one) =>
       `  ${one.rung} − ${one.against}: ${one.delta.toFixed(3)} (${one.low.toFixed(3)} to ${one.high.toFixed(3)})`,
   );
   return [
-    `Dev scores (${outcome.rungs[0]?.metric ?? ''}, interval by bootstrap over rows)`,
+    `Dev scores (${metric}, interval by bootstrap over rows)`,
     table([['rung', 'score', 'interval', 'rows', 'took'], ...rungs]),
     '',
     'Test scores (rows nothing was chosen on)',
@@ -30,6 +34,10 @@ export function renderOutcome(outcome: AdaptationOutcome): string {
     `  ${outcome.decision.reason}`,
   ].join('\n');
 }
+
+/** What stands in the place of score and interval. */
+const withoutScore = (one: Exclude<DecisionRecord, MeasuredRecord>): string[] =>
+  one.outcome === 'failed' ? ['failed', one.code] : ['cut off', `budget of ${one.by}`];
 
 /** The machine-readable line of `--json`. */
 export function outcomeJson(
@@ -42,18 +50,11 @@ export function outcomeJson(
   const round = (value: number) => Math.round(value * 1e6) / 1e6;
   return JSON.stringify({
     decision: { rung: decision.rung, verdict: decision.verdict, reason: decision.reason },
-    rungs: outcome.rungs.map(({ rung, metric, value, low, high, n, seconds }) => ({
-      rung,
-      metric,
-      value: round(value),
-      low: round(low),
-      high: round(high),
-      n,
-      seconds: round(seconds),
-    })),
+    rungs: outcome.rungs.map((one) => rungJson(one, round)),
     test: {
       metric: test.metric,
       candidates: test.candidates.map(({ rung, value, low, high, n }) => ({ rung, value, low, high, n })),
+      failed: test.failed.map(({ rung, code, message }) => ({ rung, code, message })),
       paired:
         rival === undefined
           ? null
@@ -63,4 +64,13 @@ export function outcomeJson(
     workflowId: outcome.workflowId,
     seconds: { setUp: round(extra.setUpSeconds), run: round(extra.runSeconds) },
   });
+}
+
+function rungJson(record: DecisionRecord, round: (value: number) => number): JsonObject {
+  const { rung, outcome } = record;
+  const seconds = round(record.seconds);
+  if (outcome === 'failed') return { rung, outcome, code: record.code, message: record.message, seconds };
+  if (outcome === 'cut-off') return { rung, outcome, by: record.by, seconds };
+  const { metric, value, low, high, n } = record;
+  return { rung, outcome, metric, value: round(value), low: round(low), high: round(high), n, seconds };
 }

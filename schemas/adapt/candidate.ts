@@ -1,5 +1,6 @@
 /** Scored systems and decision records. Types only: free for workflow code. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { ErrorCode } from '../common/error-codes.ts';
 import type { Approval, ApprovalRecord } from '../pipeline/approval.ts';
 import type { Comparison, FactValue, Facts } from './flowchart.ts';
 
@@ -73,9 +74,26 @@ export interface RungOutput {
   readonly retrieval?: RetrievalFacts;
 }
 
-/** What was measured at a rung and what follows. */
-export interface DecisionRecord {
+/** The code of the table of errors and the message with which a step failed. */
+export interface StepFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** What a budget limits. */
+export type BudgetUnit = 'seconds' | 'tokens';
+
+interface RungRecord {
   readonly rung: string;
+  /** Wall seconds that the rung took. */
+  readonly seconds: number;
+  /** What follows, in words. */
+  readonly reason: string;
+}
+
+/** What was measured at a rung. */
+export interface MeasuredRecord extends RungRecord {
+  readonly outcome: 'measured';
   readonly metric: string;
   readonly value: number;
   readonly low: number;
@@ -84,7 +102,6 @@ export interface DecisionRecord {
   readonly correctedLow: number;
   readonly n: number;
   readonly tried: number;
-  readonly seconds: number;
   readonly candidateId: string;
   /** Paired comparison with the best candidate before this rung; null on the first one. */
   readonly gain: {
@@ -95,8 +112,22 @@ export interface DecisionRecord {
   } | null;
   /** Only of rungs that retrieve. */
   readonly retrieval?: RetrievalFacts;
-  readonly reason: string;
 }
+
+/** A rung that ended without a score because one of its steps failed. */
+export interface FailedRecord extends RungRecord, StepFailure {
+  readonly outcome: 'failed';
+}
+
+/** A rung that the budget cut off. */
+export interface CutOffRecord extends RungRecord {
+  readonly outcome: 'cut-off';
+  /** What ran out. */
+  readonly by: BudgetUnit;
+}
+
+/** How the climb of a rung ended. */
+export type DecisionRecord = MeasuredRecord | FailedRecord | CutOffRecord;
 
 /** A comparison with the values that were compared; `unknown` stands for a fact that was never established. */
 export type Compared = Comparison & {
@@ -120,6 +151,8 @@ export interface TestResult {
     readonly rung: string;
     readonly score: Score;
   })[];
+  /** Finalists whose test rows could not be scored; the decision was made among the others. */
+  readonly failed: readonly (StepFailure & { readonly id: string; readonly rung: string })[];
   /** The winner against every other finalist, on the same rows. */
   readonly comparisons: readonly {
     readonly rung: string;
@@ -155,7 +188,8 @@ export interface AdaptationOutcome {
 
 /** Answer of the query `progress`. */
 export interface Progress {
-  readonly phase: 'compile' | 'curate' | 'climb' | 'test' | 'approve' | 'report' | 'done' | 'failed';
+  readonly phase:
+    'compile' | 'curate' | 'climb' | 'test' | 'approve' | 'report' | 'done' | 'failed' | 'cancelled';
   readonly rung: string | null;
   /** Nodes running now, as `<rung or phase>/<node id>`. */
   readonly running: readonly string[];

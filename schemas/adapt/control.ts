@@ -8,6 +8,7 @@ import type {
   Candidate,
   Decision,
   DecisionRecord,
+  MeasuredRecord,
   PathStep,
   RungOutput,
   Score,
@@ -35,7 +36,7 @@ export interface JudgeRungInput {
 }
 
 export interface JudgeRungResult {
-  readonly record: DecisionRecord;
+  readonly record: MeasuredRecord;
   /** The rung's best candidate. */
   readonly candidate: Candidate;
   /** True when it takes the lead: first of all, or better than the best so far by a real margin. */
@@ -48,6 +49,7 @@ export interface DecideInput {
     readonly costRank: number;
     readonly score: Score;
   }[];
+  readonly failed: TestResult['failed'];
   readonly reached: 'target-met' | 'target-not-met' | 'budget-exhausted';
   readonly target: number;
   readonly nonInferiorityMargin: number;

@@ -79,6 +79,16 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Use one of the kinds in the message, or add the plugin that brings it.',
   },
+  PROMPT_TOO_LONG: {
+    meaning: 'Prompts with their answers are longer than the context of the model.',
+    retryable: false,
+    help: 'Show fewer demonstrations or passages, lower task.maxPromptTokens or task.maxAnswerTokens, or take a model with a longer context.',
+  },
+  STEP_TIMED_OUT: {
+    meaning: 'A step did not end in its time, or its worker gave no sign of life any more.',
+    retryable: true,
+    help: 'See the log of the worker; give it less to do or more memory, and start again: finished steps are kept.',
+  },
   PAYLOAD_TOO_LARGE: {
     meaning: 'A step returned more than may travel in a history.',
     retryable: false,

@@ -9,7 +9,7 @@ import type { ExportOutcome } from '../../schemas/train/export-run.ts';
 import { readJsonl, type Prediction } from '../../activities/llm/jsonl.ts';
 import { findRealModel, reasonToSkip, ROOT } from './support/needs.ts';
 import { Place } from './support/place.ts';
-import { climb, FINAL_TRAINING, type FinishedRun } from './support/runs.ts';
+import { climb, FINAL_TRAINING, measuredRungs, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 
 const skip = await reasonToSkip({ engine: true, realModel: true });
@@ -52,7 +52,7 @@ suite('a whole climb with the real model', { skip }, () => {
       outcome.rungs.map(({ rung }) => rung),
       ['zero-shot', 'icl', 'peft'],
     );
-    for (const { value, low, high } of outcome.rungs)
+    for (const { value, low, high } of measuredRungs(outcome))
       assert.ok(0 < low && low < value && value < high && high < 1);
     for (const { score } of outcome.test.candidates) {
       const answers = await readJsonl<Prediction>(place.store, score.predictions);

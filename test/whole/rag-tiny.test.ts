@@ -8,7 +8,7 @@ import type { Candidate } from '../../schemas/adapt/candidate.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { sampleRows } from './support/rows.ts';
-import { climb, writeRows, type FinishedRun } from './support/runs.ts';
+import { climb, measuredRungs, writeRows, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec, TINY_ROWS } from './support/specs.ts';
 
@@ -55,7 +55,7 @@ suite('retrieval in a climb on the tiny checkpoint', { skip }, () => {
     );
     const index = output('rag/index') as { documents: number; passages: number };
     assert.deepEqual([index.documents, index.passages], [TINY_ROWS, TINY_ROWS]);
-    const record = run.outcome.rungs.at(-1);
+    const record = measuredRungs(run.outcome).at(-1);
     assert.equal(record?.retrieval?.rows, 8);
     const [first] = record?.retrieval?.recall ?? [];
     assert.ok(first !== undefined && first.k === 1 && first.value > 0.9, JSON.stringify(first));

@@ -1,7 +1,7 @@
 /** The dashboard in the Temporal UI: what it says, and that it always fits. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
+import type { MeasuredRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
 import { STANDARD_FLOWCHART } from '../../schemas/adapt/flowcharts.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
 import { cell, scoreBar, utf8Bytes } from '../../workflows/adapt/dashboard-text.ts';
@@ -20,9 +20,18 @@ const PROGRESS: Progress = {
   approvals: [],
 };
 
-function record(rung: string, changes: Partial<DecisionRecord> = {}): DecisionRecord {
+function record(rung: string, changes: Partial<MeasuredRecord> = {}): MeasuredRecord {
   const score = { metric: 'chrf', value: 0.5, low: 0.4, high: 0.6, correctedLow: 0.38, n: 32, tried: 1 };
-  return { rung, ...score, seconds: 9, candidateId: rung, gain: null, reason: `Why ${rung}.`, ...changes };
+  return {
+    outcome: 'measured',
+    rung,
+    ...score,
+    seconds: 9,
+    candidateId: rung,
+    gain: null,
+    reason: `Why ${rung}.`,
+    ...changes,
+  };
 }
 
 const visit = (node: string, answer: PathStep['answer']): PathStep => ({
@@ -63,8 +72,37 @@ test('tells phase, time, steps, what runs, the ladder, what comes next and the p
   ]);
 });
 
+test('a rung without a score has a row of its own, and does not hide the metric of the others', () => {
+  const failed = {
+    outcome: 'failed',
+    rung: 'peft',
+    code: 'TRAINER_FAILED',
+    message: 'why',
+    seconds: 3,
+    reason: 'TRAINER_FAILED: why',
+  } as const;
+  const cut = { outcome: 'cut-off', rung: 'rag', by: 'seconds', seconds: 3, reason: 'No time.' } as const;
+  const text = renderDashboard(PROGRESS, [failed, record('icl'), cut], null).replaceAll('\u00a0 |', ' |');
+  const rows = text.split('\n').filter((line) => line.startsWith('|'));
+  assert.deepEqual(rows.slice(0, 1).concat(rows[2] ?? '', rows[4] ?? ''), [
+    '| rung | chrf on dev | interval | bound | 0 to 1 |',
+    '| peft | failed |  |  | `TRAINER_FAILED` |',
+    '| rag | cut off |  |  | budget of seconds |',
+  ]);
+  assert.match(text, /- \*\*peft\*\*: TRAINER&#95;FAILED: why/);
+});
+
 test('every phase can be shown with the least that is known', () => {
-  for (const phase of ['compile', 'curate', 'climb', 'test', 'report', 'done', 'failed'] as const) {
+  for (const phase of [
+    'compile',
+    'curate',
+    'climb',
+    'test',
+    'report',
+    'done',
+    'failed',
+    'cancelled',
+  ] as const) {
     const bare = { ...PROGRESS, phase, rung: null, running: [], finished: [], budgetSeconds: 0 };
     assert.match(renderDashboard(bare, [], null), new RegExp(`^\\*\\*Phase:\\*\\* ${phase} {2}(\n|$)`));
   }

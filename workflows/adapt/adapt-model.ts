@@ -4,23 +4,27 @@ import type {
   Decision,
   DecisionRecord,
   Progress,
-  Score,
   TestResult,
 } from '../../schemas/adapt/candidate.ts';
 import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
 import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
-import { fail } from '../shared/fail.ts';
 import { surface } from '../shared/surface.ts';
 import { climb, establishFacts } from './climb.ts';
 import { control } from './control.ts';
+import { nothingMeasured } from './nothing-measured.ts';
+import { scoreFinalists } from './score-finalists.ts';
 import { ClimbState } from './state.ts';
+import { asCancellation, runCancelled } from './step-failure.ts';
 
 export const progressQuery = defineQuery<Progress>(QUERY_PROGRESS);
 export const decisionsQuery = defineQuery<readonly DecisionRecord[]>(QUERY_DECISIONS);
 
-/** Climbs the ladder for one task: compile, curate, climb, score the finalists once on test, decide, report. */
+/**
+ * Climbs the ladder for one task: compile, curate, climb, score the finalists once on test, decide, report. Rungs and
+ * finalists that fail are recorded and leave the decision to the others; only a cancellation of the run ends it early.
+ */
 export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
   const state = new ClimbState();
   setHandler(progressQuery, () => state.progress(), {
@@ -31,8 +35,9 @@ export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
   try {
     return await adapt(spec, state);
   } catch (error) {
-    state.enter('failed');
-    throw surface(error);
+    const cancelled = runCancelled();
+    state.enter(cancelled ? 'cancelled' : 'failed');
+    throw cancelled ? asCancellation(error) : surface(error);
   }
 }
 
@@ -46,9 +51,7 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
   const split = splitOf(curation);
   establishFacts(plan, state);
   const reached = await climb(plan, { train: split['train'] ?? null, dev: split['dev'] ?? null }, state);
-  if (state.finalists.length === 0) {
-    throw fail('BUDGET_EXHAUSTED', `${plan.spec.budget.seconds} s were spent before any rung was measured.`);
-  }
+  if (state.finalists.length === 0) throw nothingMeasured(plan, reached, state);
   const { decision: found, test } = await scoreFinalists(plan, split, reached, state);
   const decision = await release(found, test, plan, state);
   state.enter('report');
@@ -120,34 +123,4 @@ async function release(
     verdict: 'release-rejected',
     reason: [decision.reason, who, comment].filter((text) => text !== '').join(' '),
   };
-}
-
-/** Each finalist answers the test rows once; nothing is chosen on test but the winner. */
-async function scoreFinalists(
-  plan: AdaptationPlan,
-  split: JsonObject,
-  reached: Awaited<ReturnType<typeof climb>>,
-  state: ClimbState,
-) {
-  const finalists = [];
-  for (const { candidate, costRank } of state.finalists) {
-    state.enter('test', candidate.rung);
-    const outputs = await runPlan({
-      plan: plan.test,
-      inputs: { test: split['test'], train: split['train'], candidate } as unknown as JsonObject,
-      prefix: `test/${candidate.rung}`,
-      observer: state,
-      approvals: state.approvals,
-    });
-    finalists.push({ candidate, costRank, score: outputs['score'] as unknown as Score });
-  }
-  const { spec } = plan;
-  return await control.decide({
-    finalists,
-    reached,
-    target: spec.target,
-    nonInferiorityMargin: spec.statistics.nonInferiorityMargin,
-    primary: spec.metrics.primary,
-    statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
-  });
 }

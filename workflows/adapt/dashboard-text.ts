@@ -1,5 +1,5 @@
 /** Text for the dashboard: safe in Markdown tables, measured as the UI will send it. Pure and deterministic. */
-import type { DecisionRecord } from '../../schemas/adapt/candidate.ts';
+import type { MeasuredRecord } from '../../schemas/adapt/candidate.ts';
 
 /** Longest name or sentence that the dashboard shows, in characters. */
 const MAX_CELL_CHARS = 320;
@@ -31,7 +31,7 @@ export function bar(share: number, cells: number): string {
 
 /** A score on the line from 0 to 1: `━` its interval, `●` the score, `│` the target. */
 export function scoreBar(
-  score: Pick<DecisionRecord, 'value' | 'low' | 'high'> | null,
+  score: Pick<MeasuredRecord, 'value' | 'low' | 'high'> | null,
   target: number | null,
   cells: number,
 ): string {

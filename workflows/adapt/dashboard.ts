@@ -123,20 +123,25 @@ export function approvalLines(approvals: readonly WaitingApproval[], most: numbe
 const row = (cells: readonly string[]): string => `|${cells.map((one) => ` ${one}${GAP} |`).join('')}`;
 
 function ladderLines(decisions: readonly DecisionRecord[], target: number | null): string[] {
-  const [first] = decisions;
-  if (first === undefined) return [];
-  const picture = (one: DecisionRecord | null) => `\`${scoreBar(one, target, BAR_CELLS)}\``;
-  const rows = decisions.map((one) => {
-    const figures = [one.value, one.low, one.high, one.correctedLow].map((value) => value.toFixed(3));
-    const [value = '', low = '', high = '', bound = ''] = figures;
-    return row([cell(one.rung), value, `${low}–${high}`, bound, picture(one)]);
-  });
+  if (decisions.length === 0) return [];
+  const metric = decisions.find((one) => one.outcome === 'measured')?.metric ?? 'score';
   return [
-    row(['rung', `${cell(first.metric)} on dev`, 'interval', 'bound', '0 to 1']),
+    row(['rung', `${cell(metric)} on dev`, 'interval', 'bound', '0 to 1']),
     '|---|---|---|---|---|',
-    ...rows,
-    ...(target === null ? [] : [row(['target', target.toFixed(3), '', '', picture(null)])]),
+    ...decisions.map((one) => row([cell(one.rung), ...ladderCells(one, target)])),
+    ...(target === null
+      ? []
+      : [row(['target', target.toFixed(3), '', '', `\`${scoreBar(null, target, BAR_CELLS)}\``])]),
   ];
+}
+
+/** Score, interval, bound and picture; of a rung without a score what happened instead. */
+function ladderCells(record: DecisionRecord, target: number | null): string[] {
+  if (record.outcome === 'failed') return ['failed', '', '', code(record.code)];
+  if (record.outcome === 'cut-off') return ['cut off', '', '', `budget of ${record.by}`];
+  const figures = [record.value, record.low, record.high, record.correctedLow].map((one) => one.toFixed(3));
+  const [value = '', low = '', high = '', bound = ''] = figures;
+  return [value, `${low}–${high}`, bound, `\`${scoreBar(record, target, BAR_CELLS)}\``];
 }
 
 function pathLines(path: readonly PathStep[], most: number): string[] {

@@ -1,10 +1,12 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
+import type { JudgeRungResult } from '../../schemas/adapt/control.ts';
 import type { FactValue, Flowchart } from '../../schemas/adapt/flowchart.ts';
 import type { StepResult } from '../../schemas/pipeline/plan.ts';
 import type { StepObserver } from '../pipeline/interpreter.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { renderDashboard } from './dashboard.ts';
+import { WorkClock } from './work-clock.ts';
 
 /** A finalist: the best candidate of a rung. */
 export interface Finalist {
@@ -24,7 +26,7 @@ function tokensOf(output: StepResult['output']): number {
 
 /** Everything a climb knows so far; queries and the dashboard read it. */
 export class ClimbState implements StepObserver {
-  readonly startedMs = Date.now();
+  readonly #clock = new WorkClock();
   phase: Progress['phase'] = 'compile';
   rung: string | null = null;
   budgetSeconds = 0;
@@ -40,14 +42,41 @@ export class ClimbState implements StepObserver {
   readonly decisions: DecisionRecord[] = [];
   readonly finalists: Finalist[] = [];
   readonly path: PathStep[] = [];
-  readonly approvals = new Approvals(() => this.publish());
+  readonly approvals = new Approvals(() => {
+    this.#clock.waiting = this.approvals.waiting().length > 0;
+    this.publish();
+  });
   readonly #running: string[] = [];
   readonly #finished: { node: string; seconds: number; cached: boolean }[] = [];
 
   /** Seconds that count against the budget: waiting for a person costs nothing. */
   secondsElapsed(): number {
-    const waited = this.approvals.records.reduce((sum, { seconds }) => sum + seconds, 0);
-    return (Date.now() - this.startedMs) / 1000 - waited;
+    return this.#clock.seconds;
+  }
+
+  waitsForPerson(): boolean {
+    return this.#clock.waiting;
+  }
+
+  /** Adds how the climb of a rung ended. */
+  record(record: DecisionRecord): void {
+    this.decisions.push(record);
+    this.publish();
+  }
+
+  /** Adds a rung that was measured: its record, its finalist, its facts. */
+  measured({ record, candidate, leads }: JudgeRungResult, costRank: number): void {
+    this.tried = record.tried;
+    // A chart may try a rung twice, with the same candidate.
+    if (!this.finalists.some((one) => one.candidate.id === candidate.id))
+      this.finalists.push({ candidate, costRank });
+    if (leads) {
+      this.best = candidate;
+      Object.assign(this.facts, { 'best.value': record.value, 'best.low': record.correctedLow });
+    }
+    this.facts[`rungs.${record.rung}.value`] = record.value;
+    this.facts[`rungs.${record.rung}.low`] = record.correctedLow;
+    this.record(record);
   }
 
   enter(phase: Progress['phase'], rung: string | null = null): void {
@@ -69,7 +98,7 @@ export class ClimbState implements StepObserver {
     this.onSpent();
   }
 
-  /** Steps that were cut off leave nothing running. */
+  /** Steps that failed or were cut off leave nothing running. */
   clearRunning(): void {
     this.#running.length = 0;
   }

@@ -62,6 +62,8 @@ export class Approvals {
       else await condition(answered, timeoutSeconds * 1000);
     } finally {
       this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      // A cancelled wait, too, is one that is over.
+      this.#changed();
     }
     const record = recordOf(waiting, (Date.now() - startedMs) / 1000);
     this.records.push(record);

@@ -13,7 +13,8 @@ interface Point {
 function pointsOf(data: ReportData): Point[] {
   const of = (split: Point['split'], all: readonly Omit<Point, 'split'>[]) =>
     all.map(({ rung, value, low, high }) => ({ rung, value, low, high, split }));
-  return [...of('dev', data.rungs), ...of('test', data.test.candidates)];
+  const measured = data.rungs.filter((one) => one.outcome === 'measured');
+  return [...of('dev', measured), ...of('test', data.test.candidates)];
 }
 
 function wordsOf(points: readonly Point[], target: number, metric: string): Words {

@@ -1,6 +1,6 @@
 import type { DecisionRecord, PathStep } from '../../../schemas/adapt/candidate.ts';
 import type { Comparison, FactValue, Flowchart, FlowchartNode } from '../../../schemas/adapt/flowchart.ts';
-import { interval, show } from '../text.ts';
+import { interval, show, unscored } from '../text.ts';
 
 export interface Edge {
   readonly from: string;
@@ -99,7 +99,10 @@ function noteOf(node: FlowchartNode, step: PathStep | undefined, rungs: readonly
   if (node.form === 'ask')
     return [comparisonText(step), step.answer].filter((text) => text !== '').join(': ');
   const record = node.form === 'try' ? rungs.find(({ rung }) => rung === node.rung) : undefined;
-  return record === undefined ? '' : `${record.metric} ${show(record.value)} (${interval(record)})`;
+  if (record === undefined) return '';
+  return record.outcome === 'measured'
+    ? `${record.metric} ${show(record.value)} (${interval(record)})`
+    : unscored(record);
 }
 
 /** Brings a flowchart and a path together. */

@@ -2,7 +2,7 @@
 import type { Charts, Picture } from '../charts/index.ts';
 import type { ReportData } from '../report-data.ts';
 import { headline } from '../verdict.ts';
-import { interval, perAnswer, seconds, show, signed } from '../text.ts';
+import { interval, perAnswer, seconds, show, signed, unscored } from '../text.ts';
 import { Html, markup, table, words } from './markup.ts';
 
 /** One of the two pictures is shown, by the width of the page. */
@@ -16,7 +16,7 @@ export function figure({ wide, narrow }: Picture, caption: string): Html {
 
 export function decisionSection(data: ReportData): Html {
   const { spec } = data.plan;
-  const { advice, meaning } = headline(data.decision);
+  const { advice, meaning, without } = headline(data);
   return markup`<h1>${spec.name}</h1>
     <p class="muted">
       Run ${words(data.workflowId)} · model <code>${spec.model.id}</code> (${spec.model.weightFormat}) ·
@@ -27,6 +27,7 @@ export function decisionSection(data: ReportData): Html {
       <strong>${advice}</strong>
       <p>${words(data.decision.reason)}</p>
       <p class="muted">${meaning}</p>
+      ${without === '' ? null : markup`<p>${words(without)}</p>`}
     </div>`;
 }
 
@@ -54,26 +55,35 @@ export function costSection(data: ReportData, charts: Charts): Html {
 }
 
 export function ladderSection(data: ReportData, charts: Charts): Html {
-  const records = data.rungs.map((one) => [
-    one.rung,
-    show(one.value),
-    interval(one),
-    show(one.correctedLow),
-    one.n,
-    one.tried,
-    seconds(one.seconds),
-    one.gain === null ? '–' : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
-  ]);
+  const records = data.rungs.map((one) =>
+    one.outcome === 'measured'
+      ? [
+          one.rung,
+          show(one.value),
+          interval(one),
+          show(one.correctedLow),
+          one.n,
+          one.tried,
+          seconds(one.seconds),
+          one.gain === null
+            ? '–'
+            : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
+        ]
+      : [one.rung, unscored(one), '–', '–', '–', '–', seconds(one.seconds), '–'],
+  );
   const reasons = data.rungs.map((one) => markup`<li><b>${one.rung}</b>: ${words(one.reason)}</li>`);
   const metric = data.plan.spec.metrics.primary.id;
   const head = ['rung', metric, 'interval', 'corrected bound', 'rows', 'tried', 'took', 'gain'];
-  const tests = data.test.candidates.map((one) => [
-    one.rung,
-    show(one.value),
-    interval(one),
-    one.n,
-    one.score.secondary.map((two) => `${two.metric} ${show(two.value)}`).join(', ') || '–',
-  ]);
+  const tests = [
+    ...data.test.candidates.map((one) => [
+      one.rung,
+      show(one.value),
+      interval(one),
+      one.n,
+      one.score.secondary.map((two) => `${two.metric} ${show(two.value)}`).join(', ') || '–',
+    ]),
+    ...data.test.failed.map((one) => [one.rung, `failed: ${one.code}`, '–', '–', words(one.message)]),
+  ];
   const pairs = data.test.comparisons.map((one) => [
     `${one.rung} − ${one.against}`,
     signed(one.delta),

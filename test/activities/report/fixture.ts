@@ -6,7 +6,7 @@ import { FileStore } from '../../../activities/artifacts/file-store.ts';
 import { putJsonl, type Prediction } from '../../../activities/llm/jsonl.ts';
 import { collectReportData, type ReportData } from '../../../activities/report/report-data.ts';
 import { adaptationSpecSchema } from '../../../schemas/adapt/adaptation-spec.ts';
-import type { Candidate, DecisionRecord, PathStep, Score } from '../../../schemas/adapt/candidate.ts';
+import type { Candidate, MeasuredRecord, PathStep, Score } from '../../../schemas/adapt/candidate.ts';
 import type { WriteReportInput } from '../../../schemas/adapt/control.ts';
 import { STANDARD_FLOWCHART } from '../../../schemas/adapt/flowcharts.ts';
 import type { Flowchart } from '../../../schemas/adapt/flowchart.ts';
@@ -175,7 +175,7 @@ async function inputFor(store: FileStore, texts: Texts, flowchart: Flowchart): P
   const training = await store.putJson({ config, rows: 240, losses: skipped, warnings, samples: replies });
   const adapter = await store.putJson({ entries: [] });
   const candidates: Candidate[] = [];
-  const rungs: DecisionRecord[] = [];
+  const rungs: MeasuredRecord[] = [];
   for (const { at, ...measured } of MEASURED) {
     const rung = at === 'second' ? texts.rung : at;
     const tuned = at === 'peft' ? { adapter, training } : { adapter: null, training: null };
@@ -215,6 +215,7 @@ async function inputFor(store: FileStore, texts: Texts, flowchart: Flowchart): P
         n: dev.n,
         score: dev,
       })),
+      failed: [],
       comparisons: [{ rung: 'peft', against: texts.rung, delta: 0.094, low: 0.052, high: 0.136 }],
     },
     path: pathFor(texts),
@@ -255,13 +256,13 @@ async function scoreFor(
 function recordFor(
   rung: string,
   dev: Score,
-  before: DecisionRecord | undefined,
+  before: MeasuredRecord | undefined,
   texts: Texts,
-): DecisionRecord {
+): MeasuredRecord {
   const { metric, value, low, high, n } = dev;
   const gain =
     before === undefined ? null : { against: before.rung, delta: value - before.value, low: 0.02, high: 0.4 };
-  return { rung, metric, value, low, high, correctedLow: low - 0.01, n, tried: 3, seconds: 95, candidateId: rung, gain, reason: `Measured. ${texts.reason}` }; // prettier-ignore
+  return { outcome: 'measured', rung, metric, value, low, high, correctedLow: low - 0.01, n, tried: 3, seconds: 95, candidateId: rung, gain, reason: `Measured. ${texts.reason}` }; // prettier-ignore
 }
 
 async function curationFor(store: FileStore, texts: Texts): Promise<WriteReportInput['curation']> {

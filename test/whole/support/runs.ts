@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AdaptationSpecInput } from '../../../schemas/adapt/adaptation-spec.ts';
-import type { AdaptationOutcome, Progress } from '../../../schemas/adapt/candidate.ts';
+import type { AdaptationOutcome, MeasuredRecord, Progress } from '../../../schemas/adapt/candidate.ts';
 import { activitiesOf, type History, type HistoryActivity } from './history.ts';
 import type { Place } from './place.ts';
 import { sampleRows, toCsv } from './rows.ts';
@@ -15,6 +15,14 @@ export interface FinishedRun {
   readonly history: History;
   readonly progress: Progress;
   readonly activities: readonly HistoryActivity[];
+}
+
+/** The records of a run in which every rung that was tried was measured. */
+export function measuredRungs({ rungs }: Pick<AdaptationOutcome, 'rungs'>): MeasuredRecord[] {
+  return rungs.map((one) => {
+    assert.ok(one.outcome === 'measured', `${one.rung}: ${one.reason}`);
+    return one;
+  });
 }
 
 /** Rows for each curation step to drop: an empty cell on either side, a repetition, an answer that is too long. */

@@ -1,0 +1,52 @@
+import type { Score, TestResult } from '../../schemas/adapt/candidate.ts';
+import type { DecideInput, DecideResult } from '../../schemas/adapt/control.ts';
+import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
+import { runPlan } from '../pipeline/interpreter.ts';
+import { fail } from '../shared/fail.ts';
+import { control } from './control.ts';
+import type { Reached } from './climb.ts';
+import type { ClimbState } from './state.ts';
+import { settled } from './step-failure.ts';
+
+/**
+ * Each finalist answers the test rows once; nothing is chosen on test but the winner. One whose scoring fails is named
+ * in the result and left out of the decision. Throws the first failure when that happened to all.
+ */
+export async function scoreFinalists(
+  plan: AdaptationPlan,
+  split: JsonObject,
+  reached: Reached,
+  state: ClimbState,
+): Promise<DecideResult> {
+  const finalists: DecideInput['finalists'][number][] = [];
+  const failed: TestResult['failed'][number][] = [];
+  for (const { candidate, costRank } of state.finalists) {
+    const { id, rung } = candidate;
+    state.enter('test', rung);
+    const inputs = { test: split['test'], train: split['train'], candidate } as unknown as JsonObject;
+    const { approvals } = state;
+    const scored = await settled(
+      runPlan({ plan: plan.test, inputs, prefix: `test/${rung}`, observer: state, approvals }),
+    );
+    state.clearRunning();
+    if ('failure' in scored) failed.push({ id, rung, ...scored.failure });
+    else finalists.push({ candidate, costRank, score: scored.value['score'] as unknown as Score });
+  }
+  if (finalists.length === 0) throw noneScored(failed);
+  const { spec } = plan;
+  return await control.decide({
+    finalists,
+    failed,
+    reached,
+    target: spec.target,
+    nonInferiorityMargin: spec.statistics.nonInferiorityMargin,
+    primary: spec.metrics.primary,
+    statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
+  });
+}
+
+function noneScored(failed: TestResult['failed']) {
+  const each = failed.map(({ rung, code, message }) => `${rung} failed with ${code}: ${message}`);
+  return fail(failed[0]?.code ?? 'INTERNAL', `No finalist was scored on the test rows: ${each.join(' ')}`);
+}

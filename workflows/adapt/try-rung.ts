@@ -1,0 +1,80 @@
+import type { DecisionRecord, RungOutput } from '../../schemas/adapt/candidate.ts';
+import type { JudgeRungResult } from '../../schemas/adapt/control.ts';
+import type { AdaptationPlan, PlannedRung } from '../../schemas/adapt/plan.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
+import { runPlan } from '../pipeline/interpreter.ts';
+import { fail } from '../shared/fail.ts';
+import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
+import { control } from './control.ts';
+import type { ClimbState } from './state.ts';
+import { settled } from './step-failure.ts';
+
+/**
+ * Climbs one rung inside what is left of the budget and records how that ended: measured, failed, or cut off by the
+ * budget. A rung that fails takes nothing from what the others measured.
+ */
+export async function tryRung(
+  id: string,
+  plan: AdaptationPlan,
+  inputs: JsonObject,
+  state: ClimbState,
+): Promise<DecisionRecord['outcome']> {
+  const rung = plan.rungs.find((one) => one.id === id);
+  if (rung?.plan == null) throw fail('INVALID_SPEC', `There is no rung "${id}" in the plan.`);
+  state.enter('climb', id);
+  const startedMs = Date.now();
+  const seconds = () => (Date.now() - startedMs) / 1000;
+  const ended = await settled(measure(rung, plan, inputs, state, seconds));
+  state.clearRunning();
+  state.facts[`rungs.${id}.tried`] = true;
+  if ('failure' in ended) {
+    const { code, message } = ended.failure;
+    state.record({
+      outcome: 'failed',
+      rung: id,
+      code,
+      message,
+      seconds: seconds(),
+      reason: `${code}: ${message}`,
+    });
+    return 'failed';
+  }
+  if ('cutOff' in ended.value) {
+    const by = ended.value.cutOff;
+    const reason = `The budget of ${by} ran out while it was being climbed.`;
+    state.record({ outcome: 'cut-off', rung: id, by, seconds: seconds(), reason });
+    return 'cut-off';
+  }
+  state.measured(ended.value.value, rung.costRank);
+  return 'measured';
+}
+
+async function measure(
+  rung: PlannedRung,
+  plan: AdaptationPlan,
+  inputs: JsonObject,
+  state: ClimbState,
+  seconds: () => number,
+): Promise<Afforded<JudgeRungResult>> {
+  const ended = await withinBudget(budgetLeft(plan, state), state, () => runRung(rung, inputs, state));
+  if ('cutOff' in ended) return ended;
+  const { spec } = plan;
+  const value = await control.judgeRung({
+    rung: rung.id,
+    output: ended.value,
+    best: state.best,
+    triedBefore: state.tried,
+    target: spec.target,
+    primary: spec.metrics.primary,
+    statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
+    seconds: seconds(),
+  });
+  return { value };
+}
+
+async function runRung(rung: PlannedRung, inputs: JsonObject, state: ClimbState): Promise<RungOutput> {
+  if (rung.plan === null) throw fail('INVALID_SPEC', `The rung "${rung.id}" has no plan.`);
+  const { approvals } = state;
+  const outputs = await runPlan({ plan: rung.plan, inputs, prefix: rung.id, observer: state, approvals });
+  return outputs['result'] as unknown as RungOutput;
+}
