@@ -50,7 +50,7 @@ export async function mustRun(
 /** Packs the clone as `npm publish` would; gives the tarball's path. */
 export async function packInto(folder: string, env: NodeJS.ProcessEnv): Promise<string> {
   await mkdir(folder, { recursive: true });
-  await mustRun(ROOT, env, ['npm', 'pack', '--pack-destination', folder, '--loglevel=error']);
+  await mustRun(ROOT, env, ['npm', 'run', 'pack', '--', '--pack-destination', folder, '--loglevel=error']);
   const name = (await readdir(folder)).find((file) => file.endsWith('.tgz'));
   if (name === undefined) throw new Error('npm pack left no tarball');
   return join(folder, name);

@@ -1,4 +1,4 @@
-/** `npm run build`: compiles what the npm package holds into `dist/`. Runs by itself before `npm pack`. */
+/** `npm run build`: compiles what the npm package holds into `dist/`. `npm run pack` runs it first; a plain `npm pack` runs no scripts here (`.npmrc`). */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
