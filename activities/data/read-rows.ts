@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { noteMovement } from '../shared/movement.ts';
 import { moduleUrl } from '../shared/own-files.ts';
 import type { ReaderAnswer } from './row-reader-thread.ts';
 
@@ -26,6 +27,7 @@ export async function* streamRows(path: string): AsyncGenerator<DataRow> {
   try {
     for (;;) {
       const reply = await ask(thread, death, path);
+      noteMovement();
       if ('end' in reply) return;
       if ('problem' in reply) throw unreadable(path, reply.problem);
       yield* reply.rows;

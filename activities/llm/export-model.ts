@@ -139,6 +139,8 @@ export const exportModel: StepKindV1<With, Output> = {
   cacheable: true,
   startToCloseTimeoutMs: 6 * 3_600_000,
   heartbeatTimeoutMs: 10_000,
+  // Folders of many gigabytes are hashed and copied in silence.
+  stallTimeoutMs: 3_600_000,
   withSchema,
   outputSchema,
   names: { 'model.provider': 'providers' },

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { movementNoter } from './movement.ts';
 
 interface Waiting<Job, Result> {
   readonly job: Job;
@@ -8,7 +9,8 @@ interface Waiting<Job, Result> {
 
 /**
  * Threads that answer one message with one message. When the signal aborts, all of them end at once and what is under
- * way rejects with the signal's reason; a thread that dies rejects what it was doing.
+ * way rejects with the signal's reason; a thread that dies rejects what it was doing. Every answer counts as a movement of
+ * the step that made the pool.
  */
 export class ThreadPool<Job, Result> {
   readonly #idle: Worker[] = [];
@@ -17,6 +19,7 @@ export class ThreadPool<Job, Result> {
   readonly #queue: Waiting<Job, Result>[] = [];
   readonly #signal: AbortSignal;
   readonly #stop = (): void => void this.close();
+  readonly #moved = movementNoter();
   #broken: Error | null = null;
 
   constructor(module: URL, settings: unknown, threads: number, signal: AbortSignal) {
@@ -64,6 +67,7 @@ export class ThreadPool<Job, Result> {
     const execArgv = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
     const thread = new Worker(module, { workerData: settings, execArgv });
     thread.on('message', (result: Result) => {
+      this.#moved();
       this.#busy.get(thread)?.resolve(result);
       this.#busy.delete(thread);
       this.#idle.push(thread);

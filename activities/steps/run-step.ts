@@ -9,6 +9,7 @@ import type { FileStore } from '../artifacts/file-store.ts';
 import { translateFailure } from '../shared/failures.ts';
 import { formatIssues } from '../shared/issues.ts';
 import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
+import { startPulse, type Pulse } from './pulse.ts';
 import { requireInputs } from './require-inputs.ts';
 import { openScratch, resultPath, type Scratch, type StepPlace } from './scratch.ts';
 
@@ -16,9 +17,6 @@ export interface StepDeps {
   readonly store: FileStore;
   readonly services: StepServices;
 }
-
-/** Seconds between heartbeats of a step that is busy but silent, well inside the shortest time-out (10 s). */
-const PULSE_MS = 2000;
 
 /**
  * Makes the Activity of one step kind. Its arguments are the step's `with`, references already replaced, and the run that
@@ -58,9 +56,11 @@ async function runStep(
       message: `Step ${place.nodeId} (${kind.kind}): ${issues}`,
     });
   }
-  const pulse = startPulse(context);
+  const pulse = startPulse(context, kind);
   try {
-    const salt = (await kind.doCacheSalt?.(parsed.data, deps.services, context.cancellationSignal)) ?? '';
+    const salt = await pulse.guard(
+      async () => (await kind.doCacheSalt?.(parsed.data, deps.services, pulse.signal)) ?? '',
+    );
     const key = actionKey(kind.kind, input, salt);
     const identity = { kind: kind.kind, key, outputSchema: kind.outputSchema };
     // A published result of an earlier attempt counts even for kinds that are not cacheable: the reply may have been lost.
@@ -69,7 +69,7 @@ async function runStep(
     if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
     await requireInputs(deps.store, input, place.nodeId);
     const scratch = await openScratch(deps.store.root, place);
-    const finished = await execute(kind, parsed.data, deps, pulse, scratch);
+    const finished = await pulse.guard(() => execute(kind, parsed.data, deps, pulse, scratch));
     await writeAction(path, identity, finished);
     await scratch.finish();
     return { output: finished.output, cached: false, seconds: finished.seconds };
@@ -119,25 +119,4 @@ function guardSize(kind: string, output: JsonObject): void {
     message: `Step kind ${kind} returned ${sizeBytes} bytes; at most ${MAX_PAYLOAD_BYTES} may travel in a history.`,
     fields: { kind, sizeBytes },
   });
-}
-
-interface Pulse {
-  readonly signal: AbortSignal;
-  report(details: JsonObject): void;
-  stop(): void;
-}
-
-/** Keeps an Activity alive while it works and repeats its newest details. */
-function startPulse(context: Context): Pulse {
-  let latest: JsonObject = {};
-  context.heartbeat(latest);
-  const timer = setInterval(() => context.heartbeat(latest), PULSE_MS);
-  return {
-    signal: context.cancellationSignal,
-    report: (details) => {
-      latest = details;
-      context.heartbeat(latest);
-    },
-    stop: () => clearInterval(timer),
-  };
 }

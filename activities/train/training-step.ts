@@ -60,6 +60,8 @@ export const TRAINING_STEP = {
   cacheable: true,
   startToCloseTimeoutMs: 7 * 86_400_000,
   heartbeatTimeoutMs: 10_000,
+  // Checkpoints of many gigabytes are hashed and copied in silence.
+  stallTimeoutMs: 3_600_000,
   names: { trainer: 'trainers', 'model.provider': 'providers' },
 } as const;
 

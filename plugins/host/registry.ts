@@ -9,6 +9,7 @@ import type { RetrieverV1 } from '../api/retriever.ts';
 import type { RungV1 } from '../api/rung.ts';
 import type { StepKindV1 } from '../api/step-kind.ts';
 import type { TrainerV1 } from '../api/trainer.ts';
+import { checkTimeouts } from './check-step-kind.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 
 /** A set of named things of one sort. */
@@ -71,7 +72,10 @@ export class Registry {
   registrarFor(owner: string): PluginRegistrar {
     return {
       // A shelf holds kinds of every option type; each kind checks its own options before it runs.
-      addStepKind: (kind) => this.stepKinds.add(kind.kind, kind, owner),
+      addStepKind: (kind) => {
+        checkTimeouts(kind, owner);
+        this.stepKinds.add(kind.kind, kind, owner);
+      },
       addRung: (rung) => this.rungs.add(rung.id, rung, owner),
       addMetric: (metric) => this.metrics.add(metric.id, metric, owner),
       addRetriever: (retriever) => this.retrievers.add(retriever.id, retriever, owner),

@@ -21,8 +21,8 @@ export const nf4LoraOptionsSchema = z.strictObject({
   /** Models in memory at a time. */
   maxProcesses: z.int().positive().default(2),
   /**
-   * Longest silence of a running operation before its process is killed. Silence is normal within one optimizer step
-   * and while one batch of prompts is read: keep it above the longest of these.
+   * Longest silence of a running operation, loading included, before its process is killed. The engine gives a sign of life
+   * about once a second.
    */
   stallMs: z.int().positive().default(900_000),
   /** Time between a cancellation and SIGKILL. */
@@ -46,7 +46,8 @@ export function createNf4LoraPlugin(find: (id: string) => Promise<string> = find
     needs: [],
     optionsSchema: nf4LoraOptionsSchema,
     register(registrar, options) {
-      const { stallMs, batchRows, ...poolOptions } = nf4LoraOptionsSchema.parse(options);
+      const { batchRows, ...poolOptions } = nf4LoraOptionsSchema.parse(options);
+      const { stallMs } = poolOptions;
       const pool = new EnginePool(poolOptions);
       pools.push(pool);
       const services: EngineServices = {

@@ -89,6 +89,11 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'See the log of the worker; give it less to do or more memory, and start again: finished steps are kept.',
   },
+  STEP_STALLED: {
+    meaning: 'A step gave no sign of movement for too long and was given up.',
+    retryable: true,
+    help: 'The step is tried again. If it stays so, the message names step and kind, and the log of the worker says what it was doing; for a kind of your own whose work is silent, call `heartbeat` or raise stallTimeoutMs.',
+  },
   PAYLOAD_TOO_LARGE: {
     meaning: 'A step returned more than may travel in a history.',
     retryable: false,
@@ -108,6 +113,11 @@ export const ERROR_CODES = {
     meaning: 'A plugin needs another one that is not listed before it.',
     retryable: false,
     help: 'List the needed plugin first.',
+  },
+  PLUGIN_KIND_INVALID: {
+    meaning: 'A step kind of a plugin declares times that no worker can keep.',
+    retryable: false,
+    help: 'Correct the field that the message names.',
   },
   PLUGIN_OPTIONS_INVALID: {
     meaning: 'The options of a plugin do not fit its schema.',

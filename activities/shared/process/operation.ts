@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EscadaFailure } from '../../../plugins/api/failure.ts';
+import { noteMovement, watchedElsewhere } from '../movement.ts';
 import type { ProcessFailures } from './failures.ts';
 import type { EventOf, MethodOf, MethodTable, ResultOf } from './methods.ts';
 
@@ -41,6 +42,8 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
   #settled = false;
   /** What the listener threw: the operation then ends with it. */
   #listenerError: { readonly error: unknown } | undefined;
+  /** A step in which an operation runs that has a limit of its own is not watched beside it. */
+  #release: () => void = () => undefined;
   /** The caller's async context. Messages arrive in that of whoever started the process, perhaps another activity. */
   readonly #inCallersContext = AsyncLocalStorage.snapshot();
 
@@ -58,6 +61,7 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
       this.#resolve = resolve;
       this.#reject = reject;
     });
+    if (options.stallMs !== undefined) this.#release = watchedElsewhere();
     this.#watch();
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -70,7 +74,10 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
     const parsed = this.#parse('event', event);
     if (parsed === undefined || this.#listenerError !== undefined) return;
     try {
-      this.#inCallersContext(() => this.#options.onEvent?.(parsed.data as EventOf<T, M>));
+      this.#inCallersContext(() => {
+        noteMovement();
+        this.#options.onEvent?.(parsed.data as EventOf<T, M>);
+      });
     } catch (error) {
       this.#listenerError = { error };
       this.#cancel();
@@ -134,6 +141,7 @@ export class Operation<T extends MethodTable, M extends MethodOf<T> = MethodOf<T
 
   #settle(): void {
     this.#settled = true;
+    this.#release();
     clearTimeout(this.#stallTimer);
     clearTimeout(this.#graceTimer);
     this.#stallTimer = undefined;

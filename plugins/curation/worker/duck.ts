@@ -2,7 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api';
+import type { DuckDBAppender, DuckDBConnection, DuckDBResultReader } from '@duckdb/node-api';
+import { whileWatchedElsewhere } from '../../../activities/shared/movement.ts';
 import type { StepContext } from '../../api/step-kind.ts';
 import type { CurationOptions } from '../options.ts';
 import { MACROS } from './sql.ts';
@@ -11,22 +12,38 @@ import { MACROS } from './sql.ts';
 export type Cell = string | number | bigint | boolean | null;
 export type Row = Record<string, Cell>;
 
-/** Well inside the heartbeat time-out, so that a busy engine is never taken for a dead one. */
-const BEAT_MS = 2500;
 /** An interruption between two statements is lost, so it is repeated until the work has ended. */
 const INTERRUPT_MS = 50;
 
-/** One in-memory database of one step. Statements stop when the step is cancelled. */
+/**
+ * One in-memory database of one step. Statements stop when the step is cancelled; how long one may take is bounded by the
+ * step's own time-out only, since the table engine gives no signs of life.
+ */
 export class Duck {
-  /** What the step is doing, for heartbeats. */
-  phase = 'starting';
   readonly #instance: DuckDBInstance;
   readonly #signal: AbortSignal;
+  readonly #report: (phase: string) => void;
   readonly #connections: DuckDBConnection[] = [];
+  #phase = 'starting';
 
-  constructor(instance: DuckDBInstance, signal: AbortSignal) {
+  constructor(
+    instance: DuckDBInstance,
+    { signal, report }: { readonly signal: AbortSignal; readonly report: (phase: string) => void },
+  ) {
     this.#instance = instance;
     this.#signal = signal;
+    this.#report = report;
+    report(this.#phase);
+  }
+
+  /** What the step is doing, for heartbeats. */
+  get phase(): string {
+    return this.#phase;
+  }
+
+  set phase(phase: string) {
+    this.#phase = phase;
+    this.#report(phase);
   }
 
   /** A further connection to the same tables: a connection that streams can do nothing else. */
@@ -42,17 +59,23 @@ export class Duck {
   }
 
   async run(sql: string): Promise<void> {
-    await (await this.#main()).run(sql);
+    const connection = await this.#main();
+    await whileWatchedElsewhere(() => connection.run(sql));
+  }
+
+  async #readAll(sql: string): Promise<DuckDBResultReader> {
+    const connection = await this.#main();
+    return await whileWatchedElsewhere(() => connection.runAndReadAll(sql));
   }
 
   async rows(sql: string): Promise<Row[]> {
-    const reader = await (await this.#main()).runAndReadAll(sql);
+    const reader = await this.#readAll(sql);
     return reader.getRowObjectsJS() as Row[];
   }
 
   /** The columns of a result, each as one list. */
   async columns(sql: string): Promise<Record<string, Cell[]>> {
-    const reader = await (await this.#main()).runAndReadAll(sql);
+    const reader = await this.#readAll(sql);
     return reader.getColumnsObjectJS() as Record<string, Cell[]>;
   }
 
@@ -66,10 +89,13 @@ export class Duck {
   async *stream(sql: string): AsyncGenerator<Row[]> {
     this.#signal.throwIfAborted();
     const connection = await this.connect();
-    const result = await connection.stream(sql);
-    for await (const rows of result.yieldRowObjectJs()) {
+    const result = await whileWatchedElsewhere(() => connection.stream(sql));
+    const pieces = result.yieldRowObjectJs();
+    for (;;) {
+      const next = await whileWatchedElsewhere(() => pieces.next());
       this.#signal.throwIfAborted();
-      yield rows as Row[];
+      if (next.done === true) return;
+      yield next.value as Row[];
     }
   }
 
@@ -89,7 +115,7 @@ export class Duck {
 
 /**
  * Runs `work` with a database whose memory is bounded, which spills into the step's scratch folder, never loads
- * extensions and never touches the network. Heartbeats while it works; when the step is cancelled, the running
+ * extensions and never touches the network. When the step is cancelled, the running
  * statement is interrupted and the signal's reason is thrown.
  */
 export async function withDuck<T>(
@@ -98,8 +124,10 @@ export async function withDuck<T>(
   work: (duck: Duck) => Promise<T>,
 ): Promise<T> {
   context.signal.throwIfAborted();
-  const duck = new Duck(await openInstance(context.scratchDir, options), context.signal);
-  const beat = setInterval(() => context.heartbeat({ phase: duck.phase }), BEAT_MS);
+  const duck = new Duck(await openInstance(context.scratchDir, options), {
+    signal: context.signal,
+    report: (phase) => context.heartbeat({ phase }),
+  });
   const stop = setInterval(() => {
     if (context.signal.aborted) duck.interrupt();
   }, INTERRUPT_MS);
@@ -111,7 +139,6 @@ export async function withDuck<T>(
   } catch (error) {
     throw context.signal.aborted ? context.signal.reason : error;
   } finally {
-    clearInterval(beat);
     clearInterval(stop);
     context.signal.removeEventListener('abort', interrupt);
     duck.close();

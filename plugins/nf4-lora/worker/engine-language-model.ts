@@ -105,7 +105,8 @@ export class EngineLanguageModel implements LanguageModelV1 {
   ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]> {
     const { rows, signal } = request;
     return this.#run(signal, rows, async (engine, rowsPath, outPath) => {
-      await engine.process.request('count', { rowsPath, outPath }, { signal });
+      const { stallMs } = this.#services;
+      await engine.process.request('count', { rowsPath, outPath }, { signal, stallMs });
       const counted = await readRows(outPath, ROWS.count.output);
       checkOrder('count', rows, counted);
       return counted.map(({ promptTokens, answerTokens }) => ({ promptTokens, answerTokens }));

@@ -1,4 +1,5 @@
 import { isEscadaFailure } from '../../api/failure.ts';
+import { whileWatchedElsewhere } from '../../../activities/shared/movement.ts';
 import { cancelFailure } from './engine-errors.ts';
 import { EngineProcess, type EngineProcessOptions } from './engine-process.ts';
 import { modelKey, USUAL, type ModelSource } from './model-key.ts';
@@ -17,6 +18,8 @@ export interface EnginePoolOptions extends EngineProcessOptions {
   readonly idleMs?: number;
   /** Warm processes at a time; the one unused for longest makes room. Default 2. */
   readonly maxProcesses?: number;
+  /** Longest silence of an engine that loads a model, before it is killed. Default 900000. */
+  readonly stallMs?: number;
   /** Cores the engine may use. Default: all. */
   readonly threads?: number;
 }
@@ -79,7 +82,8 @@ export class EnginePool {
       signal === undefined ? [this.#closing.signal] : [signal, this.#closing.signal],
     );
     try {
-      return await this.#permit.acquire(either);
+      // Others may use the device for days.
+      return await whileWatchedElsewhere(() => this.#permit.acquire(either));
     } catch (reason) {
       throw cancelFailure('acquire', reason);
     }
@@ -128,7 +132,7 @@ export class EnginePool {
       threads: this.#options.threads,
     };
     try {
-      return await process.request('load', params, { signal });
+      return await process.request('load', params, { signal, stallMs: this.#options.stallMs ?? 900_000 });
     } catch (error) {
       await process.kill();
       throw error;

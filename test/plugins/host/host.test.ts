@@ -5,6 +5,7 @@ import { createPluginHost } from '../../../plugins/host/host.ts';
 import { nearest } from '../../../schemas/common/nearest.ts';
 import type { PluginV1 } from '../../../plugins/api/plugin.ts';
 import type { MetricFactoryV1 } from '../../../plugins/api/metric.ts';
+import type { StepKindV1 } from '../../../plugins/api/step-kind.ts';
 import { createProjectHost } from '../../../plugins.ts';
 
 function plugin(changes: Partial<PluginV1> = {}): PluginV1 {
@@ -72,6 +73,26 @@ test('two things of one name are refused, with both owners', () => {
   assert.throws(() => createPluginHost([{ plugin: plugin() }, { plugin: plugin() }]), {
     code: 'PLUGIN_DUPLICATE',
   });
+});
+
+test('a step kind whose times no worker can keep is refused, with the field', () => {
+  const times = { startToCloseTimeoutMs: 60_000, heartbeatTimeoutMs: 10_000 };
+  const bring = (changes: Partial<StepKindV1>) => {
+    const kind = { kind: 'one.step@1', ...times, ...changes } as StepKindV1;
+    return createPluginHost([
+      { plugin: plugin({ register: (registrar) => registrar.addStepKind(kind) }) },
+    ]).registry.stepKinds.names();
+  };
+  assert.deepEqual(bring({}), ['one.step@1']);
+  assert.deepEqual(bring({ heartbeatTimeoutMs: 5000, stallTimeoutMs: 5000 }), ['one.step@1']);
+  for (const [changes, message] of [
+    [{ heartbeatTimeoutMs: 1999 }, /Plugin one, step kind one\.step@1: heartbeatTimeoutMs is 1999, .* 5000/],
+    [{ stallTimeoutMs: 9000 }, /stallTimeoutMs is 9000, less than heartbeatTimeoutMs \(10000\)/],
+    [{ startToCloseTimeoutMs: 0 }, /startToCloseTimeoutMs is 0/],
+    [{ heartbeatTimeoutMs: Number.NaN }, /heartbeatTimeoutMs is NaN/],
+  ] as const) {
+    assert.throws(() => bring(changes), { code: 'PLUGIN_KIND_INVALID', message });
+  }
 });
 
 test('plugins are closed in reverse order', async () => {

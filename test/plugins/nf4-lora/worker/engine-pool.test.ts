@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { EngineLanguageModel } from '../../../../plugins/nf4-lora/worker/engine-language-model.ts';
 import { EnginePool, type EnginePoolOptions } from '../../../../plugins/nf4-lora/worker/engine-pool.ts';
 import { ENDLESS_CONFIG, exists, inFolder, TINY_MODEL, until, writeTrainRows } from '../support.ts';
 
@@ -108,6 +109,31 @@ suite('EnginePool', () => {
         Promise.resolve(),
       );
       await assert.rejects(use, { code: 'MODEL_NOT_FOUND' });
+    });
+  });
+
+  test('an engine that is silent while it loads is killed, and the next use gets a new one', async () => {
+    await withPool(
+      (pool) => assert.rejects(pidOf(pool, NF4), { code: 'ENGINE_STALLED', message: /`load`/ }),
+      {
+        stallMs: 1,
+      },
+    );
+    await withPool(async (pool) => assert.ok((await pidOf(pool, NF4)) > 0), { stallMs: 60_000 });
+  });
+
+  test('one that falls silent while it counts is killed, too', async () => {
+    await withPool(async (pool) => {
+      process.kill(await pidOf(pool, NF4), 'SIGSTOP');
+      const model = new EngineLanguageModel(
+        { id: 'tiny', weightFormat: 'nf4' },
+        { pool, findModelPath: async () => TINY_MODEL, stallMs: 300, batchRows: 1, descriptions: new Map() },
+      );
+      const rows = [{ id: 'a', messages: [{ role: 'user', content: 'hello' }] }] as const;
+      await assert.rejects(model.doCount({ rows, signal: new AbortController().signal }), {
+        code: 'ENGINE_STALLED',
+        message: /`count`/,
+      });
     });
   });
 });
