@@ -9,8 +9,10 @@ import {
   startClimb,
   startPipeline,
   startTraining,
+  type AdaptationStartOptions,
   type AdaptHandle,
   type PipelineHandle,
+  type StartedAdaptation,
   type Starting,
   type StartOptions,
   type TrainHandle,
@@ -52,10 +54,7 @@ export class EscadaClient {
   }
 
   /** Starts a climb. With `attach`, an open run of the same spec is taken up instead of a second one. */
-  async start(
-    spec: AdaptationSpecInput,
-    options: { readonly workflowId?: string; readonly attach?: boolean } = {},
-  ): Promise<AdaptHandle> {
+  async start(spec: AdaptationSpecInput, options: AdaptationStartOptions = {}): Promise<StartedAdaptation> {
     return await startClimb(this.#starting(), spec, options);
   }
 

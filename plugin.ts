@@ -5,8 +5,9 @@ import { createControlActivities, type ActivityDeps } from './activities/create-
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
 import { createProjectHost } from './plugins.ts';
-import { pluginReused, requireFreeNames, requireRoles, runTogether } from './worker/host-worker.ts';
+import { pluginReused, requireFreeNames, requireRoles } from './worker/host-worker.ts';
 import { activityDeps, ROLES, roleOptions, WORKFLOWS_PATH, type Role } from './worker/roles.ts';
+import { asRunner, createAll, runTogether } from './worker/run-together.ts';
 
 export interface EscadaPluginOptions {
   /**
@@ -65,8 +66,9 @@ export class EscadaPlugin extends SimplePlugin {
   override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
     if (this.#stepQueues.has(worker.options.taskQueue)) return await next(worker);
     try {
-      const workers = [worker, ...(await this.#createStepWorkers(worker.options))];
-      await runTogether(workers, (one) => (one === worker ? super.runWorker(one, next) : one.run()));
+      const steps = await this.#createStepWorkers(worker.options);
+      const own = asRunner(worker, () => super.runWorker(worker, next));
+      await runTogether([own, ...steps.map((one) => asRunner(one))]);
     } finally {
       await this.#host.close();
     }
@@ -76,15 +78,14 @@ export class EscadaPlugin extends SimplePlugin {
     const taskQueue = this.#roles.includes('control') ? host.taskQueue : this.#settings.taskQueue;
     const { namespace, dataConverter, identity, interceptors } = host;
     const common = { namespace, dataConverter, identity, interceptors: { activity: interceptors.activity } };
-    const workers: Worker[] = [];
-    for (const role of ['cpu', 'gpu'] as const) {
-      if (!this.#roles.includes(role)) continue;
-      const options = roleOptions(role, taskQueue, this.#deps);
-      this.#stepQueues.add(options.taskQueue);
-      // Without a connection given, each Worker makes one of its own, as the host's did.
-      const connection = this.#given?.connection;
-      workers.push(await Worker.create({ ...common, connection, ...options }));
-    }
-    return workers;
+    const roles = (['cpu', 'gpu'] as const).filter((role) => this.#roles.includes(role));
+    return await createAll(
+      roles.map((role) => async () => {
+        const options = roleOptions(role, taskQueue, this.#deps);
+        this.#stepQueues.add(options.taskQueue);
+        // Without a connection given, each Worker makes one of its own, as the host's did.
+        return await Worker.create({ ...common, connection: this.#given?.connection, ...options });
+      }),
+    );
   }
 }

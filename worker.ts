@@ -1,47 +1,79 @@
 /** Composition root of a worker process: `node worker.ts [control|cpu|gpu|all]`. */
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { createProjectHost } from './plugins.ts';
+import { EscadaFailure, isEscadaFailure } from './plugins/api/failure.ts';
+import { inTurn } from './worker/device-turn.ts';
 import { activityDeps, ROLES, roleOptions, type Role } from './worker/roles.ts';
+import { asRunner, createAll, runTogether } from './worker/run-together.ts';
 
 const RECONNECT_MS = 1000;
 const CONNECT_TRIES = 60;
 
+interface Connected {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+}
+
 /** The native connection fails at once on a dead port, and a server may still be starting. */
-async function connect(): Promise<{ readonly connection: NativeConnection; readonly namespace: string }> {
+async function connect(): Promise<Connected> {
   const { connectionOptions, namespace } = loadClientConnectConfig();
   for (let tries = 1; ; tries++) {
     try {
-      return {
-        connection: await NativeConnection.connect(connectionOptions),
-        namespace: namespace ?? 'default',
-      };
-    } catch (error) {
-      if (tries >= CONNECT_TRIES) throw error;
+      const connection = await NativeConnection.connect(connectionOptions);
+      return { connection, namespace: namespace ?? 'default' };
+    } catch (cause) {
+      if (tries === 1) process.stderr.write(`worker: no connection yet: ${messageOf(cause)}\n`);
+      if (tries >= CONNECT_TRIES) {
+        const address = connectionOptions.address ?? 'localhost:7233';
+        const message = `No Temporal server answers at ${address}: ${messageOf(cause)}`;
+        throw new EscadaFailure({ code: 'SERVER_UNREACHABLE', message, fields: { address }, cause });
+      }
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
     }
   }
 }
 
-/** Runs the roles in this process until it is told to stop (SIGINT, SIGTERM). */
+/**
+ * Runs the roles in this process until it is told to stop (SIGINT, SIGTERM). When one fails, the others are stopped in
+ * order and its failure is thrown.
+ */
 export async function runWorker(roles: readonly Role[], settings: Settings = readSettings()): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN') });
-  const { connection, namespace } = await connect();
+  const connected = await connect();
   const host = createProjectHost();
   try {
     const deps = activityDeps(host, settings);
-    const workers = await Promise.all(
-      roles.map((role) =>
-        Worker.create({ connection, namespace, ...roleOptions(role, settings.taskQueue, deps) }),
-      ),
-    );
-    await Promise.all(workers.map((worker) => worker.run()));
+    const make = (role: Role) => async () =>
+      await Worker.create({ ...connected, ...roleOptions(role, settings.taskQueue, deps) });
+    const light = await createAll(roles.filter((role) => role !== 'gpu').map(make));
+    const runners = light.map((worker) => asRunner(worker));
+    if (roles.includes('gpu'))
+      runners.push(inTurn(dirname(settings.storeRoot), async () => asRunner(await make('gpu')())));
+    await runTogether(runners);
   } finally {
-    await host.close();
-    await connection.close();
+    await Promise.allSettled([host.close(), connected.connection.close()]).then(reportProblems);
   }
+}
+
+/** What goes wrong at the end must not hide why it came to the end. */
+function reportProblems(results: readonly PromiseSettledResult<void>[]): void {
+  for (const result of results) {
+    if (result.status === 'rejected') process.stderr.write(`worker: ${messageOf(result.reason)}\n`);
+  }
+}
+
+/** A failure on one line, with what lies behind it. */
+function messageOf(error: unknown): string {
+  const parts: string[] = [];
+  for (let one = error; one instanceof Error && parts.length < 5; one = one.cause) {
+    const part = isEscadaFailure(one) ? `${one.code}: ${one.message}` : one.message;
+    if (!parts.some((earlier) => earlier.includes(part))) parts.push(part);
+  }
+  return (parts.length === 0 ? String(error) : parts.join(': ')).replaceAll(/\s*\n\s*/g, ' ');
 }
 
 /** Roles from a word of the command line; null when there is no such role. */
@@ -59,7 +91,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     // A worker that another process owns ends with it; without an ipc channel this never fires.
     const end = () => process.kill(process.pid, 'SIGTERM');
     process.once('disconnect', end);
-    await runWorker(roles);
+    await runWorker(roles).catch((error: unknown) => {
+      process.stderr.write(`worker: ${messageOf(error)}\n`);
+      process.exitCode = 1;
+    });
     // A channel that is listened to keeps the process alive.
     process.off('disconnect', end);
     process.channel?.unref();

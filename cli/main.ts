@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `escada` command. One file per verb; this one only lists them and turns failures into messages and exit codes. */
 import { Command } from 'commander';
+import { readSettings } from '../activities/shared/settings.ts';
 import { approveCommand } from './approve.ts';
 import { cancelCommand } from './cancel.ts';
 import { decisionsCommand } from './decisions.ts';
@@ -8,6 +9,7 @@ import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
 import { exportCommand } from './export.ts';
 import { exitCodeFor, explainError } from './lib/explain.ts';
+import { useHomeServer } from './lib/home-server.ts';
 import { say } from './lib/terminal.ts';
 import { modelCommand } from './model.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -38,6 +40,12 @@ const program = new Command('escada')
 
 // Before any connection is opened: gRPC asks the environment for a proxy even for this machine's own server.
 Object.assign(process.env, withDirectLoopback(process.env));
+
+// Those two start a server, or find the one that runs, by themselves.
+const OPEN_SERVERS = new Set(['quickstart', 'server']);
+program.hook('preAction', async (_program, command) => {
+  if (!OPEN_SERVERS.has(command.name())) await useHomeServer(readSettings());
+});
 
 try {
   await program.parseAsync();

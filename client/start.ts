@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { compilePipelineSpec } from '../activities/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../activities/compile/compile-spec.ts';
@@ -53,23 +53,47 @@ async function requireReady(
   await requirePollers(temporal, settings.taskQueue);
 }
 
-/** With `attach` the id follows from the spec, so that an open run of it can be taken up. */
+/** A run that was started, or taken up. */
+export type StartedAdaptation = AdaptHandle & {
+  /** Whether it was going on already. */
+  readonly attached: boolean;
+};
+
+export interface AdaptationStartOptions {
+  readonly workflowId?: string;
+  /** Takes up an open run of the same spec instead of starting a second one. Default: false. */
+  readonly attach?: boolean;
+  /** What tells this project's runs from others' on the same server: only a run of the same scope is taken up. */
+  readonly scope?: string;
+}
+
+/** Characters of the digest in an id that follows from the spec. */
+const ID_DIGITS = 8;
+
+/** With `attach` the id follows from scope and spec, so that an open run of it can be taken up. */
 export async function startClimb(
   starting: Starting,
   spec: AdaptationSpecInput,
-  options: { readonly workflowId?: string; readonly attach?: boolean },
-): Promise<AdaptHandle> {
+  { workflowId, attach = false, scope = '' }: AdaptationStartOptions,
+): Promise<StartedAdaptation> {
   const plan = await checked(starting, (host) => compileSpec(spec, host));
   await requireReady(starting, plan.spec);
-  const suffix = options.attach === true ? plan.specDigest.slice(0, 8) : randomBytes(4).toString('hex');
-  return await starting.temporal.workflow.start('adaptModel', {
+  const token = randomBytes(ID_DIGITS / 2).toString('hex');
+  const digest = createHash('sha256')
+    .update(`${scope}\n${plan.specDigest}`)
+    .digest('hex')
+    .slice(0, ID_DIGITS);
+  const handle: AdaptHandle = await starting.temporal.workflow.start('adaptModel', {
     args: [spec],
     taskQueue: starting.settings.taskQueue,
-    workflowId: options.workflowId ?? `adapt-${plan.spec.name}-${suffix}`,
-    workflowIdConflictPolicy: options.attach === true ? 'USE_EXISTING' : 'FAIL',
+    workflowId: workflowId ?? `adapt-${plan.spec.name}-${attach ? digest : token}`,
+    workflowIdConflictPolicy: attach ? 'USE_EXISTING' : 'FAIL',
     staticSummary: `Adapt ${plan.spec.model.id} to ${plan.spec.name}`,
-    memo: { specDigest: plan.specDigest },
+    memo: { specDigest: plan.specDigest, startToken: token },
   });
+  // The memo of a run that was there before has another start's token.
+  const attached = attach && (await handle.describe()).memo?.['startToken'] !== token;
+  return Object.assign(handle, { attached });
 }
 
 export async function startTraining(

@@ -1,5 +1,4 @@
-/** What can go wrong between a host's Worker and ours, and how they run side by side. */
-import type { Worker } from '@temporalio/worker';
+/** What can go wrong between a host's Worker and ours. */
 import { EscadaFailure } from '../plugins/api/failure.ts';
 
 /** Throws `PLUGIN_OPTIONS_INVALID` for an empty list or a word that is no role. */
@@ -32,18 +31,4 @@ export function pluginReused(taskQueue: string): EscadaFailure {
     message: `This EscadaPlugin serves a Worker already and was given to one on "${taskQueue}". Make a new EscadaPlugin for each Worker, and list it at the Worker or at its connection, not at both.`,
     fields: { taskQueue },
   });
-}
-
-/** Runs Workers until one ends or fails, and shuts the others down then. Throws the first failure. */
-export async function runTogether(
-  workers: readonly Worker[],
-  run: (worker: Worker) => Promise<void>,
-): Promise<void> {
-  const failures: unknown[] = [];
-  const note = (error: unknown) => failures.push(error);
-  const stopAll = () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-  };
-  await Promise.all(workers.map((worker) => run(worker).catch(note).finally(stopAll)));
-  if (failures.length > 0) throw failures[0];
 }

@@ -1,7 +1,11 @@
+import { isGrpcServiceError } from '@temporalio/client';
 import { redact } from '../../activities/shared/redact.ts';
 import { ERROR_CODES, type ErrorCode } from '../../schemas/common/error-codes.ts';
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import { BootstrapError, explain } from '../../tools/bootstrap/lib/errors.mjs';
+
+/** gRPC's status for a server that cannot be reached. */
+const GRPC_UNAVAILABLE = 14;
 
 interface Caused {
   readonly message?: string;
@@ -17,12 +21,19 @@ function findCoded(error: unknown): { readonly code: ErrorCode; readonly message
     current = current.cause as Caused | undefined
   ) {
     if (isEscadaFailure(current)) return { code: current.code, message: current.message };
+    const lost = lostServer(current);
+    if (lost !== null) return { code: 'SERVER_UNREACHABLE', message: lost };
     const { type } = current;
     if (typeof type === 'string' && Object.hasOwn(ERROR_CODES, type)) {
       return { code: type as ErrorCode, message: current.message ?? '' };
     }
   }
   return null;
+}
+
+function lostServer(error: unknown): string | null {
+  if (!isGrpcServiceError(error) || Number(error.code) !== GRPC_UNAVAILABLE) return null;
+  return `The Temporal server is gone: ${error.details}.`;
 }
 
 /** How a run can end without a failure of its own, by the name of Temporal's error. */

@@ -9,14 +9,15 @@ import { readSettings, type Settings } from '../../activities/shared/settings.ts
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
 import type { AdaptationOutcome } from '../../schemas/adapt/candidate.ts';
-import { startDevServer, type DevServer } from './dev-server.ts';
+import { explainError } from './explain.ts';
 import { follow } from './follow.ts';
 import { importDataFile, loadSpec } from './load-spec.ts';
+import { openServer, whereIs, type Closing } from './open-server.ts';
 import { ownDataSpec } from './own-data-spec.ts';
 import { renderSamples } from './samples.ts';
 import { outcomeJson, renderOutcome } from './summary.ts';
 import { print, say, StatusLine } from './terminal.ts';
-import { WorkerProcess } from './worker-process.ts';
+import { WorkerProcess, workerLog } from './worker-process.ts';
 
 export interface QuickstartOptions {
   readonly data?: string;
@@ -31,7 +32,8 @@ export interface QuickstartOptions {
 }
 
 const EXAMPLE = join(PACKAGE_ROOT, 'examples/product-descriptions/spec.json');
-const WORKER_TIMEOUT_MS = 60_000;
+/** A worker bundles its workflows before it polls; several may do so at once. */
+const WORKER_TIMEOUT_MS = 180_000;
 
 /** The spec that the options ask for, its data in the store. */
 async function specFor(options: QuickstartOptions, settings: Settings): Promise<AdaptationSpecInput> {
@@ -50,7 +52,7 @@ async function specFor(options: QuickstartOptions, settings: Settings): Promise<
     ...base,
     ...(seed === undefined ? {} : { seed }),
     ...(target === undefined ? {} : { target }),
-    ...(budget === undefined ? {} : { budget: { seconds: budget } }),
+    ...(budget === undefined ? {} : { budget: { ...base.budget, seconds: budget } }),
   };
 }
 
@@ -59,7 +61,7 @@ const INTERRUPTED = 130;
 
 /** Server, worker, run, figures. Everything that was started is stopped again; the run itself is never cancelled. */
 export async function runQuickstart(options: QuickstartOptions): Promise<number> {
-  const closing: (() => Promise<void>)[] = [];
+  const closing: Closing = [];
   const work = climbOnce(options, closing);
   // After an interrupt nobody waits for it any more, and it fails as its connections close.
   work.catch(() => undefined);
@@ -67,80 +69,71 @@ export async function runQuickstart(options: QuickstartOptions): Promise<number>
     return await Promise.race([work, interrupted()]);
   } finally {
     for (const close of closing.splice(0).reverse())
-      await close().catch((error: unknown) => say(String(error)));
+      await close().catch((error: unknown) => say(explainError(error)));
   }
 }
 
-/** Settles when the user stops the command. */
+/** Settles when the user stops the command, or closes its terminal. */
 async function interrupted(): Promise<number> {
-  await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
+  });
   say('\nStopping. The run is kept: `npm start` goes on where it was.');
   return INTERRUPTED;
 }
 
-async function climbOnce(options: QuickstartOptions, closing: (() => Promise<void>)[]): Promise<number> {
+async function climbOnce(options: QuickstartOptions, closing: Closing): Promise<number> {
   const startedMs = performance.now();
-  const settings = readSettings();
-  const spec = await specFor(options, settings);
+  const given = readSettings();
+  const spec = await specFor(options, given);
   const status = new StatusLine();
-  const server = await openServer(settings, closing);
-  const { client, env } = await openWorker(server, settings, status, closing);
+  const server = await openServer(given, closing);
+  const settings = { ...given, taskQueue: server.taskQueue };
+  const { client, failed } = await openWorker(settings, status, closing);
+  const ended = Promise.race([server.died, failed]);
   const setUpSeconds =
     Number(process.env['ESCADA_SETUP_SECONDS'] ?? 0) + (performance.now() - startedMs) / 1000;
   const runStartedMs = performance.now();
-  const handle = await client.start(spec, { attach: true });
-  say(`\nRun ${handle.workflowId}: ${runUrl(server, env, handle.workflowId)}`);
-  const outcome = await Promise.race([follow(client, handle.workflowId, status), server.died]);
+  const { scope } = server;
+  const handle = await Promise.race([client.start(spec, { attach: true, scope }), ended]);
+  const { workflowId, attached } = handle;
+  say(`\nRun ${workflowId}: ${whereIs(server, workflowId)}`);
+  if (attached) say('It goes on already, started by an earlier command: this one follows it.');
+  const outcome = await Promise.race([follow(client, workflowId, status), ended]);
   const runSeconds = (performance.now() - runStartedMs) / 1000;
   await conclude(outcome, { settings, setUpSeconds, runSeconds, json: options.json === true });
   return 0;
 }
 
-type Server = Pick<DevServer, 'address' | 'uiUrl' | 'died'>;
-
-async function openServer(settings: Settings, closing: (() => Promise<void>)[]): Promise<Server> {
-  const cliPath = process.env['ESCADA_TEMPORAL_CLI'];
-  if (process.env['TEMPORAL_ADDRESS'] !== undefined || cliPath === undefined) {
-    const address = process.env['TEMPORAL_ADDRESS'] ?? '127.0.0.1:7233';
-    return { address, uiUrl: 'http://127.0.0.1:8233', died: new Promise<never>(() => undefined) };
-  }
-  const server = await startDevServer({
-    cliPath,
-    databasePath: join(dirname(settings.storeRoot), 'temporal.db'),
-  });
-  closing.push(() => server.stop());
-  say(`Temporal server at ${server.address}, Web UI at ${server.uiUrl}`);
-  return server;
+interface Opened {
+  readonly client: EscadaClient;
+  /** Rejects when the worker is given up. */
+  readonly failed: Promise<never>;
 }
 
-async function openWorker(
-  server: Server,
-  settings: Settings,
-  status: StatusLine,
-  closing: (() => Promise<void>)[],
-): Promise<{ readonly client: EscadaClient; readonly env: NodeJS.ProcessEnv }> {
-  process.env['TEMPORAL_ADDRESS'] = server.address;
-  const home = dirname(settings.storeRoot);
-  const env = { ...process.env, ESCADA_HOME: home };
-  const logPath = join(home, 'worker.log');
-  const worker = await WorkerProcess.start({ env, logPath, onRestart: (why) => status.line(`! ${why}`) });
-  closing.push(() => worker.stop());
+async function openWorker(settings: Settings, status: StatusLine, closing: Closing): Promise<Opened> {
+  // First, so that a server that cannot be used is told by its own error, not by a worker that keeps ending.
   const client = await EscadaClient.connect(settings);
   closing.push(() => client.close());
+  const home = dirname(settings.storeRoot);
+  const env = { ...process.env, ESCADA_HOME: home, ESCADA_TASK_QUEUE: settings.taskQueue };
+  const logPath = await workerLog(home);
+  const worker = await WorkerProcess.start({ env, logPath, onRestart: (why) => status.line(`! ${why}`) });
+  closing.push(() => worker.stop());
+  await Promise.race([untilPolled(client), worker.failed]);
+  return { client, failed: worker.failed };
+}
+
+async function untilPolled(client: EscadaClient): Promise<void> {
   const deadlineMs = Date.now() + WORKER_TIMEOUT_MS;
   for (;;) {
     try {
-      await client.requireWorker();
-      return { client, env };
+      return await client.requireWorker();
     } catch (error) {
-      if (!isEscadaFailure(error) || Date.now() > deadlineMs) throw error;
+      if (!isEscadaFailure(error) || error.code !== 'NO_WORKER' || Date.now() > deadlineMs) throw error;
     }
     await sleep(200);
   }
-}
-
-function runUrl(server: Server, env: NodeJS.ProcessEnv, workflowId: string): string {
-  return `${server.uiUrl}/namespaces/${env['TEMPORAL_NAMESPACE'] ?? 'default'}/workflows/${workflowId}`;
 }
 
 interface Conclusion {

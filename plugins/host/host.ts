@@ -12,7 +12,7 @@ export interface ListedPlugin {
 export interface PluginHost {
   readonly registry: Registry;
   readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
-  /** Closes every plugin, last one first. */
+  /** Closes every plugin, last one first, whatever happens on the way. Throws what went wrong. */
   close(): Promise<void>;
 }
 
@@ -37,10 +37,26 @@ export function createPluginHost(
   return {
     registry,
     plugins: listed.map(({ plugin }) => ({ name: plugin.name, apiVersion: plugin.apiVersion })),
-    close: async () => {
-      for (const { plugin } of [...listed].reverse()) await plugin.close();
-    },
+    close: async () => await closeAll([...listed].reverse().map(({ plugin }) => plugin)),
   };
+}
+
+/** One that cannot be closed does not keep the others open. Throws its error, or all of them as one. */
+async function closeAll(plugins: readonly PluginV1[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const plugin of plugins) {
+    try {
+      await plugin.close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length <= 1) {
+    for (const failure of failures) throw failure;
+    return;
+  }
+  const messages = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));
+  throw new AggregateError(failures, `Several plugins could not be closed: ${messages.join('; ')}`);
 }
 
 function checkConfigured(

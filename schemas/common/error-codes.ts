@@ -324,6 +324,11 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'Start one with `escada server`, or set TEMPORAL_ADDRESS.',
   },
+  TEMPORAL_CONFIG_INVALID: {
+    meaning: "Temporal's environment variables, or the profile they name, cannot be used.",
+    retryable: false,
+    help: 'Correct the file that TEMPORAL_CONFIG_FILE names (default: temporal.toml of your user), or unset the variable.',
+  },
   SERVER_PORT_TAKEN: {
     meaning: 'The port for a Temporal server or for its Web UI is in use.',
     retryable: false,

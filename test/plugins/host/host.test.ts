@@ -119,3 +119,24 @@ test('the nearest known name is offered only when it is near', () => {
   assert.equal(nearest('targt', ['target', 'task']), 'target');
   assert.equal(nearest('zzz', ['target', 'task']), null);
 });
+
+test('closing reaches every plugin, last one first, and reports all that failed', async () => {
+  const closed: string[] = [];
+  const closing = (name: string, problem?: string) => ({
+    plugin: plugin({
+      name,
+      close: async () => {
+        closed.push(name);
+        if (problem !== undefined) throw new Error(problem);
+      },
+    }),
+  });
+  await assert.rejects(
+    createPluginHost([closing('a'), closing('b', 'b is stuck')]).close(),
+    /^Error: b is stuck$/,
+  );
+  assert.deepEqual(closed.splice(0), ['b', 'a']);
+  const host = createPluginHost([closing('a', 'a is stuck'), closing('b'), closing('c', 'c is stuck')]);
+  await assert.rejects(host.close(), /c is stuck; a is stuck/);
+  assert.deepEqual(closed, ['c', 'b', 'a']);
+});
