@@ -63,6 +63,12 @@ const REFUSED_OPTIONS: [&str; 16] = [
     "velora_config",
 ];
 
+/// Starts (`init_lora_weights`) that leave the base as it is; so do `true`, `false` and none.
+const PLAIN_STARTS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
+/// Starts that are taken out of the base before training, by how their names begin; PEFT can write such an adapter as a
+/// plain one.
+const SUBTRACTED_STARTS: [&str; 4] = ["pissa", "olora", "corda", "lora_ga"];
+
 impl AdapterFile {
     /// Factor of `B A`.
     pub fn scale(&self) -> f64 {
@@ -92,7 +98,7 @@ impl AdapterFile {
     /// Reads the adapter in `folder`.
     ///
     /// Errors: `Io`; `ModelFileInvalid` for damaged files; `ModelUnsupported` names an option that would change the
-    /// result (DoRA, ranks per module, trained biases …).
+    /// result (DoRA, ranks per module, trained biases …), or a start that was taken out of the base (PiSSA …).
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
         let bytes = read_bounded(&path, MAX_TEXT_BYTES)?;
@@ -133,6 +139,7 @@ impl AdapterFile {
 
     fn from_config(path: &Path, json: &Json) -> Result<Self> {
         refuse_options(path, json)?;
+        refuse_start(path, json)?;
         let invalid = |key: &str| {
             EngineError::invalid_file(path, format!("\"{key}\" is missing or has no usable value"))
         };
@@ -253,6 +260,33 @@ fn refuse_options(path: &Path, json: &Json) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses an adapter that belongs to another base than the one it names: added to that one it gives other answers.
+fn refuse_start(path: &Path, json: &Json) -> Result<()> {
+    let start = match json.get("init_lora_weights") {
+        None | Some(Json::Null | Json::Bool(_)) => return Ok(()),
+        Some(start) => start,
+    };
+    let name = start.as_str().unwrap_or_default().to_lowercase();
+    if PLAIN_STARTS.contains(&name.as_str()) {
+        return Ok(());
+    }
+    let why = if SUBTRACTED_STARTS.iter().any(|known| name.starts_with(known)) {
+        "this start was taken out of the base before training, so that on the base itself the adapter would give other \
+         answers; write it as a plain adapter where it was trained (PEFT: save_pretrained with \
+         path_initial_model_for_weight_conversion), or merge it there"
+    } else if name == "loftq" {
+        "such an adapter was trained on a base with weights of its own, so that on the base itself it would give other \
+         answers; merge it where it was trained"
+    } else {
+        "whether this start changes the base is not known; true, false, \"gaussian\", \"eva\" and \"orthogonal\" do not; \
+         merge it where it was trained"
+    };
+    Err(EngineError::unsupported(
+        path,
+        format!("init_lora_weights {start}: {why}"),
+    ))
 }
 
 /// A list of names, or one string (a pattern or "all-linear"), kept as it is: the tensors say what is adapted.

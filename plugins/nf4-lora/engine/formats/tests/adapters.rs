@@ -135,6 +135,43 @@ fn options_that_change_the_result_are_refused_by_name() {
 }
 
 #[test]
+fn starts_that_change_the_base_are_refused_and_those_that_do_not_are_read() {
+    for start in [
+        json!(null),
+        json!(true),
+        json!(false),
+        json!("gaussian"),
+        json!("eva"),
+        json!("orthogonal"),
+    ] {
+        let read = read_with(|config| config["init_lora_weights"] = start.clone());
+        assert!(read.is_ok(), "{start}: {read:?}");
+    }
+    let plain = "path_initial_model_for_weight_conversion";
+    for (start, way) in [
+        (json!("pissa"), plain),
+        (json!("pissa_niter_16"), plain),
+        (json!("PiSSA"), plain),
+        (json!("olora"), plain),
+        (json!("corda"), plain),
+        (json!("lora_ga"), plain),
+        (json!("loftq"), "a base with weights of its own"),
+        (json!("something_new"), "is not known"),
+        (json!(1), "is not known"),
+    ] {
+        let error =
+            read_with(|config| config["init_lora_weights"] = start.clone()).expect_err("must be refused");
+        assert_eq!(error.code, Code::ModelUnsupported, "{start}");
+        let (named, way) = (format!("init_lora_weights {start}"), error.message.contains(way));
+        assert!(error.message.contains(&named) && way, "{error}");
+        assert!(
+            error.message.contains("adapter_config.json") && error.message.contains("merge it"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn damaged_adapters_are_refused() {
     for (key, value) in [
         ("r", json!(3)),
