@@ -69,7 +69,7 @@ fn shape(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
     }
     let name = config.gguf_architecture();
     out.text("general.architecture", name);
-    out.set_uint("general.quantization_version", QUANTIZATION_VERSION);
+    out.uint("general.quantization_version", QUANTIZATION_VERSION);
     let sizes = [
         ("block_count", config.layers),
         ("context_length", config.context),
@@ -87,7 +87,7 @@ fn shape(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
         .map(|size| ("attention.sliding_window", size));
     for (key, size) in sizes.into_iter().chain(window) {
         let size = u32::try_from(size).map_err(|cause| EngineError::invalid_file(source.path(), cause))?;
-        out.set_uint(&format!("{name}.{key}"), size);
+        out.uint(&format!("{name}.{key}"), size);
     }
     out.float(&format!("{name}.rope.freq_base"), config.rope_theta as f32);
     out.float(
@@ -133,7 +133,7 @@ fn tokenizer(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
         .into_iter()
         .zip(tokenizer.eos_ids().iter().copied());
     for (name, id) in tokenizer.bos_id().map(|id| ("bos", id)).into_iter().chain(ends) {
-        out.set_uint(&format!("tokenizer.ggml.{name}_token_id"), id);
+        out.uint(&format!("tokenizer.ggml.{name}_token_id"), id);
     }
     Ok(())
 }

@@ -14,7 +14,13 @@ pub enum Value {
     Floats(Vec<f64>),
     Bools(Vec<bool>),
     Texts(Vec<String>),
+    /// An array that no reader wants: of narrow numbers, and long.
+    Skipped,
 }
+
+/// Longest array of numbers of one or two bytes that is kept: each takes up to eight times its bytes in memory, and no
+/// setting of a model has so many.
+const MAX_NARROW: usize = 1 << 16;
 
 /// What is wrong, without the file's name (the caller adds it).
 pub(crate) type Parsed<T> = Result<T, Cow<'static, str>>;
@@ -102,12 +108,25 @@ impl<'a> Reader<'a> {
             }
         };
         let count = self.count(least_bytes)?;
+        if least_bytes <= 2 && count > MAX_NARROW {
+            self.take(count * least_bytes)?;
+            return Ok(Value::Skipped);
+        }
         Ok(match kind {
-            6 | 12 => Value::Floats((0..count).map(|_| self.float(kind)).collect::<Parsed<_>>()?),
-            7 => Value::Bools((0..count).map(|_| self.boolean()).collect::<Parsed<_>>()?),
-            8 => Value::Texts((0..count).map(|_| self.text()).collect::<Parsed<_>>()?),
-            _ => Value::Ints((0..count).map(|_| self.int(kind)).collect::<Parsed<_>>()?),
+            6 | 12 => Value::Floats(self.all(count, |reader| reader.float(kind))?),
+            7 => Value::Bools(self.all(count, Self::boolean)?),
+            8 => Value::Texts(self.all(count, Self::text)?),
+            _ => Value::Ints(self.all(count, |reader| reader.int(kind))?),
         })
+    }
+
+    /// `count` elements, in memory of that size.
+    fn all<T>(&mut self, count: usize, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            all.push(read(self)?);
+        }
+        Ok(all)
     }
 
     fn int(&mut self, kind: u32) -> Parsed<i64> {
@@ -133,5 +152,40 @@ impl<'a> Reader<'a> {
 
     fn boolean(&mut self) -> Parsed<bool> {
         Ok(self.array::<1>()?[0] != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An array of `count` zeroes, and a number behind it.
+    fn array(kind: u32, bytes: usize, count: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        for number in [9, kind] {
+            all.extend(u32::to_le_bytes(number));
+        }
+        all.extend((count as u64).to_le_bytes());
+        all.extend(vec![0; bytes * count]);
+        all.extend([4, 0, 0, 0, 11, 0, 0, 0]);
+        all
+    }
+
+    #[test]
+    fn long_arrays_of_narrow_numbers_are_passed_over_and_all_others_kept() {
+        for (kind, bytes) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (7, 1)] {
+            for count in [3, MAX_NARROW, MAX_NARROW + 1] {
+                let data = array(kind, bytes, count);
+                let mut reader = Reader::new(&data);
+                let kept = match (reader.value(), kind) {
+                    (Ok(Value::Skipped), _) => false,
+                    (Ok(Value::Bools(values)), 7) => values.len() == count,
+                    (Ok(Value::Ints(values)), _) => values.len() == count,
+                    (other, _) => panic!("{other:?}"),
+                };
+                assert_eq!(kept, bytes == 4 || count <= MAX_NARROW, "type {kind}, {count}");
+                assert_eq!(reader.value(), Ok(Value::Int(11)));
+            }
+        }
     }
 }

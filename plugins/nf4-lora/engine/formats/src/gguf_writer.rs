@@ -3,6 +3,8 @@
 use crate::atomic::write_file_with;
 use crate::error::{Code, EngineError, Result};
 use crate::gguf::BlockType;
+use crate::gguf_reader::{Parsed, Reader};
+use std::ops::Range;
 use std::path::Path;
 
 /// A tensor of the file to come.
@@ -48,6 +50,11 @@ impl GgufMetadata {
         put_text(&mut self.bytes, value);
     }
 
+    pub fn uint(&mut self, key: &str, value: u32) {
+        self.key(key, UINT32);
+        self.bytes.extend(value.to_le_bytes());
+    }
+
     pub fn float(&mut self, key: &str, value: f32) {
         self.key(key, FLOAT32);
         self.bytes.extend(value.to_le_bytes());
@@ -72,22 +79,34 @@ impl GgufMetadata {
             .extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
 
-    /// Sets an unsigned 32-bit entry that may be there already.
-    pub fn set_uint(&mut self, key: &str, value: u32) {
-        let mut head = Vec::new();
-        put_text(&mut head, key);
-        head.extend(UINT32.to_le_bytes());
-        let found = self.bytes.windows(head.len()).position(|window| window == head);
+    /// Sets an unsigned 32-bit entry, in place of one of that name and any type.
+    ///
+    /// Errors: `Internal` if the entries that were copied are damaged.
+    pub fn set_uint(&mut self, key: &str, value: u32) -> Result<()> {
+        let found = self.place_of(key).map_err(|detail| {
+            let message = format!("the copied metadata cannot be read: {detail}");
+            EngineError::new(Code::Internal, message)
+        })?;
+        let number = [UINT32.to_le_bytes(), value.to_le_bytes()].concat();
         match found {
-            Some(at) => {
-                let at = at + head.len();
-                self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-            }
-            None => {
-                self.key(key, UINT32);
-                self.bytes.extend(value.to_le_bytes());
+            Some(place) => drop(self.bytes.splice(place, number)),
+            None => self.uint(key, value),
+        }
+        Ok(())
+    }
+
+    /// Where type and value of an entry stand.
+    fn place_of(&self, key: &str) -> Parsed<Option<Range<usize>>> {
+        let mut reader = Reader::new(&self.bytes);
+        for _ in 0..self.count {
+            let found = reader.text()?;
+            let start = reader.position;
+            reader.value()?;
+            if found == key {
+                return Ok(Some(start..reader.position));
             }
         }
+        Ok(None)
     }
 
     fn array(&mut self, key: &str, kind: u32, len: usize) {
@@ -178,4 +197,56 @@ fn encode(entry: &GgufEntry, values: &[f32]) -> Result<Vec<u8>> {
     let (name, kind) = (&entry.name, entry.block);
     let message = format!("tensor \"{name}\" holds values that {kind:?} cannot: choose a wider format");
     Err(EngineError::new(Code::NonFinite, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf_reader::Value;
+
+    /// All entries, read as a file's are.
+    fn entries(metadata: &GgufMetadata) -> Parsed<Vec<(String, Value)>> {
+        let mut reader = Reader::new(&metadata.bytes);
+        (0..metadata.count)
+            .map(|_| Ok((reader.text()?, reader.value()?)))
+            .collect()
+    }
+
+    #[test]
+    fn a_number_is_set_in_its_own_entry_whatever_stands_in_texts_and_whatever_its_type_was() -> Result<()> {
+        // A text that holds the very bytes of an entry of that name.
+        let mut look_alike = Vec::new();
+        put_text(&mut look_alike, "k");
+        look_alike.extend(UINT32.to_le_bytes());
+        look_alike.extend(7u32.to_le_bytes());
+        let look_alike = String::from_utf8_lossy(&look_alike).into_owned();
+        let mut metadata = GgufMetadata::default();
+        metadata.text("note", &look_alike);
+        let wanted = |number: Value, known: bool| {
+            let note = ("note".to_owned(), Value::Text(look_alike.clone()));
+            let entry = ("k".to_owned(), number);
+            let last = ("z".to_owned(), Value::Int(1));
+            let all = [note, entry, last];
+            if known { all.to_vec() } else { all[..2].to_vec() }
+        };
+        metadata.set_uint("k", 3)?;
+        assert_eq!(entries(&metadata), Ok(wanted(Value::Int(3), false)));
+        metadata.set_uint("z", 1)?;
+        metadata.set_uint("k", 4)?;
+        assert_eq!(entries(&metadata), Ok(wanted(Value::Int(4), true)));
+        // Another writer's file: the same name with 64 bits, or as a text.
+        for kind in [10u32, TEXT] {
+            let mut metadata = GgufMetadata::default();
+            metadata.text("note", &look_alike);
+            metadata.key("k", kind);
+            metadata.bytes.extend(4u64.to_le_bytes());
+            if kind == TEXT {
+                metadata.bytes.extend(b"four");
+            }
+            metadata.uint("z", 1);
+            metadata.set_uint("k", 5)?;
+            assert_eq!(entries(&metadata), Ok(wanted(Value::Int(5), true)));
+        }
+        Ok(())
+    }
 }

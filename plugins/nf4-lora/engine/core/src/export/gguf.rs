@@ -18,7 +18,7 @@ impl Merge<'_> {
             Some(file) => (GgufMetadata::copied(file.raw_metadata()), Some(file.alignment())),
             None => (gguf_metadata(&self.source)?, None),
         };
-        metadata.set_uint("general.file_type", file_type);
+        metadata.set_uint("general.file_type", file_type)?;
         let names = config.tensor_names();
         let pairs: BTreeMap<String, String> = names
             .into_iter()
