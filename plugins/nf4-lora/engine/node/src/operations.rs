@@ -8,7 +8,7 @@ use escada_engine_cpu::{CpuBackend, Isa};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use serde_json::{Map, Value, json};
 
-/// Build of the engine: version and digest of the sources that decide a result.
+/// Build of the engine: version, and digest of the sources, libraries, compiler and flags that decide a result.
 pub const ENGINE_BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("ESCADA_ENGINE_SOURCES"));
 
 /// The state of one engine thread.
