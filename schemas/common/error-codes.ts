@@ -264,6 +264,11 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'There is nothing to merge: use the base model with the recipe of the report.',
   },
+  ENGINE_OUT_OF_MEMORY: {
+    meaning: 'The engine did not get the memory that an operation needs.',
+    retryable: false,
+    help: 'Free memory on the machine of the worker, take weightFormat "nf4" or a smaller model, or fewer rows at a time (perDeviceTrainBatchSize, batchRows).',
+  },
   ENGINE_IO: {
     meaning: 'The engine could not read or write a file.',
     retryable: true,

@@ -70,7 +70,10 @@ impl CpuBackend {
 }
 
 fn no_memory(what: &str, len: usize) -> EngineError {
-    EngineError::new(Code::Internal, format!("no memory for {what} of {len} elements"))
+    let message = format!(
+        "the system has no memory for {what} of {len} elements; free some, take fewer rows at a time or weightFormat \"nf4\""
+    );
+    EngineError::new(Code::NoMemory, message)
 }
 
 fn out_of_range(what: &str) -> EngineError {

@@ -16,8 +16,10 @@ pub enum Code {
     TrainingDataInvalid,
     /// A loss, gradient or weight is not finite.
     NonFinite,
-    /// A run would need more memory than is free.
+    /// A training would need more memory than is free: known before its first step.
     OutOfMemory,
+    /// The system did not give the memory that was asked for.
+    NoMemory,
     /// A checkpoint does not fit the run that wants to resume from it.
     CheckpointMismatch,
     /// Reading or writing a file failed.
@@ -38,6 +40,7 @@ impl Code {
             Code::TrainingDataInvalid => "TRAINING_DATA_INVALID",
             Code::NonFinite => "TRAINING_NON_FINITE",
             Code::OutOfMemory => "TRAINING_OUT_OF_MEMORY",
+            Code::NoMemory => "ENGINE_OUT_OF_MEMORY",
             Code::CheckpointMismatch => "CHECKPOINT_MISMATCH",
             Code::Io => "ENGINE_IO",
             Code::Cancelled => "ENGINE_CANCELLED",

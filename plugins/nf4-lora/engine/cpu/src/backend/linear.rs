@@ -38,7 +38,7 @@ impl CpuLinear {
     /// Rearranges a weight; f32 values that are all bfloat16 are kept in 16 bits.
     ///
     /// # Errors
-    /// `ENGINE_INTERNAL` when the data is shorter than the shape or memory is short.
+    /// `ENGINE_INTERNAL` when the data is shorter than the shape, `ENGINE_OUT_OF_MEMORY` when memory is short.
     pub(super) fn pack(team: &Team, isa: Isa, source: LinearSource<'_>) -> Result<CpuLinear> {
         let (packed, what, elements) = match source {
             LinearSource::F32 { rows, cols, data } => {
