@@ -334,6 +334,26 @@ suite('engine process: training', () => {
     });
   });
 
+  test('a training gives signs of life besides its steps', async () => {
+    await inFolder(async (folder) => {
+      const rowsPath = await writeTrainRows(folder);
+      await withEngine(async (engine) => {
+        await engine.request('load', LOAD);
+        const stop = new AbortController();
+        const signs: string[] = [];
+        const onAlive = (doing: string): void => {
+          signs.push(doing);
+          stop.abort();
+        };
+        const onEvent = (event: TrainEvent): void => assert.equal(typeof event.step, 'number');
+        const params = { rowsPath, outDir: join(folder, 'out'), config: ENDLESS_CONFIG };
+        const pending = engine.request('train', params, { onEvent, onAlive, signal: stop.signal });
+        await assert.rejects(pending, { code: 'ENGINE_CANCELLED', fields: { method: 'train' } });
+        assert.match(signs[0] ?? '', /^(computing|updating|writing) /);
+      });
+    });
+  });
+
   test('a listener that throws fails its operation only', async () => {
     await inFolder(async (folder) => {
       const paths = { rowsPath: await writeTrainRows(folder), outDir: join(folder, 'out') };

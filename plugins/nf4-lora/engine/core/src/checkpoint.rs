@@ -3,6 +3,7 @@
 
 use crate::backend::Backend;
 use crate::checkpoint_parts::parts;
+use crate::control::Control;
 use crate::optimizer::Optimizer;
 use crate::sample::Sample;
 use crate::warning::Warning;
@@ -75,7 +76,7 @@ struct Manifest {
 }
 
 /// Writes `checkpoint-<rows of the log>` into `folder`, one tensor in memory at a time, and removes all but the newest
-/// two checkpoints.
+/// two checkpoints. Goes on to its end also where the caller has given up.
 pub fn save<B: Backend>(
     folder: &Path,
     identity: &RunIdentity,
@@ -83,6 +84,7 @@ pub fn save<B: Backend>(
     backend: &B,
     parameters: &B::Buffer,
     optimizer: &Optimizer<B>,
+    control: Control<'_>,
 ) -> Result<()> {
     let step = log.len();
     let target = folder.join(format!("checkpoint-{step}"));
@@ -96,6 +98,7 @@ pub fn save<B: Backend>(
         let part = next
             .next()
             .ok_or_else(|| EngineError::new(Code::Internal, "fewer tensors than headers"))?;
+        control.alive(|| format!("writing checkpoint-{step}"));
         part.download(backend, parameters, optimizer)
     })?;
     files.insert(STATE.to_owned(), entry(&target.join(STATE), digest)?);

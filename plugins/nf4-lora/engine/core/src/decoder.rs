@@ -5,6 +5,7 @@
 
 use crate::backend::{At, Backend, CachedKeys, Sequences};
 use crate::buffers::{Growing, GrowingIndex};
+use crate::control::Control;
 use crate::lora::{Adapter, AdapterRows};
 use crate::model::Model;
 use crate::shape::Target;
@@ -41,6 +42,7 @@ pub struct Decoder<'a, B: Backend> {
     pub prefix_tokens: usize,
     slot_tokens: usize,
     scratch: Scratch<B>,
+    control: Control<'a>,
 }
 
 /// Buffers of a pass, `T` rows each.
@@ -86,6 +88,19 @@ impl<'a, B: Backend> Decoder<'a, B> {
         slots: usize,
         slot_tokens: usize,
     ) -> Result<Self> {
+        let room = (slots, slot_tokens);
+        Self::with_control(backend, model, adapter, prefix, room, Control::none())
+    }
+
+    /// As [`Decoder::new`] with room for (slots, tokens of each); polled for in every layer of every pass.
+    pub fn with_control(
+        backend: &'a B,
+        model: &'a Model<B>,
+        adapter: Option<&'a Adapter<B>>,
+        prefix: &[u32],
+        (slots, slot_tokens): (usize, usize),
+        control: Control<'a>,
+    ) -> Result<Self> {
         let width = model.shape.kv_width();
         let cache = |_| {
             Ok(LayerCache {
@@ -106,6 +121,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
             prefix_tokens: 0,
             slot_tokens,
             scratch,
+            control,
         };
         for (i, tokens) in prefix.chunks(PASS_TOKENS).enumerate() {
             decoder.forward(
@@ -256,6 +272,8 @@ impl<'a, B: Backend> Decoder<'a, B> {
         self.backend
             .embedding(&self.model.embedding, &s.ids, tokens, &mut s.x);
         for layer in 0..self.model.shape.layers {
+            let doing = || format!("computing layer {} of {tokens} tokens", layer + 1);
+            self.control.poll(doing)?;
             self.attention(
                 layer,
                 segment,

@@ -1,12 +1,12 @@
 //! Embeddings: the mean of a text's final hidden states.
 
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::decoder::{Decoder, Feed, PASS_TOKENS};
 use crate::lora::Adapter;
 use crate::model::Model;
 use crate::row_adapters::RowAdapters;
 use escada_engine_formats::error::{Code, EngineError, Result};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Embeddings `[texts, C]` f32 of tokenized texts, in order: the mean over a text's tokens of the hidden states behind
 /// the last norm, added in f64; with `normalize` divided by its Euclidean length. `progress` gets (texts done, tokens).
@@ -20,8 +20,9 @@ pub fn embed<'a, B: Backend>(
     texts: &[Vec<u32>],
     normalize: bool,
     progress: &mut dyn FnMut(usize, usize),
-    cancelled: &AtomicBool,
+    control: impl Into<Control<'a>>,
 ) -> Result<Vec<f32>> {
+    let control = control.into();
     check(texts, model.shape.context_tokens)?;
     let c = model.shape.hidden;
     let mut embeddings = vec![0.0; texts.len() * c];
@@ -31,12 +32,9 @@ pub fn embed<'a, B: Backend>(
         // Equally long texts lie side by side, so that the cache of a pass has no gaps.
         rows.sort_by_key(|&row| std::cmp::Reverse(texts[row].len()));
         for rows in passes(&rows, texts) {
-            if cancelled.load(Ordering::Relaxed) {
-                let message = format!("cancelled after {done} rows");
-                return Err(EngineError::new(Code::Cancelled, message));
-            }
+            control.poll(|| format!("embedding, with {done} rows done"))?;
             let own: Vec<&[u32]> = rows.iter().map(|&row| texts[row].as_slice()).collect();
-            let sums = sums(backend, model, group.adapter, &own)?;
+            let sums = sums(backend, model, group.adapter, &own, control)?;
             for ((row, text), sum) in rows.iter().zip(&own).zip(sums.chunks(c)) {
                 write_mean(sum, text.len(), normalize, &mut embeddings[row * c..][..c]);
                 tokens += text.len();
@@ -87,10 +85,11 @@ fn sums<B: Backend>(
     model: &Model<B>,
     adapter: Option<&Adapter<B>>,
     texts: &[&[u32]],
+    control: Control<'_>,
 ) -> Result<Vec<f64>> {
     let c = model.shape.hidden;
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-    let mut decoder = Decoder::new(backend, model, adapter, &[], texts.len(), longest)?;
+    let mut decoder = Decoder::with_control(backend, model, adapter, &[], (texts.len(), longest), control)?;
     let mut sums = vec![0.0; texts.len() * c];
     // More than one round only for a text longer than a pass, which then is alone.
     for before in (0..longest).step_by(PASS_TOKENS) {

@@ -8,6 +8,7 @@ mod shards;
 
 pub(crate) use folder::write_texts;
 
+use crate::control::Control;
 use crate::export_check::{CheckParams, Drift};
 use crate::loaded::{Quantization, WeightFormat};
 use escada_engine_formats::error::{Code, EngineError, Result};
@@ -17,7 +18,6 @@ use escada_engine_formats::{AdapterFile, AdapterTensor, ModelSource, nf4};
 use serde::{Deserialize, Serialize};
 use shards::Written;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What is written.
@@ -89,12 +89,12 @@ struct Merge<'a> {
     adapter: Option<AdapterFile>,
     quantization: Quantization,
     max_shard_bytes: Option<u64>,
-    cancelled: &'a AtomicBool,
+    control: Control<'a>,
 }
 
 /// Writes the export. Errors: those of reading; `ModelUnsupported` for GGUF from another format; `RequestInvalid` for
 /// an adapter that is missing or changes nothing; `NonFinite` for values that the format cannot hold; `Cancelled`.
-pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportResult> {
+pub fn export<'c>(params: &ExportParams, control: impl Into<Control<'c>>) -> Result<ExportResult> {
     let started = Instant::now();
     nf4::check_blocksize(params.block_size)?;
     let merge = Merge {
@@ -110,7 +110,7 @@ pub fn export(params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportRes
             double_quant: params.double_quant,
         },
         max_shard_bytes: params.max_shard_bytes,
-        cancelled,
+        control: control.into(),
     };
     check_shards(params)?;
     let merged = merge.check_adapter()?;
@@ -171,16 +171,9 @@ impl Merge<'_> {
         Ok(adapter.tensors.len())
     }
 
-    fn check_cancelled(&self) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(EngineError::new(Code::Cancelled, "the export was cancelled"));
-        }
-        Ok(())
-    }
-
     /// Shape and values of a tensor, adapter included, in f32.
     fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-        self.check_cancelled()?;
+        self.control.poll(|| format!("exporting {name}"))?;
         let module = name.strip_suffix(".weight").unwrap_or(name);
         let tensor = self.source.tensor(name)?;
         let (shape, mut values) = (tensor.shape, tensor.values);

@@ -2,6 +2,7 @@
 
 use crate::adapter_file;
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::export::{ExportFormat, ExportParams};
 use crate::generate::{GenerateOptions, Prompt, generate};
 use crate::json_lines;
@@ -12,7 +13,6 @@ use crate::score::{ScoreRequest, score};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 /// What an export is tried on.
 #[derive(Debug, Deserialize)]
@@ -44,7 +44,7 @@ pub fn check<B: Backend>(
     loaded: &Loaded<B>,
     params: &ExportParams,
     ask: &CheckParams,
-    cancelled: &AtomicBool,
+    control: Control<'_>,
 ) -> Result<Drift> {
     let rows: Vec<PromptRow> = json_lines::read(&ask.requests_path)?;
     if rows.is_empty() {
@@ -80,9 +80,9 @@ pub fn check<B: Backend>(
         loaded,
         adapter: adapter.as_ref(),
     };
-    let wanted = before.answers(&prompts, ask, cancelled)?;
-    let wanted_scores = before.scores(&prompts, &wanted, cancelled)?;
-    let exported = Loaded::open(
+    let wanted = before.answers(&prompts, ask, control)?;
+    let wanted_scores = before.scores(&prompts, &wanted, control)?;
+    let exported = Loaded::open_with(
         backend,
         &params.out_path,
         Quantization {
@@ -93,14 +93,15 @@ pub fn check<B: Backend>(
             block_size: params.block_size,
             double_quant: false,
         },
+        control,
     )?;
     let after = Side {
         backend,
         loaded: &exported,
         adapter: None,
     };
-    let got = after.answers(&prompts, ask, cancelled)?;
-    let got_scores = after.scores(&prompts, &wanted, cancelled)?;
+    let got = after.answers(&prompts, ask, control)?;
+    let got_scores = after.scores(&prompts, &wanted, control)?;
     let tokens: usize = wanted.iter().map(Vec::len).sum();
     let difference: f64 = wanted_scores
         .iter()
@@ -121,12 +122,7 @@ struct Side<'a, B: Backend> {
 }
 
 impl<B: Backend> Side<'_, B> {
-    fn answers(
-        &self,
-        prompts: &[Prompt],
-        ask: &CheckParams,
-        cancelled: &AtomicBool,
-    ) -> Result<Vec<Vec<u32>>> {
+    fn answers(&self, prompts: &[Prompt], ask: &CheckParams, control: Control<'_>) -> Result<Vec<Vec<u32>>> {
         let options = GenerateOptions {
             max_new_tokens: ask.max_new_tokens,
             batch_rows: ask.batch_rows,
@@ -142,20 +138,20 @@ impl<B: Backend> Side<'_, B> {
             prompts,
             &options,
             &mut |_, _| (),
-            cancelled,
+            control,
         )?;
         Ok(outcome.rows.into_iter().map(|row| row.tokens).collect())
     }
 
     /// `ln p` of each answer, in nats.
-    fn scores(&self, prompts: &[Prompt], answers: &[Vec<u32>], cancelled: &AtomicBool) -> Result<Vec<f64>> {
+    fn scores(&self, prompts: &[Prompt], answers: &[Vec<u32>], control: Control<'_>) -> Result<Vec<f64>> {
         let request = |(prompt, answer): (&Prompt, &Vec<u32>)| ScoreRequest {
             prompt: prompt.tokens.clone(),
             continuations: vec![answer.clone()],
         };
         let requests: Vec<ScoreRequest> = prompts.iter().zip(answers).map(request).collect();
         let (model, adapter) = (&self.loaded.model, self.adapter);
-        let scores = score(self.backend, model, adapter, &requests, &mut |_, _| (), cancelled)?;
+        let scores = score(self.backend, model, adapter, &requests, &mut |_, _| (), control)?;
         Ok(scores
             .iter()
             .map(|row| row.iter().map(|s| s.log_prob_nats).sum())

@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::checkpoint_parts::f32_bytes;
+use crate::control::Control;
 use crate::export::write_texts;
 use crate::full::FullWeights;
 use escada_engine_formats::ModelSource;
@@ -19,6 +20,7 @@ pub fn write<B: Backend>(
     weights: &FullWeights<B>,
     base: &Path,
     folder: &Path,
+    control: Control<'_>,
 ) -> Result<String> {
     std::fs::create_dir_all(folder).map_err(|cause| EngineError::io("create", folder, &cause))?;
     write_texts(&ModelSource::open(base)?, folder, Dtype::F32, None)?;
@@ -38,6 +40,7 @@ pub fn write<B: Backend>(
         let p = next
             .next()
             .ok_or_else(|| EngineError::new(Code::Internal, "fewer tensors than headers"))?;
+        control.alive(|| format!("writing {}", header.name));
         let bytes = f32_bytes(backend, &weights.values, p.offset, p.len())?;
         let (words, _) = bytes.as_chunks::<4>();
         if words.iter().all(|word| f32::from_le_bytes(*word).is_finite()) {

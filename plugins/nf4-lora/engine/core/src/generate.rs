@@ -1,6 +1,7 @@
 //! Batched generation: the prompts' common prefix once, then slots that are refilled as soon as a row is done.
 
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::decoder::{Decoder, Feed, PASS_TOKENS};
 use crate::model::Model;
 use crate::prompt_prefixes::PromptPrefixes;
@@ -8,7 +9,6 @@ use crate::row_adapters::RowAdapters;
 use crate::sampling::Sampling;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Cached keys and values at most, in bytes: more rows than fit wait for a slot.
 const CACHE_LIMIT_BYTES: usize = 4 << 30;
@@ -79,20 +79,18 @@ pub fn generate<'a, B: Backend>(
     prompts: &'a [Prompt],
     options: &GenerateOptions<'_>,
     progress: &mut dyn FnMut(usize, usize),
-    cancelled: &AtomicBool,
+    control: impl Into<Control<'a>>,
 ) -> Result<GenerateOutcome> {
+    let control = control.into();
     check(prompts, model.shape.context_tokens)?;
     let adapters = adapters.into();
-    let mut slots = Slots::new(backend, model, &adapters, prompts, options)?;
+    let mut slots = Slots::new(backend, model, &adapters, prompts, options, control)?;
     let mut rows: Vec<Option<Generated>> = prompts.iter().map(|_| None).collect();
     let mut queue: VecDeque<usize> = (0..prompts.len()).collect();
     let mut active: Vec<Active> = Vec::new();
     let (mut done, mut new_tokens) = (0, 0);
     while done < prompts.len() {
-        if cancelled.load(Ordering::Relaxed) {
-            let message = format!("cancelled after {done} rows");
-            return Err(EngineError::new(Code::Cancelled, message));
-        }
+        control.poll(|| format!("generating, with {done} rows done"))?;
         slots.admit(&adapters, prompts, &mut queue, &mut active)?;
         new_tokens += pass(&mut slots.decoder, &mut active, prompts, options)?;
         let mut still = Vec::with_capacity(active.len());
@@ -131,6 +129,7 @@ impl<'a, B: Backend> Slots<'a, B> {
         adapters: &RowAdapters<'a, B>,
         prompts: &'a [Prompt],
         options: &GenerateOptions<'_>,
+        control: Control<'a>,
     ) -> Result<Self> {
         let prefixes = PromptPrefixes::new(prompts, adapters);
         let (segment, spares) = (prefixes.segment, prefixes.spare_slots());
@@ -142,7 +141,14 @@ impl<'a, B: Backend> Slots<'a, B> {
         let rows = options.batch_rows.min(prompts.len()).min(fitting).max(1);
         let shared = prompts.first().map_or(&[][..], |p| &p.tokens[..segment]);
         let adapter = adapters.of(0).map(|number| adapters.adapters()[number]);
-        let mut decoder = Decoder::new(backend, model, adapter, shared, rows + spares, slot_tokens)?;
+        let mut decoder = Decoder::with_control(
+            backend,
+            model,
+            adapter,
+            shared,
+            (rows + spares, slot_tokens),
+            control,
+        )?;
         prefixes.compute(&mut decoder, rows)?;
         Ok(Self {
             decoder,

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod buffers;
 pub mod checkpoint;
 mod checkpoint_parts;
+pub mod control;
 pub mod decoder;
 pub mod embed;
 pub mod export;

@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, LinearSource};
 use crate::batch::TokenRow;
+use crate::control::{Control, Polled};
 use crate::model::{Model, WeightSource};
 use crate::requests::PromptRow;
 use crate::shape::{ModelShape, plain_inverse_frequencies};
@@ -66,6 +67,16 @@ impl<B: Backend> Loaded<B> {
     ///
     /// Errors: those of reading; `RequestInvalid` for a block size that NF4 does not have.
     pub fn open(backend: &B, path: &Path, quantization: Quantization) -> Result<Self> {
+        Self::open_with(backend, path, quantization, Control::none())
+    }
+
+    /// As [`Loaded::open`], polled for tensor by tensor. Errors: also `Cancelled`.
+    pub fn open_with(
+        backend: &B,
+        path: &Path,
+        quantization: Quantization,
+        control: Control<'_>,
+    ) -> Result<Self> {
         nf4::check_blocksize(quantization.block_size)?;
         let source = ModelSource::open(path)?;
         let (tokenizer, template) = (source.tokenizer()?, source.chat_template()?);
@@ -73,11 +84,15 @@ impl<B: Backend> Loaded<B> {
         let model = Model::load(
             backend,
             shape,
-            &mut SourceWeights {
-                source: &source,
-                quantization,
+            &mut Polled {
+                source: SourceWeights {
+                    source: &source,
+                    quantization,
+                },
+                control,
             },
         )?;
+        control.poll(|| "reading the model's digest".to_owned())?;
         Ok(Self {
             model,
             tokenizer,

@@ -14,6 +14,7 @@ pub use witness::Witness;
 use crate::activation_policy::{ActivationPolicy, LayerPolicies};
 use crate::backend::{AtMut, Backend};
 use crate::batch::Batch;
+use crate::control::Control;
 use crate::full::FullWeights;
 use crate::full_pass::FullLearner;
 use crate::lora::Adapter;
@@ -30,6 +31,24 @@ use witness::Witnessed;
 
 /// Labelled positions that go through the head together: bounds the logits' memory (`head_rows * V` floats).
 pub const HEAD_ROWS: usize = 512;
+
+/// Who follows a pass: nobody, unless said so.
+#[derive(Clone, Copy)]
+pub struct Followed<'a> {
+    /// Sees all tensors.
+    pub witness: Option<&'a Witness>,
+    /// Polled for between the parts of every layer.
+    pub control: Control<'a>,
+}
+
+impl Default for Followed<'_> {
+    fn default() -> Self {
+        Self {
+            witness: None,
+            control: Control::none(),
+        }
+    }
+}
 
 /// All memory of a training pass, reused across steps.
 pub struct Pass<B: Backend> {
@@ -74,12 +93,21 @@ impl<B: Backend> Pass<B> {
         weight: f32,
         gradients: &mut B::Buffer,
     ) -> Result<f64> {
-        self.run_seen(backend, model, adapter, dropout, batch, weight, gradients, None)
+        self.run_followed(
+            backend,
+            model,
+            adapter,
+            dropout,
+            batch,
+            weight,
+            gradients,
+            Followed::default(),
+        )
     }
 
-    /// As [`Pass::run`], with a witness of all tensors.
+    /// As [`Pass::run`], followed. Errors: also `Cancelled`; the gradients are then those of a part of the batch.
     #[allow(clippy::too_many_arguments)]
-    pub fn run_seen(
+    pub fn run_followed(
         &mut self,
         backend: &B,
         model: &Model<B>,
@@ -88,7 +116,7 @@ impl<B: Backend> Pass<B> {
         batch: &Batch<B>,
         weight: f32,
         gradients: &mut B::Buffer,
-        witness: Option<&Witness>,
+        followed: Followed<'_>,
     ) -> Result<f64> {
         let ranks = adapter.layout.layer_ranks;
         self.lora
@@ -109,7 +137,7 @@ impl<B: Backend> Pass<B> {
             cos: &model.cos,
             sin: &model.sin,
         };
-        let loss = self.learn_seen(backend, &frame, learner, batch, weight, ranks, witness);
+        let loss = self.learn_followed(backend, &frame, learner, batch, weight, ranks, followed);
         self.lora = scratch;
         loss
     }
@@ -123,18 +151,18 @@ impl<B: Backend> Pass<B> {
         weight: f32,
         gradients: &mut B::Buffer,
     ) -> Result<f64> {
-        self.run_full_seen(backend, weights, batch, weight, gradients, None)
+        self.run_full_followed(backend, weights, batch, weight, gradients, Followed::default())
     }
 
-    /// As [`Pass::run_full`], with a witness of all tensors.
-    pub fn run_full_seen(
+    /// As [`Pass::run_full`], followed, as [`Pass::run_followed`].
+    pub fn run_full_followed(
         &mut self,
         backend: &B,
         weights: &FullWeights<B>,
         batch: &Batch<B>,
         weight: f32,
         gradients: &mut B::Buffer,
-        witness: Option<&Witness>,
+        followed: Followed<'_>,
     ) -> Result<f64> {
         let learner = FullLearner {
             backend,
@@ -147,11 +175,11 @@ impl<B: Backend> Pass<B> {
             cos: &weights.cos,
             sin: &weights.sin,
         };
-        self.learn_seen(backend, &frame, learner, batch, weight, 0, witness)
+        self.learn_followed(backend, &frame, learner, batch, weight, 0, followed)
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn learn_seen(
+    fn learn_followed(
         &mut self,
         backend: &B,
         frame: &Frame<'_, B>,
@@ -159,10 +187,11 @@ impl<B: Backend> Pass<B> {
         batch: &Batch<B>,
         weight: f32,
         layer_ranks: usize,
-        witness: Option<&Witness>,
+        followed: Followed<'_>,
     ) -> Result<f64> {
-        let Some(witness) = witness else {
-            return self.learn(backend, frame, &mut learner, batch, weight, layer_ranks);
+        let control = followed.control;
+        let Some(witness) = followed.witness else {
+            return self.learn(backend, frame, &mut learner, batch, weight, layer_ranks, control);
         };
         let shape = frame.shape;
         let mut seen = Witnessed {
@@ -171,9 +200,10 @@ impl<B: Backend> Pass<B> {
             learner,
             witness,
         };
-        self.learn(backend, frame, &mut seen, batch, weight, layer_ranks)
+        self.learn(backend, frame, &mut seen, batch, weight, layer_ranks, control)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn learn(
         &mut self,
         backend: &B,
@@ -182,6 +212,7 @@ impl<B: Backend> Pass<B> {
         batch: &Batch<B>,
         weight: f32,
         layer_ranks: usize,
+        control: Control<'_>,
     ) -> Result<f64> {
         let (shape, tokens) = (frame.shape, batch.tokens);
         self.activations.reserve(backend, shape, layer_ranks, tokens)?;
@@ -189,16 +220,16 @@ impl<B: Backend> Pass<B> {
         self.attention.reserve(backend, frame.attention, batch)?;
         learner.embed(batch, &mut self.activations.x[0]);
         for layer in 0..shape.layers {
-            self.layer_forward(backend, frame, learner, batch, layer);
+            self.layer_forward(backend, frame, learner, batch, layer, control)?;
         }
         let Activations { x, dx, .. } = &mut self.activations;
         let output = &x[shape.layers];
         backend.fill(AtMut::start(&mut **dx), tokens * shape.hidden, 0.0);
         let loss = self
             .head
-            .run(backend, frame, learner, batch, weight, output, dx)?;
+            .run(backend, frame, learner, batch, weight, output, dx, control)?;
         for layer in (learner.lowest_layer()..shape.layers).rev() {
-            self.layer_backward(backend, frame, learner, batch, layer);
+            self.layer_backward(backend, frame, learner, batch, layer, control)?;
         }
         if learner.learns_before(0) {
             learner.embed_backward(batch, &self.activations.dx);

@@ -4,13 +4,13 @@
 mod rounds;
 
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::decoder::{Decoder, Feed, shared_prefix};
 use crate::lora::Adapter;
 use crate::model::Model;
 use crate::row_adapters::RowAdapters;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use rounds::{Place, groups, most_slots, places, round, wanted_slots};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A prompt and the continuations to be weighed, all tokenized and none empty.
 #[derive(Clone)]
@@ -36,12 +36,13 @@ pub fn score<'a, B: Backend>(
     adapters: impl Into<RowAdapters<'a, B>>,
     requests: &[ScoreRequest],
     progress: &mut dyn FnMut(usize, usize),
-    cancelled: &AtomicBool,
+    control: impl Into<Control<'a>>,
 ) -> Result<Vec<Vec<Score>>> {
+    let control = control.into();
     check(requests, model.shape.context_tokens)?;
     let groups = adapters.into().groups(requests.len());
     if let [all] = groups.as_slice() {
-        return score_alike(backend, model, all.adapter, requests, progress, cancelled);
+        return score_alike(backend, model, all.adapter, requests, progress, control);
     }
     let mut scores: Vec<Vec<Score>> = requests.iter().map(|_| Vec::new()).collect();
     let mut before = (0, 0);
@@ -52,7 +53,7 @@ pub fn score<'a, B: Backend>(
             now = (before.0 + done, before.1 + tokens);
             progress(now.0, now.1);
         };
-        let found = score_alike(backend, model, group.adapter, &own, &mut count, cancelled)?;
+        let found = score_alike(backend, model, group.adapter, &own, &mut count, control)?;
         for (row, found) in group.rows.iter().zip(found) {
             scores[*row] = found;
         }
@@ -67,7 +68,7 @@ fn score_alike<B: Backend>(
     adapter: Option<&Adapter<B>>,
     requests: &[ScoreRequest],
     progress: &mut dyn FnMut(usize, usize),
-    cancelled: &AtomicBool,
+    control: Control<'_>,
 ) -> Result<Vec<Vec<Score>>> {
     let prefix = shared_prefix(requests.iter().map(|r| r.prompt.as_slice()));
     let slot_tokens = requests.iter().map(|r| longest(r) - prefix).max().unwrap_or(0);
@@ -79,17 +80,11 @@ fn score_alike<B: Backend>(
         .max()
         .unwrap_or(0);
     let shared = requests.first().map_or(&[][..], |r| &r.prompt[..prefix]);
-    let mut decoder = Decoder::new(backend, model, adapter, shared, slots, slot_tokens)?;
+    let mut decoder = Decoder::with_control(backend, model, adapter, shared, (slots, slot_tokens), control)?;
     let mut all: Vec<Vec<Score>> = Vec::with_capacity(requests.len());
     let mut tokens = 0;
     for group in groups {
-        let go_on = || {
-            let message = || format!("cancelled after {} rows", all.len());
-            match cancelled.load(Ordering::Relaxed) {
-                true => Err(EngineError::new(Code::Cancelled, message())),
-                false => Ok(()),
-            }
-        };
+        let go_on = || control.poll(|| format!("scoring, with {} rows done", all.len()));
         let scores = score_group(&mut decoder, group, prefix, slots, &go_on)?;
         tokens += scores.iter().flatten().map(|s| s.tokens).sum::<usize>();
         all.extend(scores);

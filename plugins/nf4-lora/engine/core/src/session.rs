@@ -8,6 +8,7 @@ mod scoring;
 mod training;
 
 use crate::backend::Backend;
+use crate::control::{Control, SIGN_PERIOD, Signs};
 use crate::export::{ExportFormat, ExportParams, ExportResult, export};
 use crate::export_check::check;
 use crate::json_lines;
@@ -17,7 +18,8 @@ use crate::requests::*;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -53,7 +55,7 @@ impl<B: Backend> Session<B> {
         self.loaded.as_ref()
     }
 
-    /// Runs an operation by its protocol name. Errors: `RequestInvalid` for an unknown name or bad parameters.
+    /// Runs an operation by its protocol name; long ones give signs of life between their events. Errors: `RequestInvalid` for an unknown name or bad parameters.
     pub fn run(
         &mut self,
         method: &str,
@@ -61,14 +63,19 @@ impl<B: Backend> Session<B> {
         emit: &mut dyn FnMut(Value),
         cancelled: &AtomicBool,
     ) -> Result<Value> {
+        let emit = RefCell::new(emit);
+        let emit = |event: Value| emit.borrow_mut()(event);
+        let tell = |doing: &str| emit(json!({ "kind": "alive", "doing": doing }));
+        let signs = Signs::new(SIGN_PERIOD, &tell);
+        let control = Control::new(cancelled, &signs);
         match method {
-            "load" => to_json(self.load(&parse(params)?)?),
-            "count" => to_json(self.count(&parse(params)?)?),
-            "generate" => to_json(self.generate(&parse(params)?, &mut forward(emit), cancelled)?),
-            "score" => to_json(self.score(&parse(params)?, &mut forward(emit), cancelled)?),
-            "embed" => to_json(self.embed(&parse(params)?, &mut forward(emit), cancelled)?),
-            "export" => to_json(self.export(&parse(params)?, cancelled)?),
-            "train" => to_json(self.train(&parse(params)?, &mut forward(emit), cancelled)?),
+            "load" => to_json(self.load(&parse(params)?, control)?),
+            "count" => to_json(self.count(&parse(params)?, control)?),
+            "generate" => to_json(self.generate(&parse(params)?, &mut forward(&emit), control)?),
+            "score" => to_json(self.score(&parse(params)?, &mut forward(&emit), control)?),
+            "embed" => to_json(self.embed(&parse(params)?, &mut forward(&emit), control)?),
+            "export" => to_json(self.export(&parse(params)?, control)?),
+            "train" => to_json(self.train(&parse(params)?, &mut forward(&emit), control)?),
             _ => Err(EngineError::new(
                 Code::RequestInvalid,
                 format!("method: `{method}` is not known"),
@@ -77,7 +84,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Loads a model in place of the one before.
-    pub fn load(&mut self, params: &LoadParams) -> Result<LoadResult> {
+    pub fn load(&mut self, params: &LoadParams, control: Control<'_>) -> Result<LoadResult> {
         let started = Instant::now();
         // The old weights go first: two models need not fit.
         self.loaded = None;
@@ -92,7 +99,7 @@ impl<B: Backend> Session<B> {
             block_size: params.block_size,
             double_quant: params.double_quant,
         };
-        let loaded = Loaded::open(&self.backend, &params.path, quantization)?;
+        let loaded = Loaded::open_with(&self.backend, &params.path, quantization, control)?;
         let shape = &loaded.model.shape;
         let result = LoadResult {
             model_digest: loaded.digest.clone(),
@@ -111,10 +118,11 @@ impl<B: Backend> Session<B> {
     }
 
     /// Token counts of prompts and answers.
-    pub fn count(&self, params: &CountParams) -> Result<CountResult> {
+    pub fn count(&self, params: &CountParams, control: Control<'_>) -> Result<CountResult> {
         let started = Instant::now();
         let loaded = self.model()?;
         let count = |row: ChatRow| {
+            control.poll(|| "counting the rows".to_owned())?;
             let (prompt_tokens, answer_tokens) = match &row.answer {
                 None => (loaded.prompt(&row.messages)?.len(), 0),
                 Some(answer) => {
@@ -140,9 +148,9 @@ impl<B: Backend> Session<B> {
     }
 
     /// Writes an export; with `check` the loaded model must be its base.
-    pub fn export(&self, params: &ExportParams, cancelled: &AtomicBool) -> Result<ExportResult> {
+    pub fn export(&self, params: &ExportParams, control: Control<'_>) -> Result<ExportResult> {
         let Some(ask) = &params.check else {
-            return export(params, cancelled);
+            return export(params, control);
         };
         if params.format == ExportFormat::GgufLora {
             let message = "check: an adapter alone answers nothing; leave `check` out";
@@ -150,8 +158,8 @@ impl<B: Backend> Session<B> {
         }
         let started = Instant::now();
         let loaded = self.model()?;
-        let result = export(params, cancelled)?;
-        let drift = check(&self.backend, loaded, params, ask, cancelled)?;
+        let result = export(params, control)?;
+        let drift = check(&self.backend, loaded, params, ask, control)?;
         Ok(ExportResult {
             drift: Some(drift),
             seconds: started.elapsed().as_secs_f64(),
@@ -175,7 +183,7 @@ fn to_json(value: impl Serialize) -> Result<Value> {
 }
 
 /// Events as JSON; a value that cannot be written is dropped (none of ours is such).
-fn forward<'a, T: Serialize>(emit: &'a mut dyn FnMut(Value)) -> impl FnMut(T) + 'a {
+fn forward<T: Serialize>(emit: &dyn Fn(Value)) -> impl FnMut(T) {
     move |event| {
         if let Ok(value) = serde_json::to_value(event) {
             emit(value);

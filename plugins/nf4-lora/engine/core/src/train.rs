@@ -10,6 +10,7 @@ mod trained;
 
 use crate::backend::{Arithmetic, Backend};
 use crate::batch::TokenRow;
+use crate::control::{Control, Polled};
 use crate::full::{FullLayout, FullWeights};
 use crate::loaded::{Quantization, SourceWeights, WeightFormat, shape_of};
 use crate::lora::Adapter;
@@ -23,7 +24,6 @@ use escada_engine_formats::error::Result;
 use run::Run;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use trained::Trained;
 
 /// What is trained on what, and where it is kept.
@@ -138,12 +138,12 @@ impl TrainResult {
 ///
 /// Errors: `TrainingDataInvalid`, `RequestInvalid`, `Io`; `Cancelled`, and `NonFinite` (names step, rows and
 /// tensor), after a checkpoint of the last whole step.
-pub fn train<B: Backend>(
+pub fn train<'c, B: Backend>(
     backend: &B,
     model: &Model<B>,
     request: &TrainRequest<'_>,
     emit: &mut dyn FnMut(TrainEvent),
-    cancelled: &AtomicBool,
+    control: impl Into<Control<'c>>,
 ) -> Result<TrainResult> {
     request.config.check_as(Method::Lora)?;
     let layout = request.config.layout(&model.shape)?;
@@ -160,44 +160,53 @@ pub fn train<B: Backend>(
         let adapter = Adapter::new(backend, layout.clone(), &values)?;
         Ok(Trained::Adapter { model, adapter })
     };
-    Run::new(backend, &model.shape, learns, request, start)?.drive(emit, cancelled)
+    Run::new(backend, &model.shape, learns, request, start)?.drive(emit, control.into())
 }
 
 /// Trains all weights of the model at `base` (or goes on training them) and writes `out_dir/model`. The weights start as
 /// the file has them, in f32.
 ///
 /// Errors: as [`train`]; those of reading the model.
-pub fn train_full<B: Backend>(
+pub fn train_full<'c, B: Backend>(
     backend: &B,
     base: &Path,
     request: &TrainRequest<'_>,
     emit: &mut dyn FnMut(TrainEvent),
-    cancelled: &AtomicBool,
+    control: impl Into<Control<'c>>,
 ) -> Result<TrainResult> {
     request.config.check_as(Method::Full)?;
+    let control = control.into();
     let run = {
         // Closed again before the first step: what was read of the file is no longer resident then.
         let source = ModelSource::open(base)?;
         let shape = shape_of(source.config());
         let start = || {
-            let weights = full_weights(backend, &source)?;
+            let weights = full_weights(backend, &source, control)?;
             Ok(Trained::Full { weights, base })
         };
         let layout = FullLayout::new(&shape);
         Run::new(backend, &shape, (layout.parameters(), 0, 0), request, start)?
     };
-    run.drive(emit, cancelled)
+    run.drive(emit, control)
 }
 
-/// All weights of a model as f32, whatever its file has. Errors: those of reading.
-pub fn full_weights<B: Backend>(backend: &B, source: &ModelSource) -> Result<FullWeights<B>> {
-    let mut weights = SourceWeights {
+/// All weights of a model as f32, whatever its file has. Errors: those of reading; `Cancelled`.
+pub fn full_weights<B: Backend>(
+    backend: &B,
+    source: &ModelSource,
+    control: Control<'_>,
+) -> Result<FullWeights<B>> {
+    let weights = SourceWeights {
         source,
         quantization: Quantization {
             format: WeightFormat::F32,
             block_size: 0,
             double_quant: false,
         },
+    };
+    let mut weights = Polled {
+        source: weights,
+        control,
     };
     FullWeights::load(backend, shape_of(source.config()), &mut weights)
 }

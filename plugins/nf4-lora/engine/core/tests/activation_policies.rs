@@ -8,6 +8,7 @@ use escada_engine_core::DropoutPlan;
 use escada_engine_core::activation_policy::ActivationPolicy::{self, Checkpoint, Keep, RecomputeMlp};
 use escada_engine_core::backend::Backend;
 use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
+use escada_engine_core::control::Control;
 use escada_engine_core::loaded::{Loaded, Quantization, WeightFormat};
 use escada_engine_core::lora::{Adapter, LoraLayout};
 use escada_engine_core::model::Model;
@@ -114,7 +115,12 @@ fn check_fixture<B: Backend>(backend: &B, name: &str) {
     let loaded = Loaded::open(backend, &common::fixture(name), quantization).unwrap();
     let adapter = random_adapter(backend, &loaded.model.shape, 3, 11).unwrap();
     check_lora(backend, &loaded.model, &adapter, name);
-    let weights = full_weights(backend, &ModelSource::open(&common::fixture(name)).unwrap()).unwrap();
+    let weights = full_weights(
+        backend,
+        &ModelSource::open(&common::fixture(name)).unwrap(),
+        Control::none(),
+    )
+    .unwrap();
     for sharing in [PrefixSharing::Always, PrefixSharing::Never] {
         let of = |policies: &[ActivationPolicy]| {
             bits(

@@ -4,6 +4,7 @@
 
 use escada_engine_core::backend::Backend;
 use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
+use escada_engine_core::control::Control;
 use escada_engine_core::full::FullWeights;
 use escada_engine_core::optimizer::Optimizer;
 use escada_engine_core::pass::Pass;
@@ -77,7 +78,12 @@ fn config() -> TrainConfig {
 
 fn check<B: Backend>(backend: &B, model: &str, sharing: PrefixSharing) {
     let (shared, golden) = (read(model, "golden.json"), read(model, "golden-full.json"));
-    let mut weights = full_weights(backend, &ModelSource::open(&fixture(model)).unwrap()).unwrap();
+    let mut weights = full_weights(
+        backend,
+        &ModelSource::open(&fixture(model)).unwrap(),
+        Control::none(),
+    )
+    .unwrap();
     let rows: Vec<TokenRow> = shared["rows"].as_array().unwrap().iter().map(row).collect();
     let config = config();
     let mut optimizer = Optimizer::fresh(backend, weights.layout.parameters(), config.optim).unwrap();

@@ -1,6 +1,7 @@
 //! Good files, made here: each reader's folder before it is damaged.
 
 use escada_engine_core::checkpoint::{LogRow, RunIdentity, save};
+use escada_engine_core::control::Control;
 use escada_engine_core::lora::LoraLayout;
 use escada_engine_core::optimizer::Optimizer;
 use escada_engine_core::reference::Reference;
@@ -231,6 +232,7 @@ pub fn checkpoint(folder: &Path) -> Result<()> {
         &Reference,
         &parameters,
         &optimizer,
+        Control::none(),
     )
 }
 

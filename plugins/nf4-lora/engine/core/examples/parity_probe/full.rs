@@ -3,6 +3,7 @@
 use crate::model::{Row, token_rows, write};
 use escada_engine_core::backend::Backend;
 use escada_engine_core::batch::{Batch, PrefixSharing, TokenRow};
+use escada_engine_core::control::Control;
 use escada_engine_core::full::FullWeights;
 use escada_engine_core::optimizer::Optimizer;
 use escada_engine_core::pass::{HEAD_ROWS, Pass};
@@ -43,7 +44,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(backend: &'a CpuBackend, model: &Path) -> Self {
-        let weights = full_weights(backend, &ModelSource::open(model).unwrap()).unwrap();
+        let weights = full_weights(backend, &ModelSource::open(model).unwrap(), Control::none()).unwrap();
         let parameters = weights.layout.parameters();
         Self {
             backend,

@@ -84,7 +84,7 @@ impl Merge<'_> {
     /// The tensor in NF4, adapter included; `None` for one that stays plain. Where the base is in NF4 already, its layers
     /// keep their codes, merged ones their block size.
     fn nf4(&self, name: &str) -> Result<Option<Nf4Tensor>> {
-        self.check_cancelled()?;
+        self.control.poll(|| format!("exporting {name}"))?;
         let Some(module) = name.strip_suffix(".weight") else {
             return Ok(None);
         };

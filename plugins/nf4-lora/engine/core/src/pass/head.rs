@@ -5,6 +5,7 @@ use super::learner::{Frame, Learner, Norm};
 use crate::backend::Backend;
 use crate::batch::Batch;
 use crate::buffers::Growing;
+use crate::control::Control;
 use crate::shape::ModelShape;
 use escada_engine_formats::error::Result;
 
@@ -71,6 +72,7 @@ impl<B: Backend> Head<B> {
         weight: f32,
         output: &B::Buffer,
         dx: &mut B::Buffer,
+        control: Control<'_>,
     ) -> Result<f64> {
         let (c, v, eps) = (
             frame.shape.hidden,
@@ -81,6 +83,7 @@ impl<B: Backend> Head<B> {
         let mut losses = Vec::new();
         for chunk in &batch.chunks[..batch.chunk_count] {
             let n = chunk.count;
+            control.poll(|| "computing the loss".to_owned())?;
             self.logits.reserve(backend, n * v)?;
             backend.gather_rows(output, &chunk.rows, n, c, &mut self.x);
             let w = learner.norm(Norm::Final);

@@ -4,8 +4,10 @@ use super::Pass;
 use super::learner::{Frame, Learner, Norm};
 use crate::backend::{At, AtMut, Backend};
 use crate::batch::Batch;
+use crate::control::Control;
 use crate::prefix_attention::Qkv;
 use crate::shape::Target;
+use escada_engine_formats::error::Result;
 
 impl<B: Backend> Pass<B> {
     pub(super) fn layer_forward(
@@ -15,8 +17,12 @@ impl<B: Backend> Pass<B> {
         learner: &mut impl Learner<B>,
         batch: &Batch<B>,
         layer: usize,
-    ) {
+        control: Control<'_>,
+    ) -> Result<()> {
+        let poll = || control.poll(|| format!("computing layer {} forward", layer + 1));
+        poll()?;
         self.attention_forward(backend, frame, learner, batch, layer);
+        poll()?;
         self.gate_and_up(backend, frame, learner, batch.tokens, layer);
         let (shape, t, a) = (frame.shape, batch.tokens, &mut self.activations);
         let (attention, mlp) = a.slots[layer];
@@ -25,6 +31,7 @@ impl<B: Backend> Pass<B> {
         let next = &mut a.x[layer + 1];
         backend.copy(At::start(&*s.middle), AtMut::start(next), t * shape.hidden);
         learner.linear((layer, Target::Down), &a.product, next, t, true, &mut s.ranks);
+        Ok(())
     }
 
     /// From the layer's input to `middle`.
@@ -92,7 +99,10 @@ impl<B: Backend> Pass<B> {
         learner: &mut impl Learner<B>,
         batch: &Batch<B>,
         layer: usize,
-    ) {
+        control: Control<'_>,
+    ) -> Result<()> {
+        let poll = || control.poll(|| format!("computing layer {} backward", layer + 1));
+        poll()?;
         let (attention, mlp) = self.activations.slots[layer];
         let lost = self.activations.attention[attention].layer != layer;
         if lost {
@@ -101,8 +111,11 @@ impl<B: Backend> Pass<B> {
         if lost || self.activations.mlp[mlp].layer != layer {
             self.gate_and_up(backend, frame, learner, batch.tokens, layer);
         }
+        poll()?;
         self.mlp_backward(backend, frame, learner, batch.tokens, layer, lost);
+        poll()?;
         self.attention_backward(backend, frame, learner, batch, layer);
+        Ok(())
     }
 
     /// `ranks_lost`: those of `Down`, which no step before has made again.

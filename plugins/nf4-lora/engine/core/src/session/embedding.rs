@@ -3,6 +3,7 @@
 use super::Session;
 use super::reporter::Reporter;
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::embed::embed;
 use crate::json_lines;
 use crate::requests::{EmbedParams, EmbedResult, RowProgress, TextRow};
@@ -11,7 +12,6 @@ use escada_engine_formats::safetensors_writer::{Dtype, OutTensor, write_safetens
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 impl<B: Backend> Session<B> {
@@ -20,12 +20,16 @@ impl<B: Backend> Session<B> {
         &self,
         params: &EmbedParams,
         emit: &mut dyn FnMut(RowProgress),
-        cancelled: &AtomicBool,
+        control: Control<'_>,
     ) -> Result<EmbedResult> {
         let started = Instant::now();
         let loaded = self.model()?;
         let rows: Vec<TextRow> = json_lines::read(&params.requests_path)?;
-        let texts = rows.iter().map(|row| loaded.text(&row.text));
+        let text = |row: &TextRow| {
+            control.poll(|| "reading the texts".to_owned())?;
+            loaded.text(&row.text)
+        };
+        let texts = rows.iter().map(text);
         let texts = texts.collect::<Result<Vec<_>>>()?;
         let own = rows.iter().map(|r| (r.id.as_str(), r.adapter_path.as_deref()));
         let adapters = self.adapters(loaded, params.adapter_path.as_deref(), own)?;
@@ -37,7 +41,7 @@ impl<B: Backend> Session<B> {
             &texts,
             params.normalize,
             &mut |done, tokens| report.progress(done, tokens),
-            cancelled,
+            control,
         )?;
         let counts: Vec<usize> = texts.iter().map(Vec::len).collect();
         let hidden = loaded.model.shape.hidden;

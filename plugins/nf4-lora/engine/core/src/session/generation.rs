@@ -3,6 +3,7 @@
 use super::Session;
 use super::reporter::Reporter;
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::generate::{Finish, GenerateOptions, Prompt, generate};
 use crate::json_lines;
 use crate::loaded::Loaded;
@@ -10,7 +11,6 @@ use crate::requests::{GenerateParams, GenerateResult, GenerateRow, PromptRow, Ro
 use crate::rng;
 use crate::sampling::Sampling;
 use escada_engine_formats::error::{Code, EngineError, Result};
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 impl<B: Backend> Session<B> {
@@ -19,13 +19,14 @@ impl<B: Backend> Session<B> {
         &self,
         params: &GenerateParams,
         emit: &mut dyn FnMut(RowProgress),
-        cancelled: &AtomicBool,
+        control: Control<'_>,
     ) -> Result<GenerateResult> {
         let started = Instant::now();
         check_generate(params)?;
         let loaded = self.model()?;
         let requests: Vec<PromptRow> = json_lines::read(&params.requests_path)?;
         let prompt = |r: &PromptRow| {
+            control.poll(|| "reading the requests".to_owned())?;
             Ok(Prompt {
                 tokens: loaded.prompt_of(r)?,
                 key: rng::stream_of(&r.id),
@@ -69,7 +70,7 @@ impl<B: Backend> Session<B> {
             &prompts,
             &options,
             &mut progress,
-            cancelled,
+            control,
         )?;
         let mut rows = Vec::with_capacity(requests.len());
         for ((request, prompt), generated) in requests.iter().zip(&prompts).zip(&outcome.rows) {

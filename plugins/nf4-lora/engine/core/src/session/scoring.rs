@@ -3,11 +3,11 @@
 use super::Session;
 use super::reporter::Reporter;
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::json_lines;
 use crate::requests::{RowProgress, ScoreParams, ScoreResult, ScoreRow, ScoreRowIn, ScoreValue};
 use crate::score::{ScoreRequest, score};
 use escada_engine_formats::error::Result;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 impl<B: Backend> Session<B> {
@@ -16,12 +16,13 @@ impl<B: Backend> Session<B> {
         &self,
         params: &ScoreParams,
         emit: &mut dyn FnMut(RowProgress),
-        cancelled: &AtomicBool,
+        control: Control<'_>,
     ) -> Result<ScoreResult> {
         let started = Instant::now();
         let loaded = self.model()?;
         let rows: Vec<ScoreRowIn> = json_lines::read(&params.requests_path)?;
         let request = |row: &ScoreRowIn| {
+            control.poll(|| "reading the requests".to_owned())?;
             let continuations = row
                 .continuations
                 .iter()
@@ -40,14 +41,7 @@ impl<B: Backend> Session<B> {
         let mut report = Reporter::new(requests.len(), emit);
         let mut progress = |done, tokens| report.progress(done, tokens);
         let (backend, model) = (&self.backend, &loaded.model);
-        let scores = score(
-            backend,
-            model,
-            adapters.rows(),
-            &requests,
-            &mut progress,
-            cancelled,
-        )?;
+        let scores = score(backend, model, adapters.rows(), &requests, &mut progress, control)?;
         let tokens = scores.iter().flatten().map(|s| s.tokens).sum();
         let value = |s: crate::score::Score| ScoreValue {
             log_prob_nats: s.log_prob_nats,

@@ -4,6 +4,7 @@ use super::Session;
 use super::generation::text_of;
 use crate::backend::Backend;
 use crate::batch::TokenRow;
+use crate::control::Control;
 use crate::json_lines;
 use crate::loaded::{Loaded, WeightFormat};
 use crate::requests::{ChatRow, TrainParams};
@@ -13,7 +14,6 @@ use crate::train_config::Method;
 use escada_engine_formats::ModelSource;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 impl<B: Backend> Session<B> {
     /// Trains, resuming where an interrupted run stopped. Training all weights gives up the loaded ones first, so that no
@@ -22,10 +22,10 @@ impl<B: Backend> Session<B> {
         &mut self,
         params: &TrainParams,
         emit: &mut dyn FnMut(TrainEvent),
-        cancelled: &AtomicBool,
+        control: Control<'_>,
     ) -> Result<TrainResult> {
         let loaded = self.model()?;
-        let (row_ids, rows) = token_rows(loaded, &params.rows_path)?;
+        let (row_ids, rows) = token_rows(loaded, &params.rows_path, control)?;
         let request = TrainRequest {
             rows: &rows,
             row_ids: &row_ids,
@@ -36,7 +36,7 @@ impl<B: Backend> Session<B> {
             samples: None,
         };
         if params.config.method == Method::Lora {
-            let sampled = sample_rows(loaded, params, (&row_ids, &rows))?;
+            let sampled = sample_rows(loaded, params, (&row_ids, &rows), control)?;
             let text = |ids: &[u32]| text_of(loaded, ids, &[]);
             let samples = (!sampled.is_empty()).then(|| SampleRequest {
                 rows: &sampled,
@@ -44,12 +44,13 @@ impl<B: Backend> Session<B> {
                 text: &text,
             });
             let request = TrainRequest { samples, ..request };
-            return train(&self.backend, &loaded.model, &request, emit, cancelled);
+            return train(&self.backend, &loaded.model, &request, emit, control);
         }
         check_full(loaded, params)?;
         let (path, quantization) = (loaded.path.clone(), loaded.quantization);
         self.loaded = None;
-        let result = train_full(&self.backend, &path, &request, emit, cancelled);
+        let result = train_full(&self.backend, &path, &request, emit, control);
+        // Cancelled or not: the next request wants it.
         match Loaded::open(&self.backend, &path, quantization) {
             Ok(again) => self.loaded = Some(again),
             // The next request says that no model is loaded; what this one did stands.
@@ -60,9 +61,16 @@ impl<B: Backend> Session<B> {
 }
 
 /// Ids and tokens of the rows.
-fn token_rows<B: Backend>(loaded: &Loaded<B>, path: &Path) -> Result<(Vec<String>, Vec<TokenRow>)> {
+fn token_rows<B: Backend>(
+    loaded: &Loaded<B>,
+    path: &Path,
+    control: Control<'_>,
+) -> Result<(Vec<String>, Vec<TokenRow>)> {
     let row = |(i, row): (usize, ChatRow)| match &row.answer {
-        Some(answer) => Ok((row.id, loaded.row(&row.messages, answer)?)),
+        Some(answer) => {
+            control.poll(|| "reading the training rows".to_owned())?;
+            Ok((row.id, loaded.row(&row.messages, answer)?))
+        }
         None => Err(EngineError::new(
             Code::TrainingDataInvalid,
             format!("row {} (id \"{}\") has no answer", i + 1, row.id),
@@ -77,6 +85,7 @@ fn sample_rows<B: Backend>(
     loaded: &Loaded<B>,
     params: &TrainParams,
     (ids, rows): (&[String], &[TokenRow]),
+    control: Control<'_>,
 ) -> Result<Vec<(String, TokenRow)>> {
     let count = params.config.sample_rows;
     if count == 0 {
@@ -85,7 +94,7 @@ fn sample_rows<B: Backend>(
     let own = params
         .samples_path
         .as_deref()
-        .map(|path| token_rows(loaded, path));
+        .map(|path| token_rows(loaded, path, control));
     let own = own.transpose()?;
     let (ids, rows) = own.as_ref().map_or((ids, rows), |(ids, rows)| (ids, rows));
     let context = loaded.model.shape.context_tokens;

@@ -2,7 +2,8 @@
 
 use super::run::Run;
 use crate::backend::Backend;
-use crate::pass::Witness;
+use crate::control::Control;
+use crate::pass::{Followed, Witness};
 use crate::warning::MOST_ROWS;
 use escada_engine_formats::error::Result;
 
@@ -23,6 +24,7 @@ impl<B: Backend> Run<'_, B> {
         micro_batches: &[Vec<u32>],
         losses: &[f64],
         labelled: usize,
+        control: Control<'_>,
     ) -> Result<Diagnosis> {
         let what = match losses.iter().find(|loss| !loss.is_finite()) {
             Some(loss) => format!("the loss of step {} is {loss}", step + 1),
@@ -40,7 +42,7 @@ impl<B: Backend> Run<'_, B> {
             if loss_failed && losses[i].is_finite() {
                 continue;
             }
-            if let Some(place) = self.fault(step, i, rows, labelled)? {
+            if let Some(place) = self.fault(step, i, rows, labelled, control)? {
                 let (rows, listed) = self.named(rows);
                 let count = micro_batches.len();
                 let message = format!("{what}: micro-batch {} of {count}, {listed}; {place}", i + 1);
@@ -53,10 +55,21 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// The first tensor of a micro-batch that is not finite.
-    fn fault(&mut self, step: usize, index: usize, rows: &[u32], labelled: usize) -> Result<Option<String>> {
+    fn fault(
+        &mut self,
+        step: usize,
+        index: usize,
+        rows: &[u32],
+        labelled: usize,
+        control: Control<'_>,
+    ) -> Result<Option<String>> {
         let witness = Witness::default();
+        let followed = Followed {
+            witness: Some(&witness),
+            control,
+        };
         self.optimizer.clear(self.backend);
-        let loss = self.micro_batch(step, index, rows, labelled, Some(&witness))?;
+        let loss = self.micro_batch(step, index, rows, labelled, followed)?;
         let gradient = self.optimizer.non_finite_gradient(self.backend);
         let of = gradient.map(|name| format!("gradient of {name}"));
         Ok(match (witness.first(), of) {

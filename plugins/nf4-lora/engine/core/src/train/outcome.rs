@@ -3,6 +3,7 @@
 use super::run::Run;
 use super::{TrainEvent, TrainResult};
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::process;
 use escada_engine_formats::error::{Code, EngineError, Result};
 
@@ -30,7 +31,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// Writes what was trained.
-    pub(super) fn finish(self) -> Result<TrainResult> {
+    pub(super) fn finish(self, control: Control<'_>) -> Result<TrainResult> {
         let mut losses = self
             .log
             .iter()
@@ -44,7 +45,7 @@ impl<B: Backend> Run<'_, B> {
         let skipped_steps = self.skipped_steps();
         // What was trained is copied to be written: the memory of the pass makes room for it.
         drop(self.pass);
-        let made = self.trained.write(self.backend, self.request)?;
+        let made = self.trained.write(self.backend, self.request, control)?;
         Ok(TrainResult {
             made,
             steps: self.log.len(),

@@ -8,12 +8,13 @@ use super::{TrainEvent, TrainRequest, TrainResult};
 use crate::backend::Backend;
 use crate::batch::{Batch, PrefixSharing, TokenRow};
 use crate::checkpoint::{self, LogRow, RunIdentity};
+use crate::control::Control;
 use crate::lora_pass::DropoutPlan;
 use crate::memory_plan::{MemoryPlan, Planned};
 use crate::moments::MomentLayout;
 use crate::optimizer::Optimizer;
 use crate::parameters::Parameter;
-use crate::pass::{HEAD_ROWS, Pass, Witness};
+use crate::pass::{Followed, HEAD_ROWS, Pass};
 use crate::process;
 use crate::schedule::{StepPlan, learning_rate, units};
 use crate::shape::ModelShape;
@@ -21,7 +22,6 @@ use crate::train_config::NonFinite;
 use crate::warning::{Warning, WarningKind};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Memory and state of a run.
@@ -111,26 +111,26 @@ impl<'a, B: Backend> Run<'a, B> {
     pub(super) fn drive(
         mut self,
         emit: &mut dyn FnMut(TrainEvent),
-        cancelled: &AtomicBool,
+        control: Control<'_>,
     ) -> Result<TrainResult> {
         while self.log.len() < self.plan.total_steps {
             let step_started = Instant::now();
-            let stepped = self.step(cancelled);
+            let stepped = self.step(control);
             let took = step_started.elapsed().as_secs_f64();
-            let tokens = match stepped.and_then(|tokens| self.sample(cancelled).map(|()| tokens)) {
+            let tokens = match stepped.and_then(|tokens| self.sample(control).map(|()| tokens)) {
                 Ok(tokens) => tokens,
-                Err(error) => return Err(self.ended_early(error)?),
+                Err(error) => return Err(self.ended_early(error, control)?),
             };
-            self.save_if_due()?;
+            self.save_if_due(control)?;
             let rate = tokens as f64 / took.max(1e-9);
             emit(self.event(rate));
         }
-        self.save_if_new()?;
-        self.finish()
+        self.save_if_new(control)?;
+        self.finish(control)
     }
 
     /// One optimizer step; returns the input tokens it processed.
-    fn step(&mut self, cancelled: &AtomicBool) -> Result<usize> {
+    fn step(&mut self, control: Control<'_>) -> Result<usize> {
         let step = self.log.len();
         let micro_batches = self.rows_of(step);
         let rows = || micro_batches.iter().flatten();
@@ -138,17 +138,17 @@ impl<'a, B: Backend> Run<'a, B> {
         self.optimizer.clear(self.backend);
         let (mut losses, mut tokens) = (Vec::new(), 0);
         for (i, rows) in micro_batches.iter().enumerate() {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(EngineError::new(
-                    Code::Cancelled,
-                    format!("cancelled in step {}", step + 1),
-                ));
-            }
-            losses.push(self.micro_batch(step, i, rows, labelled, None)?);
+            let followed = Followed {
+                witness: None,
+                control,
+            };
+            control.poll(|| format!("computing step {}", step + 1))?;
+            losses.push(self.micro_batch(step, i, rows, labelled, followed)?);
             tokens += self.batch.full_tokens;
         }
         let loss = losses.iter().sum::<f64>() / labelled as f64;
         let norm = if loss.is_finite() {
+            control.poll(|| format!("updating weights in step {}", step + 1))?;
             self.update(step)?
         } else {
             f64::NAN
@@ -156,7 +156,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let warning = if norm.is_finite() {
             self.spike(loss, norm, &micro_batches)
         } else {
-            let found = self.diagnose(step, &micro_batches, &losses, labelled)?;
+            let found = self.diagnose(step, &micro_batches, &losses, labelled, control)?;
             Some(self.skip(step, found)?)
         };
         self.log.push(LogRow {
@@ -193,7 +193,7 @@ impl<'a, B: Backend> Run<'a, B> {
         index: usize,
         rows: &[u32],
         labelled: usize,
-        witness: Option<&Witness>,
+        followed: Followed<'_>,
     ) -> Result<f64> {
         let config = self.request.config;
         let sharing = PrefixSharing::of(config.lora_dropout);
@@ -208,7 +208,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let (pass, gradients) = (&mut self.pass, &mut self.optimizer.gradients);
         let (backend, batch) = (self.backend, &self.batch);
         self.trained
-            .pass(backend, pass, dropout, batch, weight, gradients, witness)
+            .pass(backend, pass, dropout, batch, weight, gradients, followed)
     }
 
     /// Clips and applies AdamW; returns the gradient's norm. Changes nothing if that is not finite.
@@ -252,10 +252,12 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// Keeps the last whole step when a training ends before its time.
-    fn ended_early(&mut self, error: EngineError) -> Result<EngineError> {
+    fn ended_early(&mut self, error: EngineError, control: Control<'_>) -> Result<EngineError> {
         let whole = match error.code {
             // A checkpoint without its epoch's replies would end a resumed run without them.
             Code::Cancelled => !self.samples_pending(),
+            // Weights and moments are those of the last whole step.
+            Code::NoMemory => !self.samples_pending(),
             // Weights that are not finite are no state to go on from: an older checkpoint is.
             Code::NonFinite => {
                 let values = self.trained.values();
@@ -264,7 +266,11 @@ impl<'a, B: Backend> Run<'a, B> {
             _ => false,
         };
         if whole {
-            self.save_if_new()?;
+            let saved = self.save_if_new(control);
+            // Where there is no memory, there may be none for a checkpoint: that is not the failure to report.
+            if error.code != Code::NoMemory {
+                saved?;
+            }
         }
         if error.code != Code::NonFinite || self.checkpoint_step == 0 {
             return Ok(error);
@@ -273,22 +279,23 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(EngineError::new(Code::NonFinite, kept))
     }
 
-    fn save_if_due(&mut self) -> Result<()> {
+    fn save_if_due(&mut self, control: Control<'_>) -> Result<()> {
         if self.log.len().is_multiple_of(self.request.config.save_steps) {
-            self.save_if_new()
+            self.save_if_new(control)
         } else {
             Ok(())
         }
     }
 
     /// Writes a checkpoint of the last whole step, if there is none yet.
-    fn save_if_new(&mut self) -> Result<()> {
+    fn save_if_new(&mut self, control: Control<'_>) -> Result<()> {
         if self.checkpoint_step == self.log.len() {
             return Ok(());
         }
         let (values, optimizer) = (self.trained.values(), &self.optimizer);
         let folder = self.request.out_dir;
-        checkpoint::save(folder, &self.identity, &self.log, self.backend, values, optimizer)?;
+        let (identity, log) = (&self.identity, &self.log);
+        checkpoint::save(folder, identity, log, self.backend, values, optimizer, control)?;
         self.checkpoint_step = self.log.len();
         Ok(())
     }

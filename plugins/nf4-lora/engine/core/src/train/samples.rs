@@ -5,13 +5,13 @@ use super::run::Run;
 use super::trained::Trained;
 use crate::backend::Backend;
 use crate::batch::TokenRow;
+use crate::control::Control;
 use crate::decoder::PASS_TOKENS;
 use crate::generate::{Finish, GenerateOptions, Generated, Prompt, generate};
 use crate::sample::{Ending, Sample};
 use crate::shape::ModelShape;
 use crate::train_config::TrainConfig;
 use escada_engine_formats::error::Result;
-use std::sync::atomic::AtomicBool;
 
 /// With more epochs than this, replies come after every second, third, … one.
 const MOST_SAMPLINGS: usize = 25;
@@ -28,7 +28,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// Generates the replies that are due and puts them into the log.
-    pub(super) fn sample(&mut self, cancelled: &AtomicBool) -> Result<()> {
+    pub(super) fn sample(&mut self, control: Control<'_>) -> Result<()> {
         let (Some(wanted), true) = (&self.request.samples, self.samples_pending()) else {
             return Ok(());
         };
@@ -55,7 +55,7 @@ impl<B: Backend> Run<'_, B> {
             &prompts,
             &options,
             &mut |_, _| (),
-            cancelled,
+            control,
         )?;
         let epoch = self.plan.epoch(self.log.len() - 1) + 1;
         let sample = |((id, row), reply): (&(String, TokenRow), &Generated)| {

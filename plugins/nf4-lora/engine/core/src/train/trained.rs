@@ -4,12 +4,13 @@ use super::{Made, TrainRequest};
 use crate::adapter_file;
 use crate::backend::Backend;
 use crate::batch::Batch;
+use crate::control::Control;
 use crate::full::FullWeights;
 use crate::full_file;
 use crate::lora::Adapter;
 use crate::lora_pass::DropoutPlan;
 use crate::model::Model;
-use crate::pass::{Pass, Witness};
+use crate::pass::{Followed, Pass};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use std::path::Path;
 
@@ -41,7 +42,7 @@ impl<B: Backend> Trained<'_, B> {
         }
     }
 
-    /// As [`Pass::run_seen`] and [`Pass::run_full_seen`]; dropout is the adapter's.
+    /// As [`Pass::run_followed`] and [`Pass::run_full_followed`]; dropout is the adapter's.
     #[allow(clippy::too_many_arguments)]
     pub fn pass(
         &self,
@@ -51,25 +52,25 @@ impl<B: Backend> Trained<'_, B> {
         batch: &Batch<B>,
         weight: f32,
         gradients: &mut B::Buffer,
-        witness: Option<&Witness>,
+        followed: Followed<'_>,
     ) -> Result<f64> {
         match self {
-            Trained::Adapter { model, adapter } => pass.run_seen(
-                backend, model, adapter, dropout, batch, weight, gradients, witness,
+            Trained::Adapter { model, adapter } => pass.run_followed(
+                backend, model, adapter, dropout, batch, weight, gradients, followed,
             ),
             Trained::Full { weights, .. } => {
-                pass.run_full_seen(backend, weights, batch, weight, gradients, witness)
+                pass.run_full_followed(backend, weights, batch, weight, gradients, followed)
             }
         }
     }
 
     /// Writes the finished weights. Errors: `NonFinite`, `Io`.
-    pub fn write(&self, backend: &B, request: &TrainRequest<'_>) -> Result<Made> {
+    pub fn write(&self, backend: &B, request: &TrainRequest<'_>, control: Control<'_>) -> Result<Made> {
         match self {
             Trained::Adapter { adapter, .. } => write_adapter(backend, adapter, request),
             Trained::Full { weights, base } => {
                 let model_path = request.out_dir.join("model");
-                let model_sha256 = full_file::write(backend, weights, base, &model_path)?;
+                let model_sha256 = full_file::write(backend, weights, base, &model_path, control)?;
                 Ok(Made::Model {
                     model_path,
                     model_sha256,
