@@ -42,6 +42,9 @@ fn followed<T>(
     (result, said.take())
 }
 
+/// What is followed.
+type Work = dyn Fn(Control<'_>) -> Result<(), EngineError>;
+
 fn count(said: &[String], what: &str) -> usize {
     said.iter().filter(|doing| doing.contains(what)).count()
 }
@@ -190,8 +193,7 @@ fn scoring_and_generation_are_polled_in_every_layer() {
         )
         .map(drop)
     };
-    let works: [&dyn Fn(Control<'_>) -> Result<(), EngineError>; 2] = [&scored, &generated];
-    for work in works {
+    for work in [&scored as &Work, &generated] {
         let (done, said) = followed(|_| false, work);
         done.unwrap();
         assert!(count(&said, "computing layer 2 of") >= 2, "{said:?}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use escada_engine_core::checkpoint::{LogRow, RunIdentity, resume, save};
+use escada_engine_core::control::Control;
 use escada_engine_core::json_lines;
 use escada_engine_core::lora::LoraLayout;
 use escada_engine_core::optimizer::Optimizer;
@@ -61,7 +62,17 @@ fn write_checkpoint(folder: &Path, first: f32) {
         warnings: Vec::new(),
         samples: Vec::new(),
     }];
-    save(folder, &identity(), &log, &Reference, &parameters, &optimizer).unwrap();
+    let control = Control::none();
+    save(
+        folder,
+        &identity(),
+        &log,
+        &Reference,
+        &parameters,
+        &optimizer,
+        control,
+    )
+    .unwrap();
 }
 
 /// Whether something was resumed from, and if not, why.
