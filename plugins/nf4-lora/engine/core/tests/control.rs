@@ -43,7 +43,7 @@ fn followed<T>(
 }
 
 /// What is followed.
-type Work = dyn Fn(Control<'_>) -> Result<(), EngineError>;
+type Work<'a> = dyn Fn(Control<'_>) -> Result<(), EngineError> + 'a;
 
 fn count(said: &[String], what: &str) -> usize {
     said.iter().filter(|doing| doing.contains(what)).count()
@@ -193,7 +193,7 @@ fn scoring_and_generation_are_polled_in_every_layer() {
         )
         .map(drop)
     };
-    for work in [&scored as &Work, &generated] {
+    for work in [&scored as &Work<'_>, &generated] {
         let (done, said) = followed(|_| false, work);
         done.unwrap();
         assert!(count(&said, "computing layer 2 of") >= 2, "{said:?}");
