@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { RetrieverV1 } from '../../plugins/api/retriever.ts';
+import type { RetrieverV1, RetrieverWork } from '../../plugins/api/retriever.ts';
 import type { PromptRecipe } from '../../schemas/adapt/candidate.ts';
 import type { DataRow } from '../data/read-rows.ts';
 
-export type ChooseShots = (row: DataRow) => readonly DataRow[];
+export type ChooseShots = (row: DataRow) => Promise<readonly DataRow[]>;
 
 /** Rows in a seeded order that does not depend on the order they are given in. */
 function seededOrder(rows: readonly DataRow[], seed: number): DataRow[] {
@@ -18,24 +18,23 @@ function seededOrder(rows: readonly DataRow[], seed: number): DataRow[] {
  * How a recipe chooses demonstrations among training rows. `fixed` shows everybody the same seeded rows (the prefix is
  * then computed once); `similar` looks up the rows nearest to the input, the nearest one last, next to the question.
  */
-export function shotChooser(
+export async function shotChooser(
   recipe: PromptRecipe,
   train: readonly DataRow[],
-  options: { readonly seed: number; readonly retriever: RetrieverV1 },
-): { readonly choose: ChooseShots; readonly close: () => void } {
-  if (recipe.shots === 0 || recipe.choose === 'none') return { choose: () => [], close: () => undefined };
+  options: { readonly seed: number; readonly retriever: RetrieverV1; readonly work: RetrieverWork },
+): Promise<{ readonly choose: ChooseShots; readonly close: () => Promise<void> }> {
+  const close = async (): Promise<void> => undefined;
+  if (recipe.shots === 0 || recipe.choose === 'none') return { choose: async () => [], close };
   if (recipe.choose === 'fixed') {
     const shots = seededOrder(train, options.seed).slice(0, recipe.shots);
-    return { choose: () => shots, close: () => undefined };
+    return { choose: async () => shots, close };
   }
   const byId = new Map(train.map((row) => [row.id, row]));
-  const index = options.retriever.doIndex(train.map((row) => ({ id: row.id, text: row.input })));
+  const documents = train.map((row) => ({ id: row.id, text: row.input }));
+  const index = await options.retriever.doIndex(documents, options.work);
   return {
-    choose: (row) =>
-      index
-        .doSearch(row.input, recipe.shots)
-        .flatMap(({ id }) => byId.get(id) ?? [])
-        .reverse(),
-    close: () => index.close(),
+    choose: async (row) =>
+      (await index.doSearch(row.input, recipe.shots)).flatMap(({ id }) => byId.get(id) ?? []).reverse(),
+    close: async () => await index.close(),
   };
 }

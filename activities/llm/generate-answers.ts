@@ -4,7 +4,7 @@ import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema, seedSchema } from '../../schemas/common/limits.ts';
 import { modelSchema, promptRecipeSchema, usageSchema } from '../../schemas/adapt/recipe.ts';
 import { buildMessages } from '../shared/prompts.ts';
-import { readRows } from '../data/read-rows.ts';
+import { readRows, type DataRow } from '../data/read-rows.ts';
 import { openPassages } from '../retrieve/passages.ts';
 import { shotChooser } from './demonstrations.ts';
 import { putJsonl, type Prediction } from './jsonl.ts';
@@ -35,29 +35,41 @@ export async function modelSalt(
   return [model.modelDigest, model.weightFormat, model.engineBuild, model.isaClass].join(' ');
 }
 
+/** What each row is asked, and the passages that were found for it. */
+async function promptsOf(
+  rows: readonly DataRow[],
+  train: readonly DataRow[],
+  { recipe, seed }: With,
+  context: StepContext,
+) {
+  const { system, instruction } = recipe;
+  const work = { signal: context.signal };
+  const shots = await shotChooser(recipe, train, { seed, retriever: context.retriever('lexical'), work });
+  const passages = await openPassages(recipe.retrieval, context).catch(async (error: unknown) => {
+    await shots.close();
+    throw error;
+  });
+  try {
+    const prompts = [];
+    for (const row of rows) {
+      const found = await passages.find(row.input);
+      const texts = found.map(({ text }) => text);
+      const told = { system, instruction, shots: await shots.choose(row), passages: texts, input: row.input };
+      prompts.push({ id: row.id, row, found, messages: buildMessages(told) });
+    }
+    return prompts;
+  } finally {
+    await passages.close();
+    await shots.close();
+  }
+}
+
 async function run(input: With, context: StepContext): Promise<Output> {
   const { store } = context;
   const rows = await readRows(await store.localPath(input.rows));
   const train = input.recipe.shots > 0 ? await readRows(await store.localPath(input.train)) : [];
-  const shots = shotChooser(input.recipe, train, {
-    seed: input.seed,
-    retriever: context.retriever('lexical'),
-  });
-  const passages = await openPassages(input.recipe.retrieval, context);
-  const prompts = rows.map((row) => ({ row, found: passages.find(row.input) }));
-  passages.close();
-  const { system, instruction } = input.recipe;
-  const requests = prompts.map(({ row, found }) => ({
-    id: row.id,
-    messages: buildMessages({
-      system,
-      instruction,
-      shots: shots.choose(row),
-      passages: found.map(({ text }) => text),
-      input: row.input,
-    }),
-  }));
-  shots.close();
+  const prompts = await promptsOf(rows, train, input, context);
+  const requests = prompts.map(({ id, messages }) => ({ id, messages }));
   const result = await context.languageModel(input.model.provider, input.model).doGenerate({
     rows: requests,
     ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),

@@ -5,7 +5,8 @@ import type { RetrieverDocument } from '../../plugins/api/retriever.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { streamRows, type DataRow } from '../data/read-rows.ts';
-import { chunk, type ChunkOptions } from './chunk.ts';
+import { Slices } from '../shared/slices.ts';
+import { chunks, type ChunkOptions } from './chunk.ts';
 
 export const INDEX_TYPE = 'application/x-escada-retrieval-index';
 
@@ -37,28 +38,40 @@ type With = z.infer<typeof withSchema>;
 type Output = z.infer<typeof outputSchema>;
 
 /** Passages of one row. A title stands before each, since a piece from the middle may not name what it is about. */
-export function passagesOf(row: DataRow, holds: With['holds'], options: ChunkOptions): RetrieverDocument[] {
-  if (holds === 'pair') return [{ id: row.id, text: `${row.input}\n${row.output}` }];
+function* passagesOf(
+  row: DataRow,
+  holds: With['holds'],
+  options: ChunkOptions,
+): Generator<RetrieverDocument> {
+  if (holds === 'pair') {
+    yield { id: row.id, text: `${row.input}\n${row.output}` };
+    return;
+  }
   const title = row.input === row.output ? '' : `${row.input}: `;
-  return chunk(row.output, options).map((text, place) => ({
-    id: `${row.id}#${place}`,
-    text: `${title}${text}`,
-  }));
+  let place = 0;
+  for (const text of chunks(row.output, options))
+    yield { id: `${row.id}#${place++}`, text: `${title}${text}` };
 }
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const passages: RetrieverDocument[] = [];
+  const slices = new Slices(context.signal);
   let documents = 0;
   for await (const row of streamRows(await context.store.localPath(input.rows))) {
     if (documents % BEAT_EVERY_DOCUMENTS === 0) context.heartbeat({ kind: 'index', documents });
-    context.signal.throwIfAborted();
-    passages.push(...passagesOf(row, input.holds, input.chunk));
+    for (const passage of passagesOf(row, input.holds, input.chunk)) {
+      passages.push(passage);
+      if (passages.length > MAX_PASSAGES) throw unusable(`it has more than ${MAX_PASSAGES} passages`);
+      await slices.turn();
+    }
     documents += 1;
-    if (passages.length > MAX_PASSAGES) throw unusable(`it has more than ${MAX_PASSAGES} passages`);
   }
   if (passages.length === 0) throw unusable('no document has any text');
   const path = join(context.scratchDir, 'index');
-  context.retriever(input.retriever).doWrite(passages, path);
+  await context.retriever(input.retriever).doWrite(passages, path, {
+    signal: context.signal,
+    onProgress: (done) => context.heartbeat({ kind: 'index', documents, indexed: done }),
+  });
   return { index: await context.store.putFile(path, INDEX_TYPE), documents, passages: passages.length };
 }
 

@@ -10,17 +10,16 @@ const sentences = new Intl.Segmenter('en', { granularity: 'sentence' });
 const countWords = (text: string): number => text.match(/\S+/gu)?.length ?? 0;
 
 /** Sentences of a text; one that is longer than a passage is cut into pieces. */
-function pieces(text: string, maxWords: number): string[] {
-  return [...sentences.segment(text)].flatMap(({ segment }) => {
+function* pieces(text: string, maxWords: number): Generator<string> {
+  for (const { segment } of sentences.segment(text)) {
     const sentence = segment.trim();
-    if (sentence === '') return [];
+    if (sentence === '') continue;
     const words = sentence.split(/\s+/u);
-    if (words.length <= maxWords) return [sentence];
-    const parts = Math.ceil(words.length / maxWords);
-    return Array.from({ length: parts }, (_, part) =>
-      words.slice(part * maxWords, (part + 1) * maxWords).join(' '),
-    );
-  });
+    if (words.length <= maxWords) yield sentence;
+    else
+      for (let from = 0; from < words.length; from += maxWords)
+        yield words.slice(from, from + maxWords).join(' ');
+  }
 }
 
 /** The last sentences of a passage, as many as fit into `overlapWords`. */
@@ -36,21 +35,25 @@ function tail(passage: readonly string[], overlapWords: number): string[] {
   return kept.length < passage.length ? kept : [];
 }
 
-/** Cuts a text into passages of at most `maxWords` words at ends of sentences, where there are any. */
-export function chunk(text: string, { maxWords, overlapWords }: ChunkOptions): string[] {
-  const passages: string[] = [];
+/**
+ * Cuts a text into passages of at most `maxWords` words at ends of sentences, where there are any; one by one, since a text
+ * may be a whole book.
+ */
+export function* chunks(text: string, { maxWords, overlapWords }: ChunkOptions): Generator<string> {
   let open: string[] = [];
+  let openWords = 0;
   let fresh = 0;
   for (const piece of pieces(text, maxWords)) {
     const words = countWords(piece);
-    if (fresh > 0 && countWords(open.join(' ')) + words > maxWords) {
-      passages.push(open.join(' '));
+    if (fresh > 0 && openWords + words > maxWords) {
+      yield open.join(' ');
       open = tail(open, Math.min(overlapWords, maxWords - words));
+      openWords = open.reduce((sum, sentence) => sum + countWords(sentence), 0);
       fresh = 0;
     }
     open.push(piece);
+    openWords += words;
     fresh += 1;
   }
-  if (fresh > 0) passages.push(open.join(' '));
-  return passages;
+  if (fresh > 0) yield open.join(' ');
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import type { RetrieverHit, StoredIndexV1 } from '../../plugins/api/retriever.ts';
+import type { StoredIndexV1 } from '../../plugins/api/retriever.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { retrievalFactsSchema } from '../../schemas/adapt/recipe.ts';
 import { readRows, type DataRow } from '../data/read-rows.ts';
+import { Slices } from '../shared/slices.ts';
 
 /** Hits looked through to say whether the answer stands anywhere that the question leads to. */
 const DEEPEST = 100;
@@ -26,22 +27,31 @@ const asWords = (text: string): string =>
   ` ${(text.normalize('NFC').toLowerCase().match(WORD) ?? []).join(' ')} `;
 
 /** Place (from 1) of the first hit whose passage holds the row's answer; null when none of them does. */
-function firstPlace(row: DataRow, hits: readonly RetrieverHit[], index: StoredIndexV1): number | null {
+async function firstPlace(row: DataRow, index: StoredIndexV1, slices: Slices): Promise<number | null> {
   const answer = asWords(row.output);
   if (answer.trim() === '') return null;
-  const place = hits.findIndex(({ id }) => asWords(index.doText(id)).includes(answer));
-  return place < 0 ? null : place + 1;
+  const hits = await index.doSearch(row.input, DEEPEST);
+  const texts = await index.doTexts(hits.map(({ id }) => id));
+  for (const [place, text] of texts.entries()) {
+    await slices.turn();
+    if (asWords(text).includes(answer)) return place + 1;
+  }
+  return null;
 }
 
 async function run(input: With, context: StepContext): Promise<Output> {
-  const rows = await readRows(await context.store.localPath(input.rows));
-  const index = context.retriever(input.retriever).doOpen(await context.store.localPath(input.index));
+  const { signal, store } = context;
+  const rows = await readRows(await store.localPath(input.rows));
+  const index = await context
+    .retriever(input.retriever)
+    .doOpen(await store.localPath(input.index), { signal });
+  const slices = new Slices(signal);
   try {
-    const places = rows.map((row, done) => {
-      if (done % 100 === 0) context.heartbeat({ kind: 'recall', done });
-      context.signal.throwIfAborted();
-      return firstPlace(row, index.doSearch(row.input, DEEPEST), index);
-    });
+    const places: (number | null)[] = [];
+    for (const row of rows) {
+      if (places.length % 100 === 0) context.heartbeat({ kind: 'recall', done: places.length });
+      places.push(await firstPlace(row, index, slices));
+    }
     return {
       rows: rows.length,
       found: places.filter((place) => place !== null).length,
@@ -51,7 +61,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
       })),
     };
   } finally {
-    index.close();
+    await index.close();
   }
 }
 

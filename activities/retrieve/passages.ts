@@ -9,21 +9,24 @@ export interface Passage {
 
 export interface Passages {
   /** The passages for a question, best first. */
-  find(question: string): readonly Passage[];
-  close(): void;
+  find(question: string): Promise<readonly Passage[]>;
+  close(): Promise<void>;
 }
 
 /** Opens the index that a recipe names; a recipe without retrieval finds nothing. */
 export async function openPassages(
   recipe: z.infer<typeof retrievalRecipeSchema> | undefined,
-  services: Pick<StepServices, 'retriever' | 'store'>,
+  services: Pick<StepServices, 'retriever' | 'store'> & { readonly signal: AbortSignal },
 ): Promise<Passages> {
-  if (recipe === undefined) return { find: () => [], close: () => undefined };
+  if (recipe === undefined) return { find: async () => [], close: async () => undefined };
   const path = await services.store.localPath(recipe.index);
-  const index = services.retriever(recipe.retriever).doOpen(path);
+  const index = await services.retriever(recipe.retriever).doOpen(path, { signal: services.signal });
   return {
-    find: (question) =>
-      index.doSearch(question, recipe.topK).map(({ id }) => ({ id, text: index.doText(id) })),
-    close: () => index.close(),
+    find: async (question) => {
+      const ids = (await index.doSearch(question, recipe.topK)).map(({ id }) => id);
+      const texts = ids.length === 0 ? [] : await index.doTexts(ids);
+      return ids.map((id, at) => ({ id, text: texts[at] ?? '' }));
+    },
+    close: async () => await index.close(),
   };
 }

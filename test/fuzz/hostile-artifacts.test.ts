@@ -93,10 +93,12 @@ suite('packed folders', () => {
 });
 
 suite('retrieval indexes', () => {
+  const work = { signal: new AbortController().signal };
+
   /** A good index, changed by SQL. */
   async function changed(name: string, sql: string): Promise<string> {
     const path = join(folder, name);
-    lexicalRetriever.doWrite([{ id: 'a', text: 'kettle boils' }], path);
+    await lexicalRetriever.doWrite([{ id: 'a', text: 'kettle boils' }], path, work);
     const database = new (loadSqlite().DatabaseSync)(path);
     database.exec(sql);
     database.close();
@@ -107,11 +109,17 @@ suite('retrieval indexes', () => {
     const endless =
       'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS place, x AS id, x AS text FROM c';
     const path = await changed('view', `DROP TABLE documents; CREATE VIEW documents AS ${endless}`);
-    assert.throws(() => lexicalRetriever.doOpen(path), { code: 'DATA_UNREADABLE', message: /its tables/ });
+    await assert.rejects(lexicalRetriever.doOpen(path, work), {
+      code: 'DATA_UNREADABLE',
+      message: /its tables/,
+    });
     const trigger = 'CREATE TRIGGER t AFTER INSERT ON documents BEGIN SELECT 1; END';
-    assert.throws(() => lexicalRetriever.doOpen(join(folder, 'view')), { code: 'DATA_UNREADABLE' });
+    await assert.rejects(lexicalRetriever.doOpen(join(folder, 'view'), work), { code: 'DATA_UNREADABLE' });
     const second = await changed('trigger', trigger);
-    assert.throws(() => lexicalRetriever.doOpen(second), { code: 'DATA_UNREADABLE', message: /its tables/ });
+    await assert.rejects(lexicalRetriever.doOpen(second, work), {
+      code: 'DATA_UNREADABLE',
+      message: /its tables/,
+    });
   });
 
   test('pages that are damaged are refused when they are needed', async () => {
@@ -123,11 +131,12 @@ suite('retrieval indexes', () => {
       damaged.fill(0xff, page * 4096, page * 4096 + 4096);
       await writeFile(path, damaged);
       try {
-        const index = lexicalRetriever.doOpen(path);
+        const index = await lexicalRetriever.doOpen(path, work);
         try {
-          for (const { id } of index.doSearch('kettle', 3)) index.doText(id);
+          const hits = await index.doSearch('kettle', 3);
+          await index.doTexts(hits.map(({ id }) => id));
         } finally {
-          index.close();
+          await index.close();
         }
       } catch (error) {
         assert.equal((error as { code?: string }).code, 'DATA_UNREADABLE', String(error));

@@ -14,6 +14,7 @@ import { createPluginHost } from '../../plugins/host/host.ts';
 import { metricsPlugin } from '../../plugins/metrics/index.ts';
 import { createNf4LoraPlugin } from '../../plugins/nf4-lora/index.ts';
 import { retrievalPlugin } from '../../plugins/retrieval/index.ts';
+import { openIndex } from '../../plugins/retrieval/worker/lexical-index.ts';
 import { lexicalRetriever } from '../../plugins/retrieval/worker/lexical-retriever.ts';
 import { rungsPlugin } from '../../plugins/rungs/index.ts';
 
@@ -130,13 +131,14 @@ const indexReader: Reader = {
       id: `d${at}`,
       text: `kettle ${at} boils water`,
     }));
-    lexicalRetriever.doWrite(documents, path);
+    await lexicalRetriever.doWrite(documents, path, { signal: new AbortController().signal });
     return [await readFile(path)];
   },
   read: async (file) => {
-    const index = lexicalRetriever.doOpen(file);
+    // On this thread: one of its own for each of a hundred thousand files would take most of the time.
+    const index = openIndex(file);
     try {
-      for (const { id } of index.doSearch('which kettle boils', 5)) index.doText(id);
+      for (const { id } of index.search('which kettle boils', 5)) index.text(id);
     } finally {
       index.close();
     }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { chunk } from '../../../activities/retrieve/chunk.ts';
+import { chunks, type ChunkOptions } from '../../../activities/retrieve/chunk.ts';
+
+const chunk = (whole: string, options: ChunkOptions): string[] => [...chunks(whole, options)];
 
 const countWords = (text: string) => text.split(/\s+/u).length;
 /** Sentence `n` has `n % 7 + 3` words, each its own. */
@@ -41,5 +43,11 @@ suite('chunk', () => {
     const passages = chunk(long, { maxWords: 20, overlapWords: 10 });
     assert.ok(passages.every((passage) => countWords(passage) <= 20));
     assert.deepEqual([...new Set(passages.join(' ').split(' '))], long.split(' '));
+  });
+
+  test('passages come one by one, however long the text is', () => {
+    const book = 'One. '.repeat(200_000);
+    const first = chunks(book, { maxWords: 2000, overlapWords: 30 }).next();
+    assert.equal(countWords(first.value as string), 2000);
   });
 });

@@ -18,6 +18,10 @@ const folder = await mkdtemp(join(tmpdir(), 'escada-retrieve-'));
 const deps = { host, store: new FileStore(join(folder, 'store')), dataRoots: [folder] };
 const activities = createStepActivities(deps);
 after(async () => await host.close());
+const services = {
+  ...createServices({ ...deps, registry: host.registry }),
+  signal: new AbortController().signal,
+};
 
 async function run(kind: string, input: JsonObject): Promise<JsonObject> {
   const env = new MockActivityEnvironment();
@@ -51,15 +55,12 @@ suite('retrieval steps', () => {
     const again = await run('retrieve.index@1', { rows, holds: 'document', chunk: { maxWords: 161 } });
     assert.deepEqual(again['index'], built['index']);
     const index = built['index'] as unknown as ArtifactRef;
-    const passages = await openPassages(
-      { retriever: 'lexical', index, topK: 1 },
-      createServices({ ...deps, registry: host.registry }),
-    );
-    assert.deepEqual(passages.find('Where is the Brandle lamp made?'), [
+    const passages = await openPassages({ retriever: 'lexical', index, topK: 1 }, services);
+    assert.deepEqual(await passages.find('Where is the Brandle lamp made?'), [
       { id: 'r2#0', text: 'Brandle lamp: Its shade is rust red. It is made in Graz.' },
     ]);
-    assert.deepEqual(passages.find('…'), []);
-    passages.close();
+    assert.deepEqual(await passages.find('…'), []);
+    await passages.close();
   });
 
   test('recall counts whole answers among the first k passages', async () => {
@@ -97,12 +98,12 @@ suite('retrieval steps', () => {
     const rows = await dataset('untitled.jsonl', [['The shop opens at nine.', 'The shop opens at nine.']]);
     const { index } = await run('retrieve.index@1', { rows, holds: 'document' });
     const recipe = { retriever: 'lexical', index: index as unknown as ArtifactRef, topK: 3 };
-    const passages = await openPassages(recipe, createServices({ ...deps, registry: host.registry }));
+    const passages = await openPassages(recipe, services);
     assert.deepEqual(
-      passages.find('when does it open at nine').map(({ text }) => text),
+      (await passages.find('when does it open at nine')).map(({ text }) => text),
       ['The shop opens at nine.'],
     );
-    passages.close();
+    await passages.close();
     const blank = await dataset('blank.jsonl', [['x', ' ']]);
     await assert.rejects(
       run('retrieve.index@1', { rows: blank, holds: 'document' }),
