@@ -2,7 +2,7 @@
 // Plain JavaScript that any Node from 18 on understands, because nothing is installed yet when it begins.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { explain, BootstrapError } from './lib/errors.mjs';
+import { exitCodeOf, explain } from './lib/errors.mjs';
 import { ownNode } from './lib/own-node.mjs';
 import { runProgram } from './lib/program.mjs';
 import { createProgress } from './lib/progress.mjs';
@@ -37,6 +37,6 @@ main().then(
   },
   (/** @type {unknown} */ error) => {
     process.stderr.write(`\n${explain(error)}\n`);
-    process.exitCode = error instanceof BootstrapError ? error.exitCode : 1;
+    process.exitCode = exitCodeOf(error);
   },
 );

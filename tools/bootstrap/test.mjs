@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureBrowser } from './lib/browser.mjs';
-import { BootstrapError, explain } from './lib/errors.mjs';
+import { BootstrapError, exitCodeOf, explain } from './lib/errors.mjs';
 import { installPackages } from './lib/packages.mjs';
 import { createProgress } from './lib/progress.mjs';
 import { addSummaries, noTests, runCargoTests, runChecks, runTestFiles } from './lib/run-tests.mjs';
@@ -126,6 +126,6 @@ main().then(
   },
   (/** @type {unknown} */ error) => {
     process.stderr.write(`\n${explain(error)}\n`);
-    process.exitCode = error instanceof BootstrapError ? error.exitCode : 1;
+    process.exitCode = exitCodeOf(error);
   },
 );
