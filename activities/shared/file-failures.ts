@@ -24,7 +24,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   },
   EROFS: {
     code: 'OUTPUT_NOT_WRITABLE',
-    why: 'the file system is read-only',
+    why: 'its file system is read-only',
     text: /Read-only file system/i,
   },
   EACCES: { code: 'OUTPUT_NOT_WRITABLE', why: 'permission is denied', text: /Permission denied/i },
@@ -101,7 +101,7 @@ function failure(
 ): EscadaFailure {
   const where = path === undefined ? '' : ` ${path}`;
   const said = text === '' ? '' : ` (${text.split('\n')[0]?.slice(0, 300)})`;
-  const verb = code === 'PATH_NOT_USABLE' ? 'cannot be used' : 'cannot be written';
+  const verb = code === 'PATH_NOT_USABLE' ? 'cannot be used' : 'cannot be written or read';
   const message = `${what}${where} ${verb}: ${why}${said}.`;
   return new EscadaFailure({ code, message, fields: { path: path ?? '' }, cause });
 }

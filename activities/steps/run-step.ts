@@ -4,10 +4,11 @@ import { MAX_PAYLOAD_BYTES } from '../../schemas/common/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { StepOrigin, StepResult } from '../../schemas/pipeline/plan.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
+import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import { translateFailure } from '../shared/failures.ts';
 import { formatIssues } from '../shared/issues.ts';
+import { withRowsIn } from '../shared/rows-folder.ts';
 import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
 import { startPulse, type Pulse } from './pulse.ts';
 import { requireInputs } from './require-inputs.ts';
@@ -86,13 +87,14 @@ async function execute(
   scratch: Scratch,
 ): Promise<FinishedAction> {
   const started = performance.now();
-  const output = await kind.doRun(input, {
+  const step: StepContext = {
     ...bindServices(deps.services),
     signal: pulse.signal,
     heartbeat: (details) => pulse.report(details),
     scratchDir: scratch.attemptDir,
     earlierScratchDirs: scratch.earlierDirs,
-  });
+  };
+  const output = await withRowsIn(scratch.attemptDir, async () => await kind.doRun(input, step));
   pulse.signal.throwIfAborted();
   const checked = kind.outputSchema.parse(output);
   guardSize(kind.kind, checked);

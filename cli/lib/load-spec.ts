@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
 import { decodeText } from '../../activities/shared/decode-text.ts';
 import { FileStore } from '../../activities/artifacts/file-store.ts';
-import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { fileFailure } from '../../activities/shared/file-failures.ts';
+import { EscadaFailure, isEscadaFailure } from '../../plugins/api/failure.ts';
 import type { AdaptationSpecInput, DataSource } from '../../schemas/adapt/adaptation-spec.ts';
 
 const FORMATS: Readonly<Record<string, 'csv' | 'tsv' | 'jsonl' | 'parquet'>> = {
@@ -50,32 +51,51 @@ function unreadableSpec(path: string, cause: unknown): EscadaFailure {
   });
 }
 
+/** How a data file is named and read. */
+interface ImportOptions {
+  /** As its owner wrote it; default: the path. Messages of the run name it. */
+  readonly name?: string;
+  readonly format?: DataSource['format'] | undefined;
+}
+
 /**
  * Puts a local data file into the artifact store, so that the run does not depend on where the file lies. Throws
- * `FILE_NOT_FOUND` or `DATA_UNREADABLE` (unknown format).
+ * `FILE_NOT_FOUND`, `DATA_UNREADABLE` (unknown format), or what a full or closed store throws.
  */
 export async function importDataFile(
   path: string,
   storeRoot: string,
-  format?: DataSource['format'],
+  { name = path, format }: ImportOptions = {},
 ): Promise<DataSource> {
+  await requireFile(path, name);
   const known = format ?? FORMATS[extname(path).toLowerCase()];
   if (known === undefined) {
     throw new EscadaFailure({
       code: 'DATA_UNREADABLE',
-      message: `Cannot tell the format of "${path}". Known endings: ${Object.keys(FORMATS).join(', ')}.`,
+      message: `Cannot tell the format of "${name}". Known endings: ${Object.keys(FORMATS).join(', ')}.`,
     });
   }
   const artifact = await new FileStore(storeRoot)
     .putFile(path, `application/x-escada-${known}`)
     .catch((cause: unknown) => {
-      throw new EscadaFailure({
-        code: 'FILE_NOT_FOUND',
-        message: `There is no file "${path}", or it cannot be read.`,
-        cause,
-      });
+      if (isEscadaFailure(cause)) throw cause;
+      const why = fileFailure(cause) === null ? String((cause as Error).message) : 'permission is denied';
+      throw noFile(`"${name}" cannot be read: ${why}.`, name, cause);
     });
-  return { artifact, format: known };
+  return { artifact, format: known, name };
+}
+
+async function requireFile(path: string, name: string): Promise<void> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw noFile(`There is no file "${name}" (looked for ${path}).`, name, cause);
+  });
+  if (found.isFile()) return;
+  const what = found.isDirectory() ? 'is a folder' : 'is not a regular file';
+  throw noFile(`"${name}" ${what}; name one file of rows (${Object.keys(FORMATS).join(', ')}).`, name);
+}
+
+function noFile(message: string, name: string, cause?: unknown): EscadaFailure {
+  return new EscadaFailure({ code: 'FILE_NOT_FOUND', message, fields: { path: name }, cause });
 }
 
 /** What stands in a spec file, before anything of it was checked. */
@@ -95,7 +115,12 @@ export async function loadSpec(path: string, storeRoot: string): Promise<Adaptat
   if (typeof data !== 'object' || data === null) return spec;
   const imported = async (source: WrittenSource | undefined) =>
     typeof source?.path === 'string'
-      ? { source: await importDataFile(resolve(dirname(path), source.path), storeRoot, source.format) }
+      ? {
+          source: await importDataFile(resolve(dirname(path), source.path), storeRoot, {
+            name: source.path,
+            format: source.format,
+          }),
+        }
       : {};
   const documents =
     data.documents === undefined

@@ -43,7 +43,7 @@ async function specFor(options: QuickstartOptions, settings: Settings): Promise<
       ? await loadSpec(options.spec ?? EXAMPLE, settings.storeRoot)
       : await ownDataSpec({
           path: resolve(data),
-          source: await importDataFile(resolve(data), settings.storeRoot),
+          source: await importDataFile(resolve(data), settings.storeRoot, { name: data }),
           input: options.input,
           output: options.output,
           instruction: options.instruction,

@@ -16,7 +16,12 @@ import { profileSchema } from './profile.ts';
 /** A file under the data roots, or bytes already in the artifact store. */
 export const dataSourceSchema = z.union([
   z.strictObject({ path: pathTextSchema, format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']).optional() }),
-  z.strictObject({ artifact: artifactRefSchema, format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']) }),
+  z.strictObject({
+    artifact: artifactRefSchema,
+    format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']),
+    /** The file it was made from, as its owner wrote it: messages name it. */
+    name: pathTextSchema.optional(),
+  }),
 ]);
 
 /** A metric by name, with its options. */

@@ -1,17 +1,17 @@
-/** Bulk data between a worker and its child: files of one JSON object a line, in a scratch folder that is always removed. */
+/** Bulk data between a worker and its child: files of one JSON object a line, in a folder that is always removed. */
 import { createReadStream } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { open, rm } from 'node:fs/promises';
 import type { z } from 'zod';
 import { EscadaFailure } from '../../../plugins/api/failure.ts';
+import { PRIVATE_FILE } from '../publish.ts';
+import { makeRowsFolder } from '../rows-folder.ts';
 
 /** Characters gathered before a write: few system calls, little memory. */
 const CHUNK_CHARS = 256 * 1024;
 
 /** Writes one row a line. */
 export async function writeRows(path: string, rows: Iterable<unknown>): Promise<void> {
-  const file = await open(path, 'w');
+  const file = await open(path, 'w', PRIVATE_FILE);
   try {
     let chunk = '';
     for (const row of rows) {
@@ -55,9 +55,9 @@ function parseRow<T>(line: string, schema: z.ZodType<T>, place: string): T {
   }
 }
 
-/** Runs `work` with an empty folder and removes the folder afterwards, also when `work` fails. */
+/** Runs `work` with an empty folder, inside the step's scratch folder, and removes it afterwards, also when `work` fails. */
 export async function withScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'escada-rows-'));
+  const folder = await makeRowsFolder();
   try {
     return await work(folder);
   } finally {

@@ -1,11 +1,8 @@
-import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
-import type { DuckDBAppender, DuckDBConnection, DuckDBResultReader } from '@duckdb/node-api';
+import type { DuckDBAppender, DuckDBConnection, DuckDBInstance, DuckDBResultReader } from '@duckdb/node-api';
 import { whileWatchedElsewhere } from '../../../activities/shared/movement.ts';
 import type { StepContext } from '../../api/step-kind.ts';
 import type { CurationOptions } from '../options.ts';
+import { diskFailure, limitSpill, lockDown, openInstance } from './duck-instance.ts';
 import { MACROS } from './sql.ts';
 
 /** What a row may hold here. Big integers come as `bigint`. */
@@ -114,14 +111,15 @@ export class Duck {
 }
 
 /**
- * Runs `work` with a database whose memory is bounded, which spills into the step's scratch folder, never loads
- * extensions and never touches the network. When the step is cancelled, the running
- * statement is interrupted and the signal's reason is thrown.
+ * Runs `work` with a database whose memory and spill are bounded, which opens files of the step's scratch folder, of the
+ * store and of `reads` only, never loads extensions and never touches the network. When the step is
+ * cancelled, the running statement is interrupted and the signal's reason is thrown. Throws `DISK_FULL`.
  */
 export async function withDuck<T>(
   context: StepContext,
   options: CurationOptions,
   work: (duck: Duck) => Promise<T>,
+  reads: readonly string[] = [],
 ): Promise<T> {
   context.signal.throwIfAborted();
   const duck = new Duck(await openInstance(context.scratchDir, options), {
@@ -135,25 +133,15 @@ export async function withDuck<T>(
   context.signal.addEventListener('abort', interrupt);
   try {
     for (const macro of MACROS) await duck.run(macro);
+    const run = async (sql: string): Promise<void> => await duck.run(sql);
+    await limitSpill(run, context.scratchDir, options);
+    await lockDown(run, [context.scratchDir, ...context.store.localRoots], reads);
     return await work(duck);
   } catch (error) {
-    throw context.signal.aborted ? context.signal.reason : error;
+    throw context.signal.aborted ? context.signal.reason : (diskFailure(error, context.scratchDir) ?? error);
   } finally {
     clearInterval(stop);
     context.signal.removeEventListener('abort', interrupt);
     duck.close();
   }
-}
-
-async function openInstance(scratchDir: string, options: CurationOptions): Promise<DuckDBInstance> {
-  const temporary = join(scratchDir, 'duckdb');
-  await mkdir(temporary, { recursive: true });
-  return await DuckDBInstance.create(':memory:', {
-    memory_limit: `${options.memoryLimitMiB}MiB`,
-    threads: String(options.threads ?? Math.min(4, availableParallelism())),
-    temp_directory: temporary,
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-    allow_community_extensions: 'false',
-  });
 }

@@ -12,7 +12,7 @@ import { loadJsonLines } from './read/jsonl.ts';
 import { loadParquet } from './read/parquet.ts';
 import { mappedColumns } from './read/pick-columns.ts';
 import type { ColumnMap } from './read/pick-columns.ts';
-import { locate, openSource } from './read/source-file.ts';
+import { locate, openSource, sourcePath } from './read/source-file.ts';
 import type { SourceFile } from './read/source-file.ts';
 import { unreadable } from './read/unreadable.ts';
 import { datasetOutputSchema } from './step-output.ts';
@@ -53,7 +53,10 @@ export function readKind(options: CurationOptions): StepKindV1<With, Output> {
     summarize: (input) => `read ${sourceName(input['source'])}`,
     // A path does not say what is in the file: the digest of its bytes does.
     doCacheSalt: async (input, services, signal) => (await locate(input.source, services, signal)).sha256,
-    doRun: (input, context) => withDuck(context, options, (duck) => read(duck, input, context)),
+    doRun: async (input, context) =>
+      await withDuck(context, options, async (duck) => await read(duck, input, context), [
+        await sourcePath(input.source, context),
+      ]),
   });
 }
 
@@ -98,5 +101,6 @@ async function load(duck: Duck, file: SourceFile, map: ColumnMap): Promise<strin
 function sourceName(source: unknown): string {
   if (typeof source !== 'object' || source === null) return 'the data';
   if ('path' in source && typeof source.path === 'string') return source.path;
+  if ('name' in source && typeof source.name === 'string') return source.name;
   return 'an artifact';
 }

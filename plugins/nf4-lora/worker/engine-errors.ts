@@ -1,10 +1,16 @@
 import { EscadaFailure } from '../../api/failure.ts';
 import { ERROR_CODES, type ErrorCode } from '../../../schemas/common/error-codes.ts';
+import { fileFailureFromText } from '../../../activities/shared/file-failures.ts';
 import { processFailures, type ProcessFailures } from '../../../activities/shared/process/failures.ts';
+
+const ENGINE = { what: 'A file of the engine' } as const;
 
 /** The error of a reply. A code outside the product's table means that the two sides were not built together. */
 function replyFailure(error: { code: string; message: string }, fields: { method: string }): EscadaFailure {
-  if (error.code in ERROR_CODES) {
+  // The engine passes on what the system said: a full disk is as final here as anywhere.
+  const ofDisk = error.code === 'ENGINE_IO' ? fileFailureFromText(error.message, ENGINE) : null;
+  if (ofDisk !== null) return ofDisk;
+  if (Object.hasOwn(ERROR_CODES, error.code)) {
     return new EscadaFailure({ code: error.code as ErrorCode, message: error.message, fields });
   }
   return new EscadaFailure({

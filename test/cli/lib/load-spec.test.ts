@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { readSpecFile } from '../../../cli/lib/load-spec.ts';
+import { importDataFile, loadSpec, readSpecFile } from '../../../cli/lib/load-spec.ts';
 
 const SPEC = { name: 'größe', target: 0.5 };
 const TEXT = JSON.stringify(SPEC);
@@ -46,5 +46,42 @@ suite('spec files as editors write them', () => {
       message: /it is a folder; name the JSON file/,
     });
     await assert.rejects(readSpecFile(join(folder, 'no.json')), { message: /There is no spec file/ });
+  });
+});
+
+suite('data files', () => {
+  let folder = '';
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'escada-data-'))));
+  after(async () => await rm(folder, { recursive: true }));
+
+  test('keep the name that their owner gave them', async () => {
+    await writeFile(join(folder, 'rows.csv'), 'a,b\n');
+    const spec = { data: { source: { path: 'rows.csv' }, documents: { source: { path: './rows.csv' } } } };
+    await writeFile(join(folder, 'spec.json'), JSON.stringify(spec));
+    const { data } = await loadSpec(join(folder, 'spec.json'), join(folder, 'store'));
+    const names = [data.source, data.documents?.source].map((source) => (source as { name?: string }).name);
+    assert.deepEqual(names, ['rows.csv', './rows.csv']);
+  });
+
+  test('that are missing, folders or devices are refused by that name; a store in the way is not blamed on them', async () => {
+    await mkdir(join(folder, 'folder.csv'));
+    await writeFile(join(folder, 'good.csv'), 'a,b\n');
+    const load = async (name: string, path: string, store = join(folder, 'store')) =>
+      await importDataFile(path, store, { name });
+    const code = 'FILE_NOT_FOUND';
+    await assert.rejects(load('my.csv', join(folder, 'no.csv')), {
+      code,
+      message: /^There is no file "my\.csv"/,
+    });
+    await assert.rejects(load('my.csv', join(folder, 'folder.csv')), {
+      code,
+      message: /"my\.csv" is a folder/,
+    });
+    await assert.rejects(load('my', folder), { code, message: /"my" is a folder/ });
+    await assert.rejects(load('my.csv', '/dev/null'), { code, message: /is not a regular file/ });
+    await assert.rejects(load('my.csv', join(folder, 'good.csv'), join(folder, 'good.csv', 'store')), {
+      code: 'PATH_NOT_USABLE',
+      message: /^The artifact store .*good\.csv\/store/,
+    });
   });
 });

@@ -37,8 +37,12 @@ export class Harness {
     curationPlugin.register(registrar as PluginRegistrar, options);
   }
 
-  static async open(options: JsonObject = {}, controller = new AbortController()): Promise<Harness> {
-    return new Harness(await mkdtemp(join(tmpdir(), 'escada-curation-')), options, controller);
+  static async open(
+    options: JsonObject = {},
+    controller = new AbortController(),
+    prefix = 'escada-curation-',
+  ): Promise<Harness> {
+    return new Harness(await mkdtemp(join(tmpdir(), prefix)), options, controller);
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat, symlink } from 'node:fs/promises';
-import { basename, extname, join, resolve } from 'node:path';
+import { extname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { DataSource } from '../../../../schemas/adapt/adaptation-spec.ts';
 import type { StepContext, StepServices } from '../../../api/step-kind.ts';
@@ -25,6 +25,12 @@ const EXTENSIONS: Record<string, DataFormat> = {
   '.parquet': 'parquet',
 };
 
+/** Path of a source's bytes on this machine. */
+export async function sourcePath(source: DataSource, services: StepServices): Promise<string> {
+  if ('artifact' in source) return await services.store.localPath(source.artifact);
+  return (await services.resolveDataPath(source.path)).path;
+}
+
 /** Where a source lies, and its digest. Throws what resolving a path or an artifact throws. */
 export async function locate(
   source: DataSource,
@@ -33,12 +39,12 @@ export async function locate(
 ): Promise<{ path: string; name: string; sha256: string }> {
   if ('artifact' in source) {
     const { uri, sha256 } = source.artifact;
-    return { path: await services.store.localPath(source.artifact), name: uri, sha256 };
+    return { path: await services.store.localPath(source.artifact), name: source.name ?? uri, sha256 };
   }
   const { path, name } = await services.resolveDataPath(source.path);
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });
-  return { path, name: basename(name), sha256: hash.digest('hex') };
+  return { path, name, sha256: hash.digest('hex') };
 }
 
 /**

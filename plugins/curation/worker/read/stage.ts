@@ -10,7 +10,6 @@ import type { DataFile } from './unreadable.ts';
  */
 export async function stage(duck: Duck, file: DataFile, select: string): Promise<void> {
   const path = literal(join(dirname(file.path), 'stage.parquet'));
-  await duck.run('SET preserve_insertion_order = true');
   await duck.run(`COPY (${select}) TO ${path} (FORMAT parquet, COMPRESSION lz4_raw)`);
   await duck.run(
     `CREATE VIEW raw AS SELECT file_row_number + 1 AS row, * EXCLUDE (file_row_number)

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { z } from 'zod';
+import { withRowsIn } from '../../../../activities/shared/rows-folder.ts';
 import { readRows, withScratch, writeRows } from '../../../../activities/shared/process/rows.ts';
 
 const schema = z.strictObject({ id: z.string(), text: z.string() });
@@ -28,6 +30,33 @@ suite('rows', () => {
         await assert.rejects(readRows(path, schema), { code: 'ENGINE_IO', message: /rows:2: not a row/ });
       }
     });
+  });
+
+  test('lie in the scratch folder of the step that works, private, however many steps work at once', async () => {
+    const steps = await Promise.all(
+      ['a', 'b'].map(async (name) => await mkdtemp(join(tmpdir(), `escada-step-${name}-`))),
+    );
+    const found = await Promise.all(
+      steps.map(
+        async (step) =>
+          await withRowsIn(step, async () => {
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            return await withScratch(async (folder) => {
+              await writeRows(join(folder, 'rows'), [{ id: 'a' }]);
+              const modes = [folder, join(folder, 'rows')].map((path) => statSync(path).mode & 0o777);
+              return { place: dirname(folder), modes };
+            });
+          }),
+      ),
+    );
+    assert.deepEqual(
+      found,
+      steps.map((place) => ({ place, modes: [0o700, 0o600] })),
+    );
+    assert.deepEqual(
+      steps.map((step) => readdirSync(step)),
+      [[], []],
+    );
   });
 
   test('the scratch folder is removed when the work fails', async () => {
