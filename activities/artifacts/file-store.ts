@@ -7,6 +7,7 @@ import type { ArtifactStoreV1 } from '../../plugins/api/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 import { withFileFailures } from '../shared/file-failures.ts';
+import { noteMovement } from '../shared/movement.ts';
 import { ownedName } from '../shared/owner.ts';
 import {
   linkOrCopy,
@@ -217,6 +218,7 @@ async function copyHashed(
       hash.update(piece);
       sizeBytes += piece.byteLength;
       await file.writeFile(piece);
+      noteMovement();
     }
     await file.chmod(READ_ONLY_FILE);
     await file.sync();

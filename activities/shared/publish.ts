@@ -4,6 +4,7 @@ import { constants, createReadStream } from 'node:fs';
 import { chmod, copyFile, cp, link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { outputFailure, withFileFailures } from './file-failures.ts';
+import { noteMovement } from './movement.ts';
 import { ownedName } from './owner.ts';
 
 /** Only the owner may look: a store holds training data, prompts and replies. */
@@ -18,7 +19,10 @@ export const TEMPORARY_PREFIX = '.tmp-';
 /** SHA-256 of a file, as hex, read in pieces. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(piece as Buffer);
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    hash.update(piece as Buffer);
+    noteMovement();
+  }
   return hash.digest('hex');
 }
 
