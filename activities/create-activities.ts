@@ -1,6 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { ControlActivities } from '../schemas/adapt/control.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
+import { MAX_RESULT_BYTES } from '../schemas/common/constants.ts';
+import { EscadaFailure } from '../plugins/api/failure.ts';
 import type { StepServices } from '../plugins/api/step-kind.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import type { FileStore } from './artifacts/file-store.ts';
@@ -89,11 +91,25 @@ function withFailures(activities: ControlActivities): ControlActivities {
       name,
       async (input: never) => {
         try {
-          return await activity(input);
+          return sendable(name, await activity(input));
         } catch (error) {
-          throw translateFailure(error);
+          const { cancellationSignal, info } = Context.current();
+          throw cancellationSignal.aborted
+            ? cancellationSignal.reason
+            : translateFailure(error, info.attempt);
         }
       },
     ]),
   ) as unknown as ControlActivities;
+}
+
+/** A plan is larger than its spec: it holds everything that the spec leaves to defaults. */
+function sendable(name: string, result: JsonValue): JsonValue {
+  const sizeBytes = Buffer.byteLength(JSON.stringify(result));
+  if (sizeBytes <= MAX_RESULT_BYTES) return result;
+  throw new EscadaFailure({
+    code: 'PAYLOAD_TOO_LARGE',
+    message: `${name} made ${sizeBytes} bytes of this spec; at most ${MAX_RESULT_BYTES} may travel in a history. Divide the spec into several runs.`,
+    fields: { name, sizeBytes },
+  });
 }

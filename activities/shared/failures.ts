@@ -1,6 +1,7 @@
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
+import { MAX_INTERNAL_ATTEMPTS } from '../../schemas/common/constants.ts';
 import { ERROR_CODES } from '../../schemas/common/error-codes.ts';
-import { isEscadaFailure, type EscadaFailure } from '../../plugins/api/failure.ts';
+import { EscadaFailure, isEscadaFailure } from '../../plugins/api/failure.ts';
 import { fileFailure } from './file-failures.ts';
 import { redact, redactJson } from './redact.ts';
 
@@ -11,12 +12,14 @@ const MAX_MESSAGE_CHARS = 8000;
 const MAX_CAUSES = 4;
 
 /** The only place that makes an `ApplicationFailure`: type = code, retryable as the error table says; secrets masked. */
-export function toApplicationFailure(failure: EscadaFailure): ApplicationFailure {
-  const entry = ERROR_CODES[failure.code];
+export function toApplicationFailure(
+  failure: EscadaFailure,
+  { retryable } = ERROR_CODES[failure.code] as { readonly retryable: boolean },
+): ApplicationFailure {
   return ApplicationFailure.create({
     message: shown(failure.message),
     type: failure.code,
-    nonRetryable: !entry.retryable,
+    nonRetryable: !retryable,
     details: [redactJson(failure.fields)],
     cause: causeOf(failure, MAX_CAUSES),
   });
@@ -37,10 +40,25 @@ function causeOf({ cause }: { readonly cause?: unknown }, left: number): Error |
 }
 
 /**
- * Turns coded failures, and what an operating system says about disks, paths and rights, into application failures; lets
- * everything else (cancellation, bugs) pass.
+ * Turns coded failures, and what an operating system says about disks, paths and rights, into application failures. What
+ * has no code is a bug, which most likely repeats itself: `INTERNAL`, final with the last of a few attempts (`attempt`
+ * counts from 1). Temporal's own failures (a cancellation) pass.
  */
-export function translateFailure(error: unknown): unknown {
+export function translateFailure(error: unknown, attempt = 1): unknown {
+  if (error instanceof TemporalFailure) return error;
   const failure = isEscadaFailure(error) ? error : fileFailure(error);
-  return failure === null ? error : toApplicationFailure(failure);
+  if (failure !== null) return toApplicationFailure(failure);
+  return toApplicationFailure(internalFailure(error), {
+    retryable: isTransient(error) || attempt < MAX_INTERNAL_ATTEMPTS,
+  });
+}
+
+function internalFailure(error: unknown): EscadaFailure {
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new EscadaFailure({ code: 'INTERNAL', message: `Unexpected ${what}`, cause: error });
+}
+
+/** Errors of the operating system come and go: a socket, a network file system. */
+function isTransient(error: unknown): boolean {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
 }

@@ -28,9 +28,9 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
     try {
       return await runStep(kind, input, deps, placeOf(Context.current(), origin));
     } catch (error) {
-      const { cancellationSignal } = Context.current();
+      const { cancellationSignal, info } = Context.current();
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
-      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error);
+      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error, info.attempt);
     }
   };
 }

@@ -95,9 +95,15 @@ export const ERROR_CODES = {
     help: 'The step is tried again. If it stays so, the message names step and kind, and the log of the worker says what it was doing; for a kind of your own whose work is silent, call `heartbeat` or raise stallTimeoutMs.',
   },
   PAYLOAD_TOO_LARGE: {
-    meaning: 'A step returned more than may travel in a history.',
+    meaning:
+      'What a step takes or returns, an approval asks about or a run returns is more than may travel in a history.',
     retryable: false,
-    help: 'Return an artifact reference instead of the data.',
+    help: 'Pass an artifact reference instead of the data; the message names the node and the size.',
+  },
+  HISTORY_FULL: {
+    meaning: 'A run has nearly as many events or bytes in its history as a Temporal server keeps of one run.',
+    retryable: false,
+    help: 'Divide the pipeline into several runs; results of steps in the store are not computed again.',
   },
   PLUGIN_DUPLICATE: {
     meaning: 'Two plugins bring the same name.',
@@ -353,6 +359,11 @@ export const ERROR_CODES = {
     meaning: 'Nobody polls the task queue, so a run would wait for ever.',
     retryable: true,
     help: 'Start a worker with `escada worker`.',
+  },
+  RUN_UNRESPONSIVE: {
+    meaning: 'No worker answered for a run in time.',
+    retryable: true,
+    help: 'Start a worker with `escada worker`, or look whether it is busy or stopped, then try again.',
   },
   OUTPUT_NOT_WRITABLE: {
     meaning: 'A file cannot be written where the command was told to.',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_MAP_ITEMS } from '../common/constants.ts';
+import { MAX_MAP_ITEMS, MAX_PLAN_STEPS } from '../common/constants.ts';
 import { optionsSchema } from '../common/texts.ts';
 
 /** Node ids become activity ids and folder names. */
@@ -61,12 +61,24 @@ export const pipelineNodeSchema = z.discriminatedUnion('form', [
   approvalNodeSchema,
 ]);
 
+/** Steps that a node comes to as far as the spec tells: a map over a list counts its body once for each item. */
+function stepsOf(node: z.infer<typeof pipelineNodeSchema>): number {
+  if (node.form !== 'map') return 1;
+  return node.body.length * (Array.isArray(node.over) ? node.over.length : 1);
+}
+
 /** A user-written graph of steps. Nodes start when the nodes they refer to (or name in `after`) have finished. */
 export const pipelineSpecSchema = z.strictObject({
   specVersion: z.literal(1).default(1),
   name: z.string().min(1).max(80),
   inputs: jsonObjectSchema.default({}),
-  nodes: z.array(pipelineNodeSchema).min(1).max(MAX_NODES),
+  nodes: z
+    .array(pipelineNodeSchema)
+    .min(1)
+    .max(MAX_NODES)
+    .refine((nodes) => nodes.reduce((sum, node) => sum + stepsOf(node), 0) <= MAX_PLAN_STEPS, {
+      message: `comes to more than ${MAX_PLAN_STEPS} steps, the bodies of maps counted for each item; divide it into several runs`,
+    }),
 });
 
 export type StepNode = z.infer<typeof stepNodeSchema>;

@@ -52,7 +52,7 @@ interface TrainingFacts {
 
 /** Answer of the query `progress` of a training; loss and time left are in its activity's heartbeat. */
 export interface TrainProgress {
-  readonly phase: 'compile' | 'curate' | 'train' | 'done' | 'failed';
+  readonly phase: 'compile' | 'curate' | 'train' | 'done' | 'failed' | 'cancelled';
   readonly failedAttempts: number;
   readonly lastFailure: string;
 }

@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import type { MeasuredRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
 import { STANDARD_FLOWCHART } from '../../schemas/adapt/flowcharts.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
-import { cell, scoreBar, utf8Bytes } from '../../workflows/adapt/dashboard-text.ts';
+import { cell, scoreBar } from '../../workflows/adapt/dashboard-text.ts';
 import { renderDashboard } from '../../workflows/adapt/dashboard.ts';
+import { cutToBytes, utf8Bytes } from '../../workflows/shared/utf8.ts';
 
 const PROGRESS: Progress = {
   phase: 'climb',
@@ -160,6 +161,25 @@ test('other people’s words stay words', () => {
   assert.equal(rows.length, 4);
   for (const row of rows) assert.equal(row.split('|').length, 7, row);
   assert.doesNotMatch(text.replaceAll(/`[^`\n]*`/g, ''), /<script|\[l\]|\*\*b|\u202e/);
+});
+
+test('bare addresses do not become links', () => {
+  const text = cell('see https://evil.example, HTTP://x.example, WWW.evil.example and a@evil.example');
+  assert.doesNotMatch(text, /https?:\/\/|www\.|\w@\w/i);
+  assert.equal(
+    text.replaceAll('\u2060', ''),
+    'see https://evil.example, HTTP://x.example, WWW.evil.example and a@evil.example',
+  );
+});
+
+test('texts are cut by their bytes and never inside a character', () => {
+  assert.equal(cutToBytes('short', 200), 'short');
+  for (const text of ['模型'.repeat(300), '😀'.repeat(200), 'ascii '.repeat(100)])
+    for (const most of [198, 199, 200, 201]) {
+      const cut = cutToBytes(text, most);
+      assert.ok(Buffer.byteLength(cut) <= most && Buffer.byteLength(cut) > most - 4, cut);
+      assert.ok(text.startsWith(cut.slice(0, -1)) && cut.endsWith('…') && !/\p{Surrogate}/u.test(cut), cut);
+    }
 });
 
 test('figures of text', () => {

@@ -1,6 +1,8 @@
 import type { RetryPolicy } from '@temporalio/common';
 import { proxyActivities } from '@temporalio/workflow';
 import type { ControlActivities } from '../../schemas/adapt/control.ts';
+import { MAX_RESULT_BYTES } from '../../schemas/common/constants.ts';
+import { guardPayload } from '../shared/payload.ts';
 
 const RETRY = {
   initialInterval: '1s',
@@ -25,12 +27,18 @@ const resampling = proxyActivities<Pick<ControlActivities, 'judgeRung' | 'decide
   retry: RETRY,
 });
 
+/** What an activity is given, once it is sure that the server will take it. */
+function sendable<T>(name: keyof ControlActivities, input: T): T {
+  guardPayload(`What ${name} is given`, input, MAX_RESULT_BYTES);
+  return input;
+}
+
 export const control: ControlActivities = {
   compileSpec: (input) => brief.compileSpec(input),
   compilePipelineSpec: (input) => brief.compilePipelineSpec(input),
   compileTrainSpec: (input) => brief.compileTrainSpec(input),
   openApproval: (input) => brief.openApproval(input),
-  judgeRung: (input) => resampling.judgeRung(input),
-  decide: (input) => resampling.decide(input),
-  writeReport: (input) => brief.writeReport(input),
+  judgeRung: async (input) => await resampling.judgeRung(sendable('judgeRung', input)),
+  decide: async (input) => await resampling.decide(sendable('decide', input)),
+  writeReport: async (input) => await brief.writeReport(sendable('writeReport', input)),
 };

@@ -8,9 +8,20 @@ const MAX_CELL_CHARS = 320;
 export function cell(text: string): string {
   const line = text.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim();
   const short = line.length <= MAX_CELL_CHARS ? line : `${line.slice(0, MAX_CELL_CHARS)}…`;
-  return short
+  return withoutLinks(short)
     .replaceAll(/[|`<>*_[\]\\]/g, (one) => `&#${one.charCodeAt(0)};`)
     .replaceAll(/\p{Surrogate}/gu, '\ufffd');
+}
+
+/** Holds two characters together and shows nothing. */
+const JOINER = '\u2060';
+
+/** Markdown makes links of bare addresses, entities or not: a joiner that nobody sees keeps them text. */
+function withoutLinks(text: string): string {
+  return text
+    .replaceAll('://', `:${JOINER}//`)
+    .replaceAll(/www(?=\.)/gi, `$&${JOINER}`)
+    .replaceAll('@', `@${JOINER}`);
 }
 
 /** A name in a code span, where entities would be shown as they are. */
@@ -41,14 +52,4 @@ export function scoreBar(
   if (target !== null) line[at(target)] = '│';
   if (score !== null) line[at(score.value)] = '●';
   return line.join('');
-}
-
-/** Bytes of a text in UTF-8; workflow code has no encoder that is sure to be there. */
-export function utf8Bytes(text: string): number {
-  let bytes = 0;
-  for (const one of text) {
-    const point = one.codePointAt(0) ?? 0;
-    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
-  }
-  return bytes;
 }

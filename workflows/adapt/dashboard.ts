@@ -3,7 +3,8 @@ import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
 import type { DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
 import type { Approval } from '../../schemas/pipeline/approval.ts';
 import type { Flowchart, FlowchartNode } from '../../schemas/adapt/flowchart.ts';
-import { bar, cell, code, scoreBar, utf8Bytes } from './dashboard-text.ts';
+import { utf8Bytes } from '../shared/utf8.ts';
+import { bar, cell, code, scoreBar } from './dashboard-text.ts';
 
 /** What answers need of an approval. */
 type WaitingApproval = Pick<Approval, 'id' | 'title' | 'digest'>;

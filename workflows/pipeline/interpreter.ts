@@ -1,5 +1,11 @@
-import { CancellationScope, isCancellation, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import { MAX_MAP_ITEMS } from '../../schemas/common/constants.ts';
+import {
+  CancellationScope,
+  CancelledFailure,
+  isCancellation,
+  proxyActivities,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { MAX_MAP_ITEMS, MAX_PLAN_STEPS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import type {
   PipelinePlan,
@@ -10,10 +16,12 @@ import type {
   StepActivities,
   StepResult,
 } from '../../schemas/pipeline/plan.ts';
-import { resolveReferences, type Scope } from '../../schemas/pipeline/references.ts';
+import type { Scope } from '../../schemas/pipeline/references.ts';
 import type { Approvals } from '../shared/approvals.ts';
 import { fail } from '../shared/fail.ts';
+import { guardHistory, guardPayload } from '../shared/payload.ts';
 import { Permits } from '../shared/permits.ts';
+import { replaceReferences } from './replace-references.ts';
 import { stepOptions } from './step-options.ts';
 
 /** Most steps of one plan that run at once. */
@@ -39,6 +47,8 @@ interface Run {
   readonly observer: StepObserver;
   readonly approvals: Approvals;
   readonly permits: Permits;
+  /** Steps that the plan has come to so far: maps are counted when their items are known. */
+  steps: number;
 }
 
 /**
@@ -51,6 +61,7 @@ export async function runPlan(input: RunPlanInput): Promise<{ readonly [id: stri
     observer: input.observer,
     approvals: input.approvals,
     permits: new Permits(MAX_CONCURRENT_STEPS),
+    steps: input.plan.nodes.length,
   };
   return await runNodes(input.plan.nodes, input.prefix, { inputs: input.inputs, nodes: {} }, run);
 }
@@ -113,15 +124,24 @@ async function askApproval(node: PlannedApproval, id: string, scope: Scope, run:
 
 async function runStep(step: PlannedStep, activityId: string, scope: Scope, run: Run): Promise<JsonValue> {
   const input = replaceReferences(step.with, scope, activityId) as JsonObject;
+  guardPayload(`${activityId}: what the step is given`, input);
   return await run.permits.run(async () => {
+    stopIfCancelled();
     const activities = proxyActivities<StepActivities>(stepOptions(step, activityId));
     const activity = activities[step.uses];
     if (activity === undefined) throw fail('STEP_KIND_UNKNOWN', `There is no step kind "${step.uses}".`);
+    guardHistory();
     run.observer.started(activityId);
     const result = await activity(input, { firstRunId: workflowInfo().firstExecutionRunId });
     run.observer.finished(activityId, result);
     return result.output;
   });
+}
+
+/** Of thousands of steps that wait when a run is cancelled, none is to be scheduled, or shown as started. */
+function stopIfCancelled(): void {
+  if (CancellationScope.current().consideredCancelled)
+    throw new CancelledFailure('Cancelled before it started');
 }
 
 async function runMap(map: PlannedMap, prefix: string, scope: Scope, run: Run): Promise<JsonValue> {
@@ -130,25 +150,23 @@ async function runMap(map: PlannedMap, prefix: string, scope: Scope, run: Run): 
     const found = Array.isArray(items) ? `${items.length} items` : typeof items;
     throw fail('INVALID_SPEC', `Map ${prefix} needs a list of at most ${MAX_MAP_ITEMS} items, not ${found}.`);
   }
+  run.steps += items.length * map.body.length;
+  if (run.steps > MAX_PLAN_STEPS) {
+    const why = `${items.length} items of ${map.body.length} steps bring the plan to ${run.steps} steps`;
+    throw fail('INVALID_SPEC', `Map ${prefix}: ${why}; at most ${MAX_PLAN_STEPS} fit one run.`);
+  }
   const lanes = new Permits(map.concurrency);
   const outputs: JsonValue[] = new Array<JsonValue>(items.length).fill(null);
   await CancellationScope.cancellable(async () => {
     const branch = CancellationScope.current();
     const work = items.map(async (item: JsonValue, index) => {
-      outputs[index] = await lanes.run(
-        async () => await runNodes(map.body, `${prefix}/${index}`, { ...scope, item }, run),
-      );
+      outputs[index] = await lanes.run(async () => {
+        stopIfCancelled();
+        return await runNodes(map.body, `${prefix}/${index}`, { ...scope, item }, run);
+      });
     });
     for (const one of work) one.catch(() => branch.cancel());
     await settle(work);
   });
   return outputs;
-}
-
-function replaceReferences(value: JsonValue, scope: Scope, where: string): JsonValue {
-  try {
-    return resolveReferences(value, scope);
-  } catch (error) {
-    throw fail('INVALID_SPEC', `${where}: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }

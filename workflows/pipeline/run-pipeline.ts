@@ -1,11 +1,13 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
+import { MAX_DASHBOARD_BYTES, MAX_RESULT_BYTES } from '../../schemas/common/constants.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
 import { approvalLines } from '../adapt/dashboard.ts';
-import { utf8Bytes } from '../adapt/dashboard-text.ts';
+import { code } from '../adapt/dashboard-text.ts';
 import { control } from '../adapt/control.ts';
 import { Approvals } from '../shared/approvals.ts';
+import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
 import { surface } from '../shared/surface.ts';
+import { utf8Bytes } from '../shared/utf8.ts';
 import { runPlan, type StepObserver } from './interpreter.ts';
 
 type Outputs = { readonly [node: string]: JsonValue };
@@ -13,16 +15,31 @@ type Outputs = { readonly [node: string]: JsonValue };
 /** Approvals shown with their JSON at once. */
 const SHOWN_APPROVALS = 3;
 
+/** Room for the line that says how many steps are left out. */
+const SPARE_BYTES = 100;
+
 /** Runs a user's own pipeline and returns every node's output by id. */
 export async function runPipeline(spec: unknown): Promise<Outputs> {
   const board = new PipelineBoard();
   board.approvals.listen();
   try {
+    guardSpec(spec);
     const { plan, inputs } = await control.compilePipelineSpec({ spec: spec ?? null });
-    return await runPlan({ plan, inputs, prefix: 'pipeline', observer: board, approvals: board.approvals });
+    const { approvals } = board;
+    const outputs = await runPlan({ plan, inputs, prefix: 'pipeline', observer: board, approvals });
+    guardResult(outputs);
+    return outputs;
   } catch (error) {
     throw surface(error);
   }
+}
+
+/** A run that cannot return its result would stay open: it names the node with the largest output instead. */
+function guardResult(outputs: Outputs): void {
+  const sizes = Object.entries(outputs).map(([id, output]) => ({ id, sizeBytes: jsonBytes(output) ?? 0 }));
+  const [largest] = sizes.sort((a, b) => b.sizeBytes - a.sizeBytes);
+  const most = `the largest output is that of ${largest?.id}, ${largest?.sizeBytes} bytes`;
+  guardPayload(`The result of the pipeline, the outputs of all nodes (${most}),`, outputs, MAX_RESULT_BYTES);
 }
 
 /** What the Temporal UI shows of a pipeline: what waits for a person, and its steps, newest last. */
@@ -31,23 +48,31 @@ class PipelineBoard implements StepObserver {
   readonly #steps = new Map<string, string>();
 
   started(id: string): void {
-    this.#steps.set(id, `- \`${id}\` running`);
+    this.#steps.set(id, `- ${code(id)} running`);
     this.#publish();
   }
 
   finished(id: string, result: { readonly cached: boolean; readonly seconds: number }): void {
-    this.#steps.set(id, `- \`${id}\` ${result.cached ? 'cached' : `${result.seconds.toFixed(1)} s`}`);
+    this.#steps.set(id, `- ${code(id)} ${result.cached ? 'cached' : `${result.seconds.toFixed(1)} s`}`);
     this.#publish();
   }
 
   #publish(): void {
-    const lines = [...approvalLines(this.approvals.waiting(), SHOWN_APPROVALS), '', ...this.#steps.values()];
-    let text = lines.join('\n');
-    // The oldest steps are the least of interest.
-    for (let hidden = 1; utf8Bytes(text) > MAX_DASHBOARD_BYTES && hidden < this.#steps.size; hidden += 1) {
-      const steps = [`- … ${hidden} earlier ones`, ...[...this.#steps.values()].slice(hidden)];
-      text = [...approvalLines(this.approvals.waiting(), 1), '', ...steps].join('\n');
-    }
-    setCurrentDetails(text.trim());
+    const asked = approvalLines(this.approvals.waiting(), SHOWN_APPROVALS).join('\n');
+    const steps = newest([...this.#steps.values()], MAX_DASHBOARD_BYTES - utf8Bytes(asked) - SPARE_BYTES);
+    setCurrentDetails([asked, steps.join('\n')].filter((part) => part !== '').join('\n\n'));
   }
+}
+
+/** As many of the last lines as fit, and how many are left out: the oldest steps are the least of interest. */
+function newest(lines: readonly string[], maxBytes: number): string[] {
+  const shown: string[] = [];
+  let sizeBytes = 0;
+  for (const line of lines.toReversed()) {
+    sizeBytes += utf8Bytes(line) + 1;
+    if (sizeBytes > maxBytes) break;
+    shown.push(line);
+  }
+  const hidden = lines.length - shown.length;
+  return [...(hidden === 0 ? [] : [`- … ${hidden} earlier ones`]), ...shown.reverse()];
 }

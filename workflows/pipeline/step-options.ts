@@ -1,26 +1,30 @@
 import { ActivityCancellationType, workflowInfo, type ActivityOptions } from '@temporalio/workflow';
+import { MAX_RESUMABLE_ATTEMPTS, MAX_STEP_SUMMARY_BYTES } from '../../schemas/common/constants.ts';
 import type { PlannedStep, RetryClass } from '../../schemas/pipeline/plan.ts';
+import { cutToBytes } from '../shared/utf8.ts';
 
 /**
  * How often a step may be tried. Steps that only read, or whose result is published under its digest, can be repeated
- * safely, and every worker shutdown costs an attempt; a step that resumes counts by itself how often it got no further; what costs money is tried a few times; what must not happen twice
- * is tried once.
+ * safely, and every worker shutdown costs an attempt; steps that resume count attempts without progress themselves; what
+ * costs money is tried a few times; what must not happen twice is tried once.
  */
 const MAXIMUM_ATTEMPTS: Readonly<Record<RetryClass, number>> = {
   readOnly: 12,
   idempotentWrite: 12,
-  // The server's word for "no limit".
-  resumable: 0,
+  resumable: MAX_RESUMABLE_ATTEMPTS,
   billable: 3,
   onceOnly: 1,
 };
+
+/** Failures that the SDK's workers make and no attempt can change: no such activity, a result beyond what the server takes. */
+export const FINAL_TYPES: readonly string[] = ['PayloadsTooLarge', 'NotFoundError'];
 
 /** Activity options of a planned step. The queue follows its resource class. */
 export function stepOptions(step: PlannedStep, activityId: string): ActivityOptions {
   const queue = step.resource === 'gpu' ? 'gpu' : 'cpu';
   return {
     activityId,
-    summary: step.summary,
+    summary: cutToBytes(step.summary, MAX_STEP_SUMMARY_BYTES),
     taskQueue: `${workflowInfo().taskQueue}-${queue}`,
     startToCloseTimeout: step.startToCloseTimeoutMs,
     heartbeatTimeout: step.heartbeatTimeoutMs,
@@ -30,8 +34,8 @@ export function stepOptions(step: PlannedStep, activityId: string): ActivityOpti
       initialInterval: '1s',
       backoffCoefficient: 2,
       maximumInterval: '30s',
-      ...(MAXIMUM_ATTEMPTS[step.retry] === 0 ? {} : { maximumAttempts: MAXIMUM_ATTEMPTS[step.retry] }),
-      nonRetryableErrorTypes: ['PayloadsTooLarge', 'NotFoundError'],
+      maximumAttempts: MAXIMUM_ATTEMPTS[step.retry],
+      nonRetryableErrorTypes: [...FINAL_TYPES],
     },
   };
 }

@@ -4,6 +4,8 @@ import { MAX_COMMENT_CHARACTERS, QUERY_APPROVALS, UPDATE_APPROVE } from '../../s
 import type { JsonValue } from '../../schemas/common/json.ts';
 import { control } from '../adapt/control.ts';
 import { fail } from './fail.ts';
+import { guardHistory, guardPayload } from './payload.ts';
+import { Permits } from './permits.ts';
 
 export const approveUpdate = defineUpdate<ApprovalRecord['verdict'], [ApprovalAnswer]>(UPDATE_APPROVE);
 
@@ -27,6 +29,8 @@ export class Approvals {
   /** Every question that was answered or given up, in that order. */
   readonly records: ApprovalRecord[] = [];
   readonly #waiting: Waiting[] = [];
+  /** One subject is sent at a time, so that many together do not outgrow a call to the server. */
+  readonly #opening = new Permits(1);
   readonly #changed: () => void;
 
   constructor(changed: () => void) {
@@ -51,7 +55,11 @@ export class Approvals {
 
   /** Asks, and waits for the answer or the end of the time. */
   async ask({ id, title, of, timeoutSeconds }: ApprovalRequest): Promise<ApprovalRecord> {
-    const { subject } = await control.openApproval({ of });
+    guardPayload(`${id}: the subject of the approval`, of);
+    const { subject } = await this.#opening.run(async () => {
+      guardHistory();
+      return await control.openApproval({ of });
+    });
     const startedMs = Date.now();
     const waiting: Waiting = { id, title, digest: subject.sha256, subject, answer: null };
     this.#waiting.push(waiting);

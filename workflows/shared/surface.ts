@@ -1,4 +1,5 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import { fail } from './fail.ts';
 
 /**
  * The failure a run ends with: that of the step itself, not "Activity task failed", which is all that the list of runs
@@ -7,6 +8,10 @@ import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 export function surface(error: unknown): unknown {
   if (!(error instanceof ActivityFailure && error.cause instanceof ApplicationFailure)) return error;
   const { message, type, details } = error.cause;
+  if (type === 'NotFoundError') {
+    const what = `No worker that took this on knows "${error.activityType}"`;
+    return fail('STEP_KIND_UNKNOWN', `${what}: start it with the plugin that brings it. ${message}`);
+  }
   return ApplicationFailure.create({
     message,
     type: type ?? undefined,

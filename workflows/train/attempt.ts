@@ -5,9 +5,11 @@ import {
   proxyActivities,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { ErrorCode } from '../../schemas/common/error-codes.ts';
 import type { PlannedStep, StepActivities, StepResult } from '../../schemas/pipeline/plan.ts';
-import { stepOptions } from '../pipeline/step-options.ts';
+import { FINAL_TYPES, stepOptions } from '../pipeline/step-options.ts';
 import { fail } from '../shared/fail.ts';
+import { guardPayload } from '../shared/payload.ts';
 
 /** One attempt of a step that the workflow tries again by itself. */
 export async function attemptStep(step: PlannedStep, activityId: string): Promise<StepResult> {
@@ -18,13 +20,23 @@ export async function attemptStep(step: PlannedStep, activityId: string): Promis
   });
   const activity = activities[step.uses];
   if (activity === undefined) throw fail('STEP_KIND_UNKNOWN', `There is no step kind "${step.uses}".`);
+  guardPayload(`${activityId}: what the step is given`, step.with);
   return await activity(step.with, { firstRunId: workflowInfo().firstExecutionRunId });
 }
 
-/** A worker that died, a time-out, an engine that crashed: all but a cancellation and what is final by its code. */
+/** A worker that died, a time-out, an engine that crashed: all but a cancellation and what is final by its code or kind. */
 export function mayTryAgain(error: unknown): boolean {
   if (isCancellation(error) || !(error instanceof ActivityFailure)) return false;
-  return !(error.cause instanceof ApplicationFailure && error.cause.nonRetryable === true);
+  const { cause } = error;
+  if (!(cause instanceof ApplicationFailure)) return true;
+  // With one attempt for each scheduled activity the server has no use for its own list of final types.
+  return cause.nonRetryable !== true && !FINAL_TYPES.includes(cause.type ?? '');
+}
+
+/** Whether an attempt failed without a code, which is a bug. */
+export function isInternal(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  return cause instanceof ApplicationFailure && cause.type === ('INTERNAL' satisfies ErrorCode);
 }
 
 /** The failure behind an activity's, in words. */

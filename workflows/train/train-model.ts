@@ -1,20 +1,31 @@
 import {
+  ContinueAsNew,
   continueAsNew,
   defineQuery,
+  isCancellation,
   setCurrentDetails,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import { QUERY_PROGRESS, TRAINING_ATTEMPTS_PER_RUN } from '../../schemas/common/constants.ts';
+import {
+  MAX_INTERNAL_ATTEMPTS,
+  MAX_RESUMABLE_ATTEMPTS,
+  QUERY_PROGRESS,
+  TRAINING_ATTEMPTS_PER_RUN,
+} from '../../schemas/common/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import { resolveReferences } from '../../schemas/pipeline/references.ts';
 import type { TrainingState, TrainOutcome, TrainProgress } from '../../schemas/train/train-run.ts';
 import { control } from '../adapt/control.ts';
+import { cell } from '../adapt/dashboard-text.ts';
 import { runPlan, type StepObserver } from '../pipeline/interpreter.ts';
+import { replaceReferences } from '../pipeline/replace-references.ts';
 import { Approvals } from '../shared/approvals.ts';
+import { fail } from '../shared/fail.ts';
+import { guardSpec } from '../shared/payload.ts';
 import { surface } from '../shared/surface.ts';
-import { attemptStep, failureOf, mayTryAgain } from './attempt.ts';
+import { attemptStep, failureOf, isInternal, mayTryAgain } from './attempt.ts';
+import { readCarried } from './carried.ts';
 
 export const trainingQuery = defineQuery<TrainProgress>(QUERY_PROGRESS);
 
@@ -28,12 +39,16 @@ const LONGEST_PAUSE_MS = 60 * SECOND_MS;
  * `TRAINING_ATTEMPTS_PER_RUN` of them the run continues as new; `carried` is what one run hands to the next.
  */
 export async function trainModel(spec: unknown, carried?: TrainingState): Promise<TrainOutcome> {
-  const run = new TrainingRun(carried);
+  const run = new TrainingRun();
   setHandler(trainingQuery, () => run.progress(), { description: 'Phase, failed attempts, last failure' });
   try {
-    const state = carried ?? (await prepare(spec, run));
+    guardSpec(spec);
+    const state = readCarried(carried) ?? (await prepare(spec, run));
+    run.takeUp(state);
     return await train(spec, state, run);
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
+    run.enter(isCancellation(error) ? 'cancelled' : 'failed');
     throw surface(error);
   }
 }
@@ -41,12 +56,12 @@ export async function trainModel(spec: unknown, carried?: TrainingState): Promis
 /** What is known of a training; shown in the UI and answered to queries. */
 class TrainingRun implements StepObserver {
   #phase: TrainProgress['phase'] = 'compile';
-  #failedAttempts: number;
-  #lastFailure: string;
+  #failedAttempts = 0;
+  #lastFailure = '';
 
-  constructor(carried: TrainingState | undefined) {
-    this.#failedAttempts = carried?.failedAttempts ?? 0;
-    this.#lastFailure = carried?.lastFailure ?? '';
+  takeUp({ failedAttempts, lastFailure }: TrainingState): void {
+    this.#failedAttempts = failedAttempts;
+    this.#lastFailure = lastFailure;
   }
 
   enter(phase: TrainProgress['phase']): void {
@@ -84,7 +99,8 @@ class TrainingRun implements StepObserver {
 
   #publish(): void {
     const failures = `**Failed attempts:** ${this.#failedAttempts}`;
-    const last = this.#lastFailure === '' ? '' : `  \n**Last failure:** ${this.#lastFailure.slice(0, 500)}`;
+    // Words of other programs: a trainer's log, a path, a column's name.
+    const last = this.#lastFailure === '' ? '' : `  \n**Last failure:** ${cell(this.#lastFailure)}`;
     setCurrentDetails(`**Phase:** ${this.#phase}  \n${failures}${last}`);
   }
 }
@@ -101,29 +117,36 @@ async function prepare(spec: unknown, run: TrainingRun): Promise<TrainingState> 
     observer: run,
     approvals,
   });
-  const resolved = resolveReferences(plan.train.with, { inputs: {}, nodes });
+  const resolved = replaceReferences(plan.train.with, { inputs: {}, nodes }, 'train');
   return { step: { ...plan.train, with: resolved as JsonObject }, failedAttempts: 0, lastFailure: '' };
 }
 
 async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): Promise<TrainOutcome> {
   run.enter('train');
-  for (;;) {
+  let internal = 0;
+  for (let failures = 1; ; failures += 1) {
     try {
       const { output } = await attemptStep(step, 'train');
       run.enter('done');
       return outcomeOf(output, run.failedAttempts);
     } catch (error) {
-      if (!mayTryAgain(error)) {
-        run.enter('failed');
-        throw error;
-      }
-      const failedAttempts = run.failed(failureOf(error));
-      await sleep(Math.min(LONGEST_PAUSE_MS, SECOND_MS * 2 ** Math.min(6, failedAttempts - 1)));
+      internal += isInternal(error) ? 1 : 0;
+      if (!mayTryAgain(error) || internal >= MAX_INTERNAL_ATTEMPTS) throw error;
+      refuseEndless(run.failed(failureOf(error)), run.lastFailure);
+      // Counted in this run alone: how long it has gone on before says nothing about the next attempt.
+      await sleep(Math.min(LONGEST_PAUSE_MS, SECOND_MS * 2 ** Math.min(6, failures - 1)));
+      const { failedAttempts, lastFailure } = run;
       if (failedAttempts % TRAINING_ATTEMPTS_PER_RUN === 0 || workflowInfo().continueAsNewSuggested) {
-        await continueAsNew<typeof trainModel>(spec, { step, failedAttempts, lastFailure: run.lastFailure });
+        await continueAsNew<typeof trainModel>(spec, { step, failedAttempts, lastFailure });
       }
     }
   }
+}
+
+/** Ends a training whose attempts fail before they can tell whether they made progress. */
+function refuseEndless(failedAttempts: number, lastFailure: string): void {
+  if (failedAttempts < MAX_RESUMABLE_ATTEMPTS) return;
+  throw fail('TRAINING_NO_PROGRESS', `${failedAttempts} attempts have failed. The last one: ${lastFailure}`);
 }
 
 function outcomeOf(output: JsonObject, failedAttempts: number): TrainOutcome {

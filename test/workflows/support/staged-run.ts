@@ -33,6 +33,8 @@ export interface EndedRun {
 }
 
 const LOOK_MS = 100;
+type HistoryEvents = NonNullable<History['events']>;
+
 /** Longest wait for an event of a run. */
 const TIMEOUT_MS = 30_000;
 
@@ -73,7 +75,7 @@ export class StagedRun {
       // As the product's own step activity does it.
       const { cancellationSignal } = Context.current();
       call.ended = cancellationSignal.aborted ? 'cancelled' : 'failed';
-      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error);
+      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error, attempt);
     }
   }
 
@@ -119,7 +121,7 @@ export class StagedRun {
   async #taskFailure(settled: AbortSignal): Promise<never> {
     const deadlineMs = Date.now() + TIMEOUT_MS;
     while (!settled.aborted) {
-      const found = (await this.history()).events?.findLast(isTaskFailure);
+      const found = (await this.#lastEvents()).find(isTaskFailure);
       if (found != null)
         throw new Error(
           `a Workflow Task failed: ${found.workflowTaskFailedEventAttributes?.failure?.message ?? 'no message'}`,
@@ -129,6 +131,16 @@ export class StagedRun {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
     return await new Promise<never>(() => undefined);
+  }
+
+  /** The newest events first: whole histories may be too large to be read again and again. */
+  async #lastEvents(): Promise<HistoryEvents> {
+    const { history } = await this.handle.client.workflowService.getWorkflowExecutionHistoryReverse({
+      namespace: this.handle.client.options.namespace,
+      execution: { workflowId: this.workflowId },
+      maximumPageSize: 5,
+    });
+    return history?.events ?? [];
   }
 
   async #pending(): Promise<string> {
@@ -193,7 +205,7 @@ const unscripted: Behaviour = async ({ activityId, kind }) => {
   throw new EscadaFailure({ code: 'INVALID_SPEC', message: `no script for ${activityId} (${kind})` });
 };
 
-function isTaskFailure(event: NonNullable<History['events']>[number]): boolean {
+function isTaskFailure(event: HistoryEvents[number]): boolean {
   const attributes = event.workflowTaskFailedEventAttributes;
   return attributes != null && !HARMLESS_CAUSES.includes(attributes.cause ?? 0);
 }
