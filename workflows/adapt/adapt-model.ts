@@ -10,6 +10,7 @@ import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
 import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/common/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
+import { guardSpec } from '../shared/payload.ts';
 import { surface } from '../shared/surface.ts';
 import { climb, establishFacts } from './climb.ts';
 import { control } from './control.ts';
@@ -43,6 +44,7 @@ export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
 
 async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOutcome> {
   state.enter('compile');
+  guardSpec(rawSpec);
   const { plan, artifact } = await control.compileSpec({ spec: rawSpec ?? null });
   state.budgetSeconds = plan.spec.budget.seconds;
   state.target = plan.spec.target;
