@@ -5,6 +5,7 @@ import { scorePredictions } from './evaluate/score-predictions.ts';
 import { selectLowest } from './evaluate/select-lowest.ts';
 import { answerLoss } from './llm/answer-loss.ts';
 import { exportModel } from './llm/export-model.ts';
+import { fittingRecipes } from './llm/fitting-recipes.ts';
 import { generateAnswers } from './llm/generate-answers.ts';
 import { buildIndex } from './retrieve/build-index.ts';
 import { measureRecall } from './retrieve/measure-recall.ts';
@@ -19,6 +20,7 @@ export const corePlugin: PluginV1 = {
   optionsSchema: z.strictObject({}),
   register: (registrar) => {
     registrar.addStepKind(generateAnswers);
+    registrar.addStepKind(fittingRecipes);
     registrar.addStepKind(answerLoss);
     registrar.addStepKind(exportModel);
     registrar.addStepKind(buildIndex);

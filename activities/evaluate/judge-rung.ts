@@ -58,9 +58,10 @@ export async function judgeRung(
         ? null
         : { against: input.best.id, delta: gain.delta, low: gain.low, high: gain.high },
     ...(input.output.retrieval === undefined ? {} : { retrieval: input.output.retrieval }),
+    ...(input.output.skipped === undefined ? {} : { skipped: input.output.skipped }),
   };
   const leads = gain === null || gain.low > 0;
-  const reason = `${reasonFor(record, leads, input.target)}${recallText(record)}`;
+  const reason = `${reasonFor(record, leads, input.target)}${recallText(record)}${skippedText(record)}`;
   return { record: { ...record, reason }, candidate, leads };
 }
 
@@ -70,6 +71,10 @@ function recallText({ retrieval }: Pick<MeasuredRecord, 'retrieval'>): string {
   if (retrieval === undefined) return '';
   const at = retrieval.recall.map(({ k, value }) => `recall@${k} ${show(value)}`).join(', ');
   return ` Retrieval: ${at} over ${retrieval.rows} dev rows.`;
+}
+
+function skippedText({ skipped = [] }: Pick<MeasuredRecord, 'skipped'>): string {
+  return skipped.map(({ name, reason }) => ` ${name} was left out: ${reason}.`).join('');
 }
 
 function reasonFor(record: Omit<MeasuredRecord, 'reason'>, leads: boolean, target: number): string {

@@ -3,7 +3,8 @@ import type { StepKindV1 } from '../../plugins/api/step-kind.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import { promptRecipeSchema, retrievalFactsSchema } from '../../schemas/adapt/recipe.ts';
+import { promptRecipeSchema, retrievalFactsSchema, skippedSchema } from '../../schemas/adapt/recipe.ts';
+import { recipeName } from '../llm/recipe-name.ts';
 import { scoreSchema } from './score-predictions.ts';
 
 const withSchema = z.strictObject({
@@ -16,6 +17,7 @@ const withSchema = z.strictObject({
   adapter: artifactRefSchema.nullable(),
   training: artifactRefSchema.nullable(),
   retrieval: retrievalFactsSchema.optional(),
+  skipped: z.array(skippedSchema).optional(),
 });
 
 const candidateSchema = z.strictObject({
@@ -30,13 +32,13 @@ const outputSchema = z.strictObject({
   candidates: z.array(candidateSchema),
   tried: z.int(),
   retrieval: retrievalFactsSchema.optional(),
+  skipped: z.array(skippedSchema).optional(),
 });
 
 type With = z.infer<typeof withSchema>;
 
-function candidateId(rung: string, { shots, choose, retrieval }: z.infer<typeof promptRecipeSchema>): string {
-  const examples = shots === 0 ? '' : `-${shots}-${choose}`;
-  return `${rung}${examples}${retrieval === undefined ? '' : `-top-${retrieval.topK}`}`;
+function candidateId(rung: string, recipe: z.infer<typeof promptRecipeSchema>): string {
+  return [rung, recipeName(recipe)].filter((part) => part !== '').join('-');
 }
 
 /** The last node of every rung: its candidates, best on dev first. */
@@ -53,7 +55,7 @@ export const rungResult: StepKindV1<With, JsonObject> = {
   outputSchema: outputSchema,
   summarize: (input) => `candidates of ${JSON.stringify(input['rung'])}`,
 
-  doRun: async ({ rung, tried, recipes, scores, adapter, training, retrieval }) => {
+  doRun: async ({ rung, tried, recipes, scores, adapter, training, retrieval, skipped = [] }) => {
     if (recipes.length !== scores.length) {
       throw new EscadaFailure({
         code: 'INVALID_SPEC',
@@ -68,6 +70,11 @@ export const rungResult: StepKindV1<With, JsonObject> = {
     });
     // A stable sort: of equals the earlier recipe, which is the simpler one, stays first.
     candidates.sort((a, b) => b.dev.value - a.dev.value);
-    return { candidates, tried, ...(retrieval === undefined ? {} : { retrieval }) };
+    return {
+      candidates,
+      tried,
+      ...(retrieval === undefined ? {} : { retrieval }),
+      ...(skipped.length === 0 ? {} : { skipped }),
+    };
   },
 };

@@ -3,11 +3,8 @@ import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/st
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema, seedSchema } from '../../schemas/common/limits.ts';
 import { modelSchema, promptRecipeSchema, usageSchema } from '../../schemas/adapt/recipe.ts';
-import { buildMessages } from '../shared/prompts.ts';
-import { readRows, type DataRow } from '../data/read-rows.ts';
-import { openPassages } from '../retrieve/passages.ts';
-import { shotChooser } from './demonstrations.ts';
 import { putJsonl, type Prediction } from './jsonl.ts';
+import { recipePrompts } from './recipe-prompts.ts';
 
 const withSchema = z.strictObject({
   model: modelSchema,
@@ -35,43 +32,11 @@ export async function modelSalt(
   return [model.modelDigest, model.weightFormat, model.engineBuild, model.isaClass].join(' ');
 }
 
-/** What each row is asked, and the passages that were found for it. */
-async function promptsOf(
-  rows: readonly DataRow[],
-  train: readonly DataRow[],
-  { recipe, seed }: With,
-  context: StepContext,
-) {
-  const { system, instruction } = recipe;
-  const work = { signal: context.signal };
-  const shots = await shotChooser(recipe, train, { seed, retriever: context.retriever('lexical'), work });
-  const passages = await openPassages(recipe.retrieval, context).catch(async (error: unknown) => {
-    await shots.close();
-    throw error;
-  });
-  try {
-    const prompts = [];
-    for (const row of rows) {
-      const found = await passages.find(row.input);
-      const texts = found.map(({ text }) => text);
-      const told = { system, instruction, shots: await shots.choose(row), passages: texts, input: row.input };
-      prompts.push({ id: row.id, row, found, messages: buildMessages(told) });
-    }
-    return prompts;
-  } finally {
-    await passages.close();
-    await shots.close();
-  }
-}
-
 async function run(input: With, context: StepContext): Promise<Output> {
   const { store } = context;
-  const rows = await readRows(await store.localPath(input.rows));
-  const train = input.recipe.shots > 0 ? await readRows(await store.localPath(input.train)) : [];
-  const prompts = await promptsOf(rows, train, input, context);
-  const requests = prompts.map(({ id, messages }) => ({ id, messages }));
+  const prompts = await recipePrompts(input, context);
   const result = await context.languageModel(input.model.provider, input.model).doGenerate({
-    rows: requests,
+    rows: prompts.map(({ row, messages }) => ({ id: row.id, messages })),
     ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
     maxNewTokens: input.maxNewTokens,
     temperature: 0,
@@ -94,7 +59,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
   const { promptTokens, newTokens, seconds } = result;
   return {
     predictions: await putJsonl(store, predictions.map(onlyColumns)),
-    usage: { rows: rows.length, promptTokens, newTokens, seconds },
+    usage: { rows: prompts.length, promptTokens, newTokens, seconds },
   };
 }
 

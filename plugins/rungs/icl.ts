@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RungV1 } from '../api/rung.ts';
-import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
+import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from './nodes.ts';
 
 const optionsSchema = z.strictObject({
   /** At most three recipes, tried on dev: how many demonstrations, and how they are chosen. */
@@ -44,14 +44,15 @@ export const iclRung: RungV1 = {
     return {
       name: 'icl',
       nodes: [
+        fitNode(spec, recipes),
         {
           id: 'recipes',
           form: 'map',
-          over: recipes as never,
+          over: '${nodes.fit.output.recipes}',
           concurrency: 1,
           body: answerAndScore({ spec, recipe: '${item}', adapter: null }),
         },
-        resultNode({ rung: 'icl', tried: recipes.length, recipes, scores: '${nodes.recipes.output}' }),
+        fittedResult('icl'),
       ],
     };
   },

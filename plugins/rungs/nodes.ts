@@ -54,16 +54,49 @@ export function answerAndScore({ spec, recipe, adapter }: AnswerAndScore): StepN
   ];
 }
 
+/** The node `fit`: leaves out the recipes whose prompts do not fit the model's context. Fails when none fits. */
+export function fitNode(spec: AdaptationSpec, recipes: readonly PromptRecipe[]): StepNode {
+  return {
+    id: 'fit',
+    form: 'step',
+    uses: 'select.fitting@1',
+    with: {
+      model: literal(spec.model),
+      recipes: recipes as never,
+      rows: '${inputs.dev}',
+      train: '${inputs.train}',
+      maxNewTokens: spec.task.maxAnswerTokens,
+      seed: spec.seed,
+    },
+    after: [],
+  };
+}
+
+/** The node `result` of a rung with a node `fit` and a map `recipes` over what it leaves. */
+export function fittedResult(rung: string, more: { readonly retrieval?: string } = {}): StepNode {
+  const fit = (field: string): string => `\${nodes.fit.output.${field}}`;
+  return resultNode({
+    rung,
+    tried: fit('fitting'),
+    recipes: fit('recipes'),
+    scores: '${nodes.recipes.output}',
+    skipped: fit('skipped'),
+    ...more,
+  });
+}
+
 /** The last node: what the rung found. */
 export function resultNode(options: {
   readonly rung: string;
-  readonly tried: number;
-  readonly recipes: readonly PromptRecipe[];
+  readonly tried: number | string;
+  readonly recipes: readonly PromptRecipe[] | string;
   readonly scores: string | readonly { readonly score: string }[];
   readonly adapter?: string;
   readonly training?: string;
   /** Reference to the facts about retrieval. */
   readonly retrieval?: string;
+  /** Reference to the recipes that were left out. */
+  readonly skipped?: string;
 }): StepNode {
   return {
     id: 'result',
@@ -77,6 +110,7 @@ export function resultNode(options: {
       adapter: options.adapter ?? null,
       training: options.training ?? null,
       ...(options.retrieval === undefined ? {} : { retrieval: options.retrieval }),
+      ...(options.skipped === undefined ? {} : { skipped: options.skipped }),
     },
     after: [],
   };

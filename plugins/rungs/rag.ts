@@ -3,7 +3,7 @@ import type { Eligibility, RungContext, RungV1 } from '../api/rung.ts';
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
 import { nameTextSchema } from '../../schemas/common/texts.ts';
 import { literal } from '../../schemas/pipeline/references.ts';
-import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
+import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from './nodes.ts';
 
 const optionsSchema = z.strictObject({
   retriever: nameTextSchema.default('lexical'),
@@ -77,20 +77,15 @@ function toPlan(context: RungContext): PipelineSpecInput {
         uses: 'retrieve.recall@1',
         with: { index, retriever, rows: '${inputs.dev}', at: [...new Set(topK)].sort((a, b) => a - b) },
       },
+      fitNode(spec, recipes),
       {
         id: 'recipes',
         form: 'map',
-        over: recipes as never,
+        over: '${nodes.fit.output.recipes}',
         concurrency: 1,
         body: answerAndScore({ spec, recipe: '${item}', adapter: null }),
       },
-      resultNode({
-        rung: 'rag',
-        tried: recipes.length,
-        recipes,
-        scores: '${nodes.recipes.output}',
-        retrieval: '${nodes.recall.output}',
-      }),
+      fittedResult('rag', { retrieval: '${nodes.recall.output}' }),
     ],
   };
 }

@@ -10,7 +10,10 @@ export interface CountingModel extends LanguageModelV1 {
  * A model that can only count, in words: a token is a run of characters that are not white space. For tests of code
  * that needs counts but no language.
  */
-export function countingModel(modelId = 'words', options: { readonly count?: boolean } = {}): CountingModel {
+export function countingModel(
+  modelId = 'words',
+  options: { readonly count?: boolean; readonly contextTokens?: number } = {},
+): CountingModel {
   const requests: CountRequest[] = [];
   const words = (text: string): number => text.split(/\s+/).filter((word) => word !== '').length;
   const cannot = async (): Promise<never> => {
@@ -31,7 +34,7 @@ export function countingModel(modelId = 'words', options: { readonly count?: boo
     doDescribe: async () => ({
       modelDigest: `counting:${modelId}`,
       weightFormat: 'none',
-      contextTokens: 4096,
+      contextTokens: options.contextTokens ?? 4096,
       parameters: 0,
       engineBuild: 'testing',
       isaClass: 'any',

@@ -65,6 +65,12 @@ export interface Candidate {
   readonly dev: Score;
 }
 
+/** A recipe whose prompts do not fit the model's context. */
+export interface SkippedRecipe {
+  readonly name: string;
+  readonly reason: string;
+}
+
 /** What a rung's sub-plan must leave behind: its node `result` outputs this. */
 export interface RungOutput {
   /** Every candidate that was tried on dev, best first. */
@@ -72,6 +78,8 @@ export interface RungOutput {
   /** How many candidates were compared on dev in all (hyper-parameter trials included). */
   readonly tried: number;
   readonly retrieval?: RetrievalFacts;
+  /** Candidates that were left out before anything was asked. */
+  readonly skipped?: readonly SkippedRecipe[];
 }
 
 /** The code of the table of errors and the message with which a step failed. */
@@ -112,6 +120,7 @@ export interface MeasuredRecord extends RungRecord {
   } | null;
   /** Only of rungs that retrieve. */
   readonly retrieval?: RetrievalFacts;
+  readonly skipped?: readonly SkippedRecipe[];
 }
 
 /** A rung that ended without a score because one of its steps failed. */

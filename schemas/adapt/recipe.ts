@@ -44,3 +44,6 @@ export const usageSchema = z.strictObject({
   newTokens: z.int().nonnegative(),
   seconds: z.number().nonnegative(),
 });
+
+/** Zod twin of `SkippedRecipe`. */
+export const skippedSchema = z.strictObject({ name: z.string(), reason: z.string() });

@@ -61,11 +61,16 @@ async function filter(duck: Duck, input: With, context: StepContext): Promise<Ou
   await duck.run('CREATE TABLE counts (row BIGINT, prompt INTEGER, answer INTEGER)');
   await countTokens(duck, input, context, source.rows);
   const { maxPromptTokens, maxAnswerTokens } = input;
+  // A prompt must leave room for the longest answer that may be asked for, or be trained on.
+  const { contextTokens } = await openModel(input, context).doDescribe(context.signal);
+  const room = contextTokens - maxAnswerTokens;
   await duck.run(
     `INSERT INTO dropped SELECT row, CASE WHEN prompt > ${maxPromptTokens}
        THEN 'prompt has ' || prompt || ' tokens, at most ${maxPromptTokens} allowed'
-       ELSE 'answer has ' || answer || ' tokens, at most ${maxAnswerTokens} allowed' END
-     FROM counts WHERE prompt > ${maxPromptTokens} OR answer > ${maxAnswerTokens}`,
+       WHEN answer > ${maxAnswerTokens}
+       THEN 'answer has ' || answer || ' tokens, at most ${maxAnswerTokens} allowed'
+       ELSE 'prompt has ' || prompt || ' tokens, with ${maxAnswerTokens} of an answer more than the model''s context of ${contextTokens}' END
+     FROM counts WHERE prompt > ${maxPromptTokens} OR answer > ${maxAnswerTokens} OR prompt > ${room}`,
   );
   return { ...(await publishKept(duck, context, source)), tokens: await lengths(duck) };
 }

@@ -39,12 +39,12 @@ test('retrieval is for documents or a profile that asks for knowledge; its recip
   const ids = (one: ReturnType<typeof rag>) => one?.plan?.nodes.map(({ id }) => id);
   const overRows = rag({ profile: { externalKnowledge: true } });
   assert.equal(overRows?.eligible, true);
-  assert.deepEqual(ids(overRows), ['index', 'recall', 'recipes', 'result']);
+  assert.deepEqual(ids(overRows), ['index', 'recall', 'fit', 'recipes', 'result']);
   const documents = { source: { path: 'docs.csv' }, columns: { text: 'body' } };
   const overDocuments = rag({ data: { ...GOOD_SPEC.data, documents } });
   assert.deepEqual(ids(overDocuments)?.slice(0, 4), ['read', 'null-filter', 'exact-dedupe', 'index']);
-  const recipes = overDocuments?.plan?.nodes.find(({ id }) => id === 'recipes');
-  assert.deepEqual(recipes?.needs, ['index']);
+  const needs = (id: string) => overDocuments?.plan?.nodes.find((node) => node.id === id)?.needs;
+  assert.deepEqual([needs('fit'), needs('recipes')], [['index'], ['fit']]);
 });
 
 test('a rung that needs approval gets a gate, and a rung that no node tries is named', () => {

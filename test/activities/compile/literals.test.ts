@@ -30,7 +30,7 @@ const SCOPE: Scope = {
   nodes: Object.fromEntries(
     ['read', 'null-filter', 'normalise', 'exact-dedupe', 'token-filter', 'index', 'recall', 'recipes', 'fit']
       .concat(['trials', 'pick', 'train', 'loss', 'answers', 'score'])
-      .map((id) => [id, finished]),
+      .map((id) => [id, id === 'fit' ? { fitting: 0, recipes: [], skipped: [] } : finished]),
   ),
 };
 

@@ -160,6 +160,28 @@ suite('curation steps', () => {
     ]);
   });
 
+  test('token-filter drops what leaves no room for an answer in the context of the model', async () => {
+    const ref = await dataset([
+      ['one two three', 'four five'],
+      ['one two', 'x'],
+    ]);
+    // Seven tokens of a prompt, two of an answer.
+    for (const [contextTokens, rows] of [
+      [9, 2],
+      [8, 1],
+    ] as const) {
+      harness.model = countingModel('words', { contextTokens });
+      const output = await harness.run('curate.token-filter@1', { ...filter, dataset: ref });
+      assert.equal(output['rows'], rows, `a context of ${contextTokens}`);
+      const samples = await harness.json<Sample[]>(output['droppedSamples']);
+      assert.deepEqual(
+        samples.map(({ reason }) => reason),
+        rows === 2 ? [] : ["prompt has 7 tokens, with 2 of an answer more than the model's context of 8"],
+      );
+    }
+    harness.model = countingModel();
+  });
+
   test('token-filter counts in pieces and its cache key follows the model', async () => {
     const model = countingModel();
     harness.model = model;

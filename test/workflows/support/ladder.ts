@@ -47,6 +47,12 @@ export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
   };
 }
 
+/** Every recipe fits the context of a model that is not there. */
+const allFit: Behaviour = async ({ input }) => {
+  const recipes = input['recipes'] as readonly JsonObject[];
+  return { output: { recipes, fitting: recipes.length, skipped: [] } };
+};
+
 /**
  * The steps of a ladder in which every rung answers half of the rows. What is scripted beside it wins: activity ids come
  * before kinds, for instance `'icl/recipes/0/answers': answering(stage, 1)` or `'peft/train': failing('TRAINER_FAILED')`.
@@ -64,6 +70,7 @@ export async function ladderSteps(stage: Stage): Promise<Readonly<Record<string,
     'generate.answers@1': answering(stage, 0.5),
     'score.predictions@1': stage.real('score.predictions@1'),
     'rung.result@1': stage.real('rung.result@1'),
+    'select.fitting@1': allFit,
     '*': output(curated),
   };
 }
