@@ -1,10 +1,11 @@
 /** Composition root inside a host's worker: `Worker.create({ …, plugins: [new EscadaPlugin()] })`. */
 import { SimplePlugin } from '@temporalio/plugin';
-import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createControlActivities, type ActivityDeps } from './activities/create-activities.ts';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
 import { createProjectHost } from './plugins.ts';
+import { startLoopWatchdog } from './worker/loop-watchdog.ts';
 import { pluginReused, requireFreeNames, requireRoles } from './worker/host-worker.ts';
 import { activityDeps, ROLES, roleOptions, WORKFLOWS_PATH, type Role } from './worker/roles.ts';
 import { asRunner, createAll, runTogether } from './worker/run-together.ts';
@@ -68,7 +69,10 @@ export class EscadaPlugin extends SimplePlugin {
     try {
       const steps = await this.#createStepWorkers(worker.options);
       const own = asRunner(worker, () => super.runWorker(worker, next));
-      await runTogether([own, ...steps.map((one) => asRunner(one))]);
+      const stopWatching = startLoopWatchdog({
+        warn: (message) => void Runtime.instance().logger.warn(message),
+      });
+      await runTogether([own, ...steps.map((one) => asRunner(one))]).finally(stopWatching);
     } finally {
       await this.#host.close();
     }

@@ -7,6 +7,7 @@ import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { createProjectHost } from './plugins.ts';
 import { EscadaFailure, isEscadaFailure } from './plugins/api/failure.ts';
 import { inTurn } from './worker/device-turn.ts';
+import { startLoopWatchdog } from './worker/loop-watchdog.ts';
 import { activityDeps, ROLES, roleOptions, type Role } from './worker/roles.ts';
 import { asRunner, createAll, runTogether } from './worker/run-together.ts';
 
@@ -53,7 +54,11 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
     const runners = light.map((worker) => asRunner(worker));
     if (roles.includes('gpu'))
       runners.push(inTurn(dirname(settings.storeRoot), async () => asRunner(await make('gpu')())));
-    await runTogether(runners);
+    // Begins here: bundling the workflows has held up the event loop until now.
+    const stopWatching = startLoopWatchdog({
+      warn: (message) => void Runtime.instance().logger.warn(message),
+    });
+    await runTogether(runners).finally(stopWatching);
   } finally {
     await Promise.allSettled([host.close(), connected.connection.close()]).then(reportProblems);
   }

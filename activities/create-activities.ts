@@ -16,6 +16,7 @@ import type { ReportDeps } from './report/report-data.ts';
 import { writeReport } from './report/write-report.ts';
 import { translateFailure } from './shared/failures.ts';
 import { dataPaths } from './shared/data-paths.ts';
+import { whileRunning } from './shared/running.ts';
 import { createServices } from './shared/services.ts';
 import { stepActivity } from './steps/run-step.ts';
 
@@ -91,7 +92,7 @@ function withFailures(activities: ControlActivities): ControlActivities {
       name,
       async (input: never) => {
         try {
-          return sendable(name, await activity(input));
+          return sendable(name, await whileRunning(name, () => activity(input)));
         } catch (error) {
           const { cancellationSignal, info } = Context.current();
           throw cancellationSignal.aborted

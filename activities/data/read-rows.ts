@@ -16,6 +16,9 @@ export interface DataRow {
 /** Most rows that `readRows` holds at once; larger files are for `streamRows`. */
 export const MAX_ROWS_IN_MEMORY = 1_000_000;
 
+/** Most characters of them: about two gigabytes as strings. */
+export const MAX_CHARS_IN_MEMORY = 1_000_000_000;
+
 /**
  * Reads rows of a Parquet file with text columns `id`, `input` and `output`, row group by row group, in file order.
  * Throws `FILE_NOT_FOUND`, or `DATA_UNREADABLE` when the file is damaged, lacks a column or holds a null there.
@@ -37,12 +40,17 @@ export async function* streamRows(path: string): AsyncGenerator<DataRow> {
   }
 }
 
-/** The first `limit` rows (all of them without one). Throws as `streamRows`; refuses over `MAX_ROWS_IN_MEMORY` rows. */
+/** The first `limit` rows (all of them without one). Throws as `streamRows`; refuses what is too much for the memory. */
 export async function readRows(path: string, options: { readonly limit?: number } = {}): Promise<DataRow[]> {
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   const rows: DataRow[] = [];
   if (limit <= 0) return rows;
+  let chars = 0;
   for await (const row of streamRows(path)) {
+    chars += row.input.length + row.output.length;
+    if (chars > MAX_CHARS_IN_MEMORY) {
+      throw unreadable(path, `its texts have more than ${MAX_CHARS_IN_MEMORY} characters; take fewer rows`);
+    }
     if (rows.length >= MAX_ROWS_IN_MEMORY) {
       throw unreadable(path, `it has more than ${MAX_ROWS_IN_MEMORY} rows; read it with a limit`);
     }

@@ -71,10 +71,10 @@ async function promptsOf(
   check: z.infer<typeof checkSchema>,
   context: StepContext,
 ): Promise<NonNullable<ExportRequest['check']>> {
-  const rows = await readJsonl<Prediction>(context.store, check.predictions);
+  const rows = await readJsonl<Prediction>(context.store, check.predictions, { limit: check.rowsLimit });
   const { system, instruction } = check.recipe;
   return {
-    rows: rows.slice(0, check.rowsLimit).map(({ id, input }) => ({
+    rows: rows.map(({ id, input }) => ({
       id,
       messages: buildMessages({ system, instruction, shots: [], input }),
     })),

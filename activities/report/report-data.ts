@@ -104,7 +104,7 @@ async function samples(input: WriteReportInput, store: ArtifactStoreV1): Promise
   const answers = await Promise.all(
     input.test.candidates.map(async ({ rung, score }) => ({
       rung,
-      rows: await readJsonl<Prediction>(store, score.predictions),
+      rows: await readJsonl<Prediction>(store, score.predictions, { limit: SAMPLE_ROWS }),
     })),
   );
   return (answers[0]?.rows ?? []).slice(0, SAMPLE_ROWS).map((row, index) => ({

@@ -9,6 +9,7 @@ import type { FileStore } from '../artifacts/file-store.ts';
 import { translateFailure } from '../shared/failures.ts';
 import { formatIssues } from '../shared/issues.ts';
 import { withRowsIn } from '../shared/rows-folder.ts';
+import { whileRunning } from '../shared/running.ts';
 import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
 import { startPulse, type Pulse } from './pulse.ts';
 import { requireInputs } from './require-inputs.ts';
@@ -26,7 +27,8 @@ export interface StepDeps {
 export function stepActivity(kind: StepKindV1, deps: StepDeps) {
   return async (input: JsonObject, origin?: StepOrigin): Promise<StepResult> => {
     try {
-      return await runStep(kind, input, deps, placeOf(Context.current(), origin));
+      const place = placeOf(Context.current(), origin);
+      return await whileRunning(`${place.nodeId} (${kind.kind})`, () => runStep(kind, input, deps, place));
     } catch (error) {
       const { cancellationSignal, info } = Context.current();
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
