@@ -3,6 +3,7 @@ import { MAX_DASHBOARD_BYTES, MAX_RESULT_BYTES } from '../../schemas/common/cons
 import type { JsonValue } from '../../schemas/common/json.ts';
 import { approvalLines } from '../adapt/dashboard.ts';
 import { code } from '../adapt/dashboard-text.ts';
+import { asCancellation, runCancelled } from '../adapt/step-failure.ts';
 import { control } from '../adapt/control.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
@@ -30,7 +31,7 @@ export async function runPipeline(spec: unknown): Promise<Outputs> {
     guardResult(outputs);
     return outputs;
   } catch (error) {
-    throw surface(error);
+    throw runCancelled() ? asCancellation(error) : surface(error);
   }
 }
 

@@ -2,7 +2,6 @@ import {
   ContinueAsNew,
   continueAsNew,
   defineQuery,
-  isCancellation,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -17,6 +16,7 @@ import {
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { TrainingState, TrainOutcome, TrainProgress } from '../../schemas/train/train-run.ts';
 import { control } from '../adapt/control.ts';
+import { asCancellation, runCancelled } from '../adapt/step-failure.ts';
 import { cell } from '../adapt/dashboard-text.ts';
 import { runPlan, type StepObserver } from '../pipeline/interpreter.ts';
 import { replaceReferences } from '../pipeline/replace-references.ts';
@@ -48,8 +48,9 @@ export async function trainModel(spec: unknown, carried?: TrainingState): Promis
     return await train(spec, state, run);
   } catch (error) {
     if (error instanceof ContinueAsNew) throw error;
-    run.enter(isCancellation(error) ? 'cancelled' : 'failed');
-    throw surface(error);
+    const cancelled = runCancelled();
+    run.enter(cancelled ? 'cancelled' : 'failed');
+    throw cancelled ? asCancellation(error) : surface(error);
   }
 }
 

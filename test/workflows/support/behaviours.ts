@@ -24,7 +24,7 @@ export type Behaviour = (
   call: StepCall,
 ) => Promise<Pick<StepResult, 'output'> & Partial<Omit<StepResult, 'output'>>>;
 
-/** Heartbeats of a busy step; the shortest time-out of a test kind is 1 s. */
+/** Heartbeats of a busy step; a planned step may have a time-out of 1 s, a kind of 5 s. */
 const HEARTBEAT_MS = 50;
 
 /** Returns a value, after `afterMs` if that is given. */

@@ -16,7 +16,7 @@ function kindOf(name: string, retry: RetryClass, resource: ResourceClass = 'cpu'
     retry,
     cacheable: false,
     startToCloseTimeoutMs: 60_000,
-    heartbeatTimeoutMs: 1000,
+    heartbeatTimeoutMs: 5000,
     withSchema: z.record(z.string(), z.json()),
     outputSchema: z.record(z.string(), z.json()),
     summarize: () => name,
