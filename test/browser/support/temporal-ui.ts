@@ -1,11 +1,11 @@
-/** What people do in the Temporal UI (2.50): start a run with a form, look at it, send it an update. */
+/** What people do in the Temporal UI (2.54): start a run with a form, look at it, send it an update. */
 import type { Locator, Page } from 'playwright-core';
 
 /** The UI stands 1000 ports above its server. */
 const UI_OFFSET = 1000;
 
 /** What the form shows in every state, outside of the editor: a safe place to click. */
-const BESIDE_EDITOR = '(only single JSON payload supported)';
+const BESIDE_EDITOR = 'Single JSON payload supported.';
 
 /** Root of the UI of a server of ours. */
 export function uiUrl(server: { readonly port: number }): string {
