@@ -4,7 +4,7 @@ mod attend;
 mod linear;
 mod rows;
 
-use crate::buffer::Aligned;
+use crate::buffer::{Aligned, Plain};
 use crate::gemm::dense::{RowMajor, Transposed};
 use crate::gemm::driver::{Product, multiply};
 use crate::isa::Isa;
@@ -81,7 +81,7 @@ fn out_of_range(what: &str) -> EngineError {
 }
 
 /// The `n` elements from `at` on, for tasks to share.
-fn of<T: Copy>(at: AtMut<'_, Aligned<T>>, n: usize) -> Parts<'_, T> {
+fn of<T: Plain>(at: AtMut<'_, Aligned<T>>, n: usize) -> Parts<'_, T> {
     Parts::new(&mut at.buffer[at.offset..][..n])
 }
 

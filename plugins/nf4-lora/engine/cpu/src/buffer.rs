@@ -4,25 +4,39 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Numbers for which zero bytes are a value and every value may be written over: the ones that are kept here.
+pub trait Plain: sealed::Sealed + Copy + Send + Sync + 'static {}
+
+macro_rules! plain {
+    ($($number:ty),*) => {$(
+        impl sealed::Sealed for $number {}
+        impl Plain for $number {}
+    )*};
+}
+plain!(u8, i8, u16, u32, f32);
+
 /// Bytes of a cache line.
 const ALIGN: usize = 64;
 
 /// `[len]` plain numbers, aligned to 64 bytes.
-pub struct Aligned<T: Copy> {
+pub struct Aligned<T: Plain> {
     data: NonNull<T>,
     len: usize,
 }
 
 // SAFETY: owns its memory as a Vec does.
-unsafe impl<T: Copy + Send> Send for Aligned<T> {}
-unsafe impl<T: Copy + Sync> Sync for Aligned<T> {}
+unsafe impl<T: Plain> Send for Aligned<T> {}
+unsafe impl<T: Plain> Sync for Aligned<T> {}
 
-impl<T: Copy> Aligned<T> {
-    /// `[len]` zeroes, or `None` when the memory is not to be had. `T` must be a type whose zero bytes are a value
-    /// (the crate uses u8, u32 and f32).
+impl<T: Plain> Aligned<T> {
+    /// `[len]` zeroes, or `None` when the memory is not to be had.
     pub fn try_zeroed(len: usize) -> Option<Self> {
         let layout = Self::layout(len)?;
-        // SAFETY: the layout is never empty.
+        // SAFETY: the layout is never empty, and zero bytes are a value of `Plain` numbers.
         let data = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Self {
             data: data.cast(),
@@ -44,7 +58,7 @@ impl<T: Copy> Aligned<T> {
     }
 }
 
-impl<T: Copy> Drop for Aligned<T> {
+impl<T: Plain> Drop for Aligned<T> {
     fn drop(&mut self) {
         if let Some(layout) = Self::layout(self.len) {
             // SAFETY: allocated with the same layout.
@@ -53,7 +67,7 @@ impl<T: Copy> Drop for Aligned<T> {
     }
 }
 
-impl<T: Copy> Deref for Aligned<T> {
+impl<T: Plain> Deref for Aligned<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
         // SAFETY: owned, initialised, `len` long.
@@ -61,7 +75,7 @@ impl<T: Copy> Deref for Aligned<T> {
     }
 }
 
-impl<T: Copy> DerefMut for Aligned<T> {
+impl<T: Plain> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: owned, initialised, `len` long.
         unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }

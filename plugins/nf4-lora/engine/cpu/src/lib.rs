@@ -16,7 +16,7 @@ pub mod gemm;
 pub mod isa;
 pub mod math;
 pub mod ops;
-pub mod scratch;
+mod scratch;
 pub mod simd;
 pub mod team;
 

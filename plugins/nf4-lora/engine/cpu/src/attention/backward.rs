@@ -6,7 +6,7 @@ use super::{
 };
 use crate::gemm::micro::{Next, Tile};
 use crate::math::exp;
-use crate::scratch::with_scratch;
+use crate::scratch::{Area, Scratch};
 use crate::simd::Simd;
 use crate::simd_entry;
 use escada_engine_core::backend::AttentionShape;
@@ -54,7 +54,7 @@ struct KeyBlock {
 }
 
 #[inline(always)]
-unsafe fn memory<S: Simd>(t: &BackwardTask) -> Memory {
+unsafe fn memory<S: Simd>(t: &BackwardTask) -> (Scratch, Memory) {
     let (hs, ld) = (t.shape.head_size, padded::<S>(t.shape.head_size));
     let sizes = [
         KEY_BLOCK * hs,
@@ -66,9 +66,9 @@ unsafe fn memory<S: Simd>(t: &BackwardTask) -> Memory {
         QUERY_BLOCK * KEY_BLOCK,
         t.tokens * group(&t.shape),
     ];
-    let start = with_scratch(2, sizes.iter().sum());
-    let at = |i: usize| start.add(sizes[..i].iter().sum());
-    Memory {
+    let scratch = Scratch::take(Area::Attention, sizes.iter().sum());
+    let at = |i: usize| scratch.start().add(sizes[..i].iter().sum());
+    let memory = Memory {
         k_panels: at(0),
         v_panels: at(1),
         k_copy: at(2),
@@ -77,12 +77,13 @@ unsafe fn memory<S: Simd>(t: &BackwardTask) -> Memory {
         weights: at(5),
         slopes: at(6),
         delta: at(7),
-    }
+    };
+    (scratch, memory)
 }
 
 #[inline(always)]
 unsafe fn backward_body<S: Simd>(t: &BackwardTask) {
-    let memory = memory::<S>(t);
+    let (_scratch, memory) = memory::<S>(t);
     let (hs, group) = (t.shape.head_size, group(&t.shape));
     let (stride, width) = (t.shape.heads * hs, t.shape.kv_heads * hs);
     let (head, column) = (t.kv_head * group, t.kv_head * hs);

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::gemm::micro::{Next, Tile};
 use crate::math::{exp, ln};
-use crate::scratch::with_scratch;
+use crate::scratch::{Area, Scratch};
 use crate::simd::Simd;
 use crate::simd_entry;
 use escada_engine_core::backend::AttentionShape;
@@ -79,8 +79,8 @@ unsafe fn forward_body<S: Simd>(t: &ForwardTask<'_>) {
         state,
         state,
     ];
-    let start = with_scratch(2, sizes.iter().sum());
-    let at = |i: usize| start.add(sizes[..i].iter().sum());
+    let scratch = Scratch::take(Area::Attention, sizes.iter().sum());
+    let at = |i: usize| scratch.start().add(sizes[..i].iter().sum());
     let memory = Memory {
         panels: at(0),
         copies: at(1),

@@ -8,6 +8,7 @@ use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
 use crate::team::{Parts, Team};
+use std::marker::PhantomData;
 
 /// Columns that are fetched ahead of their use.
 const AHEAD: usize = 32;
@@ -58,20 +59,21 @@ impl Bf16Weight {
     }
 
     /// Source for `X · Wᵀ`.
-    pub fn forward(&self) -> CodedForward<View> {
+    pub fn forward(&self) -> CodedForward<View<'_>> {
         CodedForward(self.view())
     }
 
     /// Source for `dY · W`.
-    pub fn backward(&self) -> CodedBackward<View> {
+    pub fn backward(&self) -> CodedBackward<View<'_>> {
         CodedBackward(self.view())
     }
 
-    fn view(&self) -> View {
+    fn view(&self) -> View<'_> {
         View {
             data: self.panels.as_ptr(),
             n: self.rows,
             k: self.cols,
+            weight: PhantomData,
         }
     }
 
@@ -85,19 +87,20 @@ impl Bf16Weight {
     }
 }
 
-/// The panels of a weight.
+/// The panels of a weight, which stays borrowed.
 #[derive(Clone, Copy)]
-pub struct View {
+pub struct View<'a> {
     data: *const u16,
     n: usize,
     k: usize,
+    weight: PhantomData<&'a ()>,
 }
 
-// SAFETY: a read-only view whose memory the caller of the product keeps borrowed.
-unsafe impl Send for View {}
-unsafe impl Sync for View {}
+// SAFETY: a read-only view of memory that it keeps borrowed.
+unsafe impl Send for View<'_> {}
+unsafe impl Sync for View<'_> {}
 
-unsafe impl Coded for View {
+unsafe impl Coded for View<'_> {
     #[inline(always)]
     fn columns(&self) -> usize {
         self.k

@@ -4,7 +4,7 @@ use super::dense::{copy_panel, transpose_panel};
 use super::driver::{K_BLOCK, Panel};
 use super::grid::Part;
 use super::micro::{Next, Tile};
-use crate::scratch::with_scratch;
+use crate::scratch::{Area, Scratch};
 use crate::simd::Simd;
 
 /// Fewest panels that repay packing a strip.
@@ -61,6 +61,8 @@ pub unsafe fn multiply_block<S: Simd>(
 ) {
     let pack = tail.is_some() || fetched.len() >= PACK_PANELS;
     let k = block.k + tail.map_or(0, |tail| tail.rank);
+    let strips = pack.then(|| Scratch::take(Area::Strip, (K_BLOCK + Tail::MOST) * S::STRIP));
+    let to = strips.as_ref().map_or(std::ptr::null_mut(), Scratch::start);
     let mut m0 = part.m0;
     while m0 < part.m1 {
         let left = part.m1 - m0;
@@ -68,8 +70,8 @@ pub unsafe fn multiply_block<S: Simd>(
         let m = if packed { S::STRIP } else { left };
         let source = block.a.add(m0 * block.a_row);
         let (a, a_row) = match tail {
-            _ if packed => (strip::<S>(block, tail, m0), 0),
-            Some(tail) => (joined_rows::<S>(block, tail, m0, m), k),
+            _ if packed => (strip::<S>(block, tail, m0, to), 0),
+            Some(tail) => (joined_rows(block, tail, m0, m, to), k),
             None => (source, block.a_row),
         };
         for (j, b) in fetched.iter().enumerate() {
@@ -97,10 +99,9 @@ pub unsafe fn multiply_block<S: Simd>(
     }
 }
 
-/// Fewer rows than a strip with the tail behind each, `[m, k]`: one chain for every element, as in a strip.
+/// Fewer rows than a strip with the tail behind each, `to [m, k]`: one chain for every element, as in a strip.
 #[inline(always)]
-unsafe fn joined_rows<S: Simd>(block: &Tile, tail: &Tail, m0: usize, m: usize) -> *const f32 {
-    let to = with_scratch(3, (K_BLOCK + Tail::MOST) * S::STRIP);
+unsafe fn joined_rows(block: &Tile, tail: &Tail, m0: usize, m: usize, to: *mut f32) -> *const f32 {
     let k = block.k + tail.rank;
     for i in 0..m {
         let (row, low) = (
@@ -140,10 +141,9 @@ unsafe fn narrow_tiles<S: Simd>(t: &Tile) {
     }
 }
 
-/// `STRIP` rows of the block, and of the tail behind it, as a packed strip `[k, STRIP]`.
+/// `STRIP` rows of the block, and of the tail behind it, as a packed strip `to [k, STRIP]`.
 #[inline(always)]
-unsafe fn strip<S: Simd>(block: &Tile, tail: Option<&Tail>, m0: usize) -> *const f32 {
-    let to = with_scratch(3, (K_BLOCK + Tail::MOST) * S::STRIP);
+unsafe fn strip<S: Simd>(block: &Tile, tail: Option<&Tail>, m0: usize, to: *mut f32) -> *const f32 {
     let source = block.a.add(m0 * block.a_row);
     if block.a_col == 1 {
         S::pack_strip(source, block.a_row, block.k, to);

@@ -6,7 +6,7 @@
 use super::driver::{Block, K_BLOCK, Panels, Product};
 use super::grid::{Grid, Part};
 use super::tile16::{LANES, STRIP, SUMS, Tile16, VECTORS};
-use crate::scratch::with_scratch;
+use crate::scratch::{Area, Scratch};
 use crate::simd::Avx512;
 use crate::team::Team;
 use std::arch::x86_64::*;
@@ -73,13 +73,15 @@ pub unsafe fn multiply<P: Panels>(team: &Team, product: &Product, panels: P) {
         for k0 in (0..k).step_by(K_PART) {
             let k = K_PART.min(k - k0);
             let strips = rows.next_multiple_of(STRIP);
+            let codes = Scratch::take(Area::LeftCodes, strips * k.div_ceil(2));
+            let scales = Scratch::take(Area::LeftScales, strips * blocks(k));
             let left = Left {
                 m0,
                 rows,
                 k0,
                 k,
-                codes: with_scratch(4, strips * k.div_ceil(2)).cast(),
-                scales: with_scratch(5, strips * blocks(k)),
+                codes: codes.start().cast(),
+                scales: scales.start(),
             };
             team.run(rows.div_ceil(ROWS_OF_TASK), |task| {
                 // SAFETY: the rows of tasks are disjoint; the rest is the caller's promise.
@@ -154,7 +156,8 @@ unsafe fn run_part<P: Panels>(product: &Product, panels: P, left: Left, part: Pa
     let tail = product.tail.filter(|_| left.k0 + left.k == product.k);
     let rank = tail.map_or(0, |tail| tail.rank);
     let panel_size = (pairs + blocks + rank) * COLUMNS;
-    let scratch = with_scratch(0, (part.p1 - part.p0) * panel_size);
+    let held = Scratch::take(Area::Panels, (part.p1 - part.p0) * panel_size);
+    let scratch = held.start();
     for index in part.p0..part.p1 {
         let own = scratch.add((index - part.p0) * panel_size);
         let scales = own.add(pairs * COLUMNS);
@@ -164,7 +167,8 @@ unsafe fn run_part<P: Panels>(product: &Product, panels: P, left: Left, part: Pa
             tail.append::<Avx512>(index * COLUMNS, n, scales.add(blocks * COLUMNS));
         }
     }
-    let sums = with_scratch(3, SUMS);
+    let held_sums = Scratch::take(Area::Sums, SUMS);
+    let sums = held_sums.start();
     let mut m0 = part.m0;
     while m0 < part.m1 {
         let rows = STRIP.min(part.m1 - m0);
@@ -208,7 +212,8 @@ unsafe fn prepare_panel<P: Panels>(
     codes: *mut i32,
     scales: *mut f32,
 ) {
-    let fetched = with_scratch(2, FETCH * COLUMNS);
+    let held = Scratch::take(Area::Fetched, FETCH * COLUMNS);
+    let fetched = held.start();
     let vectors = columns.div_ceil(LANES);
     for start in (0..left.k).step_by(FETCH) {
         let kc = FETCH.min(left.k - start);

@@ -3,7 +3,7 @@
 use super::dense::transpose_panel;
 use super::driver::{Block, Panel, Panels};
 use super::micro::{Tile, finish};
-use crate::scratch::with_scratch;
+use crate::scratch::{Area, Scratch};
 use crate::simd::Simd;
 
 /// Bytes of a cache line.
@@ -165,7 +165,8 @@ unsafe impl<C: Coded> Panels for CodedBackward<C> {
         let (nr, row) = (2 * S::LANES, S::PANEL * S::LANES);
         let column = index * row;
         let columns = (self.0.columns() - column).min(row);
-        let piece = with_scratch(1, row * nr);
+        let held = Scratch::take(Area::Piece, row * nr);
+        let piece = held.start();
         let mut done = 0;
         while done < kc {
             let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);

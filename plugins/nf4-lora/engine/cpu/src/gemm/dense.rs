@@ -7,6 +7,7 @@ use crate::buffer::Aligned;
 use crate::isa::Isa;
 use crate::simd::Simd;
 use crate::team::{Parts, Team};
+use std::marker::PhantomData;
 
 /// `B[k, n] = data[k*ld + n]`, `[K, N]` row-major.
 #[derive(Clone, Copy)]
@@ -30,13 +31,13 @@ pub struct Transposed {
 }
 
 macro_rules! shared {
-    ($($name:ident),*) => {$(
+    ($($name:ty),*) => {$(
         // SAFETY: read-only views whose memory the caller of the product keeps borrowed.
         unsafe impl Send for $name {}
         unsafe impl Sync for $name {}
     )*};
 }
-shared!(RowMajor, Transposed, View);
+shared!(RowMajor, Transposed, View<'_>);
 
 unsafe impl Panels for RowMajor {
     #[inline(always)]
@@ -169,20 +170,21 @@ impl DenseWeight {
     }
 
     /// Source for `X · Wᵀ`.
-    pub fn forward(&self) -> CodedForward<View> {
+    pub fn forward(&self) -> CodedForward<View<'_>> {
         CodedForward(self.view())
     }
 
     /// Source for `dY · W`.
-    pub fn backward(&self) -> CodedBackward<View> {
+    pub fn backward(&self) -> CodedBackward<View<'_>> {
         CodedBackward(self.view())
     }
 
-    fn view(&self) -> View {
+    fn view(&self) -> View<'_> {
         View {
             data: self.panels.as_ptr(),
             n: self.rows,
             k: self.cols,
+            weight: PhantomData,
         }
     }
 
@@ -196,16 +198,17 @@ impl DenseWeight {
     }
 }
 
-/// The panels of a weight.
+/// The panels of a weight, which stays borrowed.
 #[derive(Clone, Copy)]
-pub struct View {
+pub struct View<'a> {
     data: *const f32,
     n: usize,
     k: usize,
+    weight: PhantomData<&'a ()>,
 }
 
 // Decoding is copying: a panel that is as wide as the registers, in a cache, repays it where many rows pass by.
-unsafe impl Coded for View {
+unsafe impl Coded for View<'_> {
     #[inline(always)]
     fn columns(&self) -> usize {
         self.k

@@ -4,7 +4,7 @@ use super::block::{Tail, multiply_block};
 use super::grid::{Grid, Part, TASK_VECTORS};
 use super::micro::{Next, Tile};
 use crate::isa::Isa;
-use crate::scratch::with_scratch;
+use crate::scratch::{Area, Scratch};
 use crate::simd::Simd;
 use crate::team::Team;
 
@@ -41,7 +41,7 @@ pub struct Block {
     pub kc: usize,
 }
 
-/// A block of a panel: row `p` at `data[p * row ..]`.
+/// A block of a panel: row `p` at `data[p * row ..]`, as an address that only `Panels` and what multiplies with it use.
 #[derive(Clone, Copy)]
 pub struct Panel {
     pub data: *const f32,
@@ -62,7 +62,7 @@ pub unsafe trait Panels: Copy + Send + Sync {
     unsafe fn direct<S: Simd>(&self, _index: usize, _k0: usize, _tile: &Tile) {}
 }
 
-/// The operands other than `B`.
+/// The operands other than `B`, as addresses: only `multiply`, whose caller answers for them, reads and writes there.
 #[derive(Clone, Copy)]
 pub struct Product {
     pub m: usize,
@@ -138,11 +138,8 @@ unsafe fn run_part<S: Simd, P: Panels>(product: Product, panels: P, part: Part, 
     let count = part.p1 - part.p0;
     let row = S::PANEL * S::LANES;
     let panel_size = (kc_full + product.tail.map_or(0, |tail| tail.rank)) * row;
-    let scratch = if direct {
-        std::ptr::null_mut()
-    } else {
-        with_scratch(0, count * panel_size)
-    };
+    let held = (!direct).then(|| Scratch::take(Area::Panels, count * panel_size));
+    let scratch = held.as_ref().map_or(std::ptr::null_mut(), Scratch::start);
     let none = Panel {
         data: std::ptr::null(),
         row,

@@ -14,6 +14,7 @@ use crate::team::{Parts, Team};
 use escada_engine_formats::nf4::Nf4Tensor;
 use escada_engine_formats::nf4_tables::CODES;
 use escada_engine_formats::q4::{Q4_BLOCK, Q4Tensor};
+use std::marker::PhantomData;
 
 static NF4_TABLE: [f32; 16] = CODES;
 /// Codes of `SHIFTED` weights as numbers.
@@ -118,22 +119,23 @@ impl<const SHIFTED: bool> FourBitWeight<SHIFTED> {
     }
 
     /// Source for `X · Wᵀ`.
-    pub fn forward(&self) -> CodedForward<View<SHIFTED>> {
+    pub fn forward(&self) -> CodedForward<View<'_, SHIFTED>> {
         CodedForward(self.view())
     }
 
     /// Source for `dY · W`.
-    pub fn backward(&self) -> CodedBackward<View<SHIFTED>> {
+    pub fn backward(&self) -> CodedBackward<View<'_, SHIFTED>> {
         CodedBackward(self.view())
     }
 
-    fn view(&self) -> View<SHIFTED> {
+    fn view(&self) -> View<'_, SHIFTED> {
         View {
             codes: self.codes.as_ptr(),
             scales: self.scales.as_ptr(),
             n: self.rows,
             k: self.cols,
             run: self.run,
+            weight: PhantomData,
         }
     }
 
@@ -164,17 +166,18 @@ fn common_divisor(mut a: usize, mut b: usize) -> usize {
 
 /// The codes and scales of a weight.
 #[derive(Clone, Copy)]
-pub struct View<const SHIFTED: bool> {
+pub struct View<'a, const SHIFTED: bool> {
     codes: *const u8,
     scales: *const f32,
     n: usize,
     k: usize,
     run: usize,
+    weight: PhantomData<&'a ()>,
 }
 
 // SAFETY: a read-only view whose memory the caller of the product keeps borrowed.
-unsafe impl<const SHIFTED: bool> Send for View<SHIFTED> {}
-unsafe impl<const SHIFTED: bool> Sync for View<SHIFTED> {}
+unsafe impl<const SHIFTED: bool> Send for View<'_, SHIFTED> {}
+unsafe impl<const SHIFTED: bool> Sync for View<'_, SHIFTED> {}
 
 /// Scales, and shifts of `SHIFTED` weights, of the two vectors of a panel.
 #[derive(Clone, Copy)]
@@ -183,7 +186,7 @@ struct Numbers<S: Simd> {
     shifts: [S::V; 2],
 }
 
-impl<const SHIFTED: bool> View<SHIFTED> {
+impl<const SHIFTED: bool> View<'_, SHIFTED> {
     /// Calls `each` with every run of columns of one scale in `k0 .. k0+kc`: the columns, and their numbers.
     #[inline(always)]
     unsafe fn runs<S: Simd>(
@@ -233,7 +236,7 @@ impl<const SHIFTED: bool> View<SHIFTED> {
     }
 }
 
-unsafe impl<const SHIFTED: bool> Coded for View<SHIFTED> {
+unsafe impl<const SHIFTED: bool> Coded for View<'_, SHIFTED> {
     #[inline(always)]
     fn columns(&self) -> usize {
         self.k

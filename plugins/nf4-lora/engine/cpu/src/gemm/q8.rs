@@ -10,6 +10,7 @@ use crate::isa::Isa;
 use crate::simd::Simd;
 use crate::team::{Parts, Team};
 use escada_engine_formats::q8::{Q8_BLOCK, Q8Tensor};
+use std::marker::PhantomData;
 
 /// Columns that are fetched ahead of their use.
 const AHEAD: usize = 64;
@@ -50,21 +51,22 @@ impl Q8Weight {
     }
 
     /// Source for `X · Wᵀ`.
-    pub fn forward(&self) -> CodedForward<View> {
+    pub fn forward(&self) -> CodedForward<View<'_>> {
         CodedForward(self.view())
     }
 
     /// Source for `dY · W`.
-    pub fn backward(&self) -> CodedBackward<View> {
+    pub fn backward(&self) -> CodedBackward<View<'_>> {
         CodedBackward(self.view())
     }
 
-    fn view(&self) -> View {
+    fn view(&self) -> View<'_> {
         View {
             codes: self.codes.as_ptr(),
             scales: self.scales.as_ptr(),
             n: self.rows,
             k: self.cols,
+            weight: PhantomData,
         }
     }
 
@@ -97,20 +99,21 @@ fn turn<T: Copy + Send + Sync>(team: &Team, nr: usize, rows: usize, cols: usize,
     });
 }
 
-/// The panels of a weight.
+/// The panels of a weight, which stays borrowed.
 #[derive(Clone, Copy)]
-pub struct View {
+pub struct View<'a> {
     codes: *const i8,
     scales: *const f32,
     n: usize,
     k: usize,
+    weight: PhantomData<&'a ()>,
 }
 
-// SAFETY: a read-only view whose memory the caller of the product keeps borrowed.
-unsafe impl Send for View {}
-unsafe impl Sync for View {}
+// SAFETY: a read-only view of memory that it keeps borrowed.
+unsafe impl Send for View<'_> {}
+unsafe impl Sync for View<'_> {}
 
-impl View {
+impl View<'_> {
     /// Calls `each` with every run of columns of one scale in `k0 .. k0+kc`: the columns, and the two vectors of scales.
     #[inline(always)]
     unsafe fn runs<S: Simd>(
@@ -132,7 +135,7 @@ impl View {
     }
 }
 
-unsafe impl Coded for View {
+unsafe impl Coded for View<'_> {
     #[inline(always)]
     fn columns(&self) -> usize {
         self.k
