@@ -16,7 +16,7 @@ export const commonFields = {
   perDeviceTrainBatchSize: z.int().min(1).max(1024).default(4),
   gradientAccumulationSteps: z.int().min(1).max(1024).default(1),
   numTrainEpochs: z.number().positive().max(100).default(1),
-  maxSteps: z.int().min(-1).default(-1),
+  maxSteps: z.int().min(-1).max(10_000_000).default(-1),
   maxSeqLengthTokens: z.int().min(16).max(131_072).default(2048),
   /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
   packing: z.boolean().default(false),

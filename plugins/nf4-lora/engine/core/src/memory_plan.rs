@@ -113,7 +113,7 @@ impl Planned<'_> {
         let fits = |rows: &usize| {
             let config = TrainConfig {
                 per_device_train_batch_size: *rows,
-                gradient_accumulation_steps: batch * steps / rows,
+                gradient_accumulation_steps: (batch / rows).saturating_mul(steps),
                 ..self.config.clone()
             };
             self.best(&self.extents(&config), setting, available).total() <= available
@@ -123,8 +123,8 @@ impl Planned<'_> {
             .filter(|rows| batch.is_multiple_of(*rows))
             .find(fits)?;
         Some(format!(
-            "perDeviceTrainBatchSize {rows} with gradientAccumulationSteps {} fits and trains the same",
-            batch * steps / rows
+            "perDeviceTrainBatchSize {rows} with gradientAccumulationSteps {} fits and trains the same up to rounding",
+            (batch / rows).saturating_mul(steps)
         ))
     }
 

@@ -41,12 +41,17 @@ pub struct Followed<'a> {
     pub control: Control<'a>,
 }
 
+impl<'a> Followed<'a> {
+    /// By its caller only.
+    pub fn by(control: Control<'a>) -> Self {
+        let witness = None;
+        Self { witness, control }
+    }
+}
+
 impl Default for Followed<'_> {
     fn default() -> Self {
-        Self {
-            witness: None,
-            control: Control::none(),
-        }
+        Self::by(Control::none())
     }
 }
 

@@ -1,23 +1,38 @@
-//! Figures of this process.
+//! Figures of this process and of the machine under it.
+
+mod groups;
+
+use std::path::Path;
+use std::process::Command;
+
+/// What a machine is taken to have free where its system says nothing.
+const FALLBACK_BYTES: u64 = 8 << 30;
 
 /// Memory that can be taken without pushing others out, in bytes: what the system says, or less where a control group
-/// (a container) has less left. `u64::MAX` where nothing says so.
+/// (a container, a slice of systemd) has less left. Where nothing says so, three quarters of what the machine has, or
+/// 8 GiB where it does not say that either.
 pub fn available_bytes() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let system = field_kib(&meminfo, "MemAvailable:").map_or(u64::MAX, |kib| kib * 1024);
-    system.min(group_bytes().unwrap_or(u64::MAX))
+    let system = field_kib(&meminfo, "MemAvailable:").map(|kib| kib * 1024);
+    let system = system.or_else(|| machine_bytes().map(|bytes| bytes / 4 * 3));
+    let group = groups::left_bytes(&group_lines(), Path::new("/sys/fs/cgroup"));
+    system.unwrap_or(FALLBACK_BYTES).min(group.unwrap_or(u64::MAX))
 }
 
-/// What is left of the control group's limit; files that it may drop count as free.
-fn group_bytes() -> Option<u64> {
-    let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-    let limit: u64 = read("memory.max")?.trim().parse().ok()?;
-    let used: u64 = read("memory.current")?.trim().parse().ok()?;
-    let stat = read("memory.stat")?;
-    let files = stat
-        .lines()
-        .find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
-    Some(limit.saturating_sub(used.saturating_sub(files.unwrap_or(0))))
+fn group_lines() -> String {
+    std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
+}
+
+/// Memory of a machine without `/proc`: macOS and the BSDs tell it by `sysctl`.
+fn machine_bytes() -> Option<u64> {
+    if !cfg!(unix) {
+        return None;
+    }
+    let asked = ["hw.memsize", "hw.physmem"].into_iter().find_map(|name| {
+        let told = Command::new("sysctl").args(["-n", name]).output().ok()?;
+        String::from_utf8(told.stdout).ok()?.trim().parse().ok()
+    });
+    asked.filter(|bytes| *bytes > 0)
 }
 
 fn field_kib(text: &str, name: &str) -> Option<u64> {

@@ -45,7 +45,12 @@ pub struct StepPlan {
 impl StepPlan {
     /// An accumulation window never crosses an epoch; the last one of an epoch may be short (as in HF's Trainer).
     pub fn new(config: &TrainConfig, rows: usize) -> Self {
-        let step_rows = config.per_device_train_batch_size * config.gradient_accumulation_steps;
+        // More rows than can be counted are more than there are.
+        let (batch, steps) = (
+            config.per_device_train_batch_size.max(1),
+            config.gradient_accumulation_steps.max(1),
+        );
+        let step_rows = batch.saturating_mul(steps);
         let steps_per_epoch = rows.div_ceil(step_rows).max(1);
         let total_steps = match usize::try_from(config.max_steps) {
             Ok(steps) if steps > 0 => steps,
@@ -53,12 +58,18 @@ impl StepPlan {
         };
         Self {
             rows,
-            micro_batch: config.per_device_train_batch_size,
+            micro_batch: batch,
             step_rows,
             steps_per_epoch,
             total_steps,
             seed: config.seed,
         }
+    }
+
+    /// Rows that all steps together go through, at most.
+    pub fn visits(&self) -> usize {
+        self.total_steps
+            .saturating_mul(self.step_rows.min(self.rows.max(1)))
     }
 
     /// Epoch of a step, both counted from 0.
@@ -74,7 +85,7 @@ impl StepPlan {
     /// Row numbers of each micro-batch of a step, out of its epoch's order.
     pub fn micro_batches<'a>(&self, order: &'a [u32], step: usize) -> Vec<&'a [u32]> {
         let from = step % self.steps_per_epoch * self.step_rows;
-        order[from..(from + self.step_rows).min(order.len())]
+        order[from..from.saturating_add(self.step_rows).min(order.len())]
             .chunks(self.micro_batch)
             .collect()
     }
@@ -111,6 +122,35 @@ mod tests {
             "maxSeqLengthTokens":10,"packing":{packing},"seed":1,"saveSteps":10}}"#
         );
         serde_json::from_str(&text).unwrap_or_else(|cause| panic!("{cause}"))
+    }
+
+    #[test]
+    fn sizes_beyond_counting_are_one_step_an_epoch_and_never_a_wrap() {
+        for (batch, accumulation) in [
+            (1 << 32, 1 << 32),
+            (usize::MAX, 2),
+            (2, usize::MAX),
+            (1 << 63, 2),
+            (7, 3),
+        ] {
+            let config = TrainConfig {
+                per_device_train_batch_size: batch,
+                gradient_accumulation_steps: accumulation,
+                max_steps: i64::MAX,
+                ..config(false)
+            };
+            let plan = StepPlan::new(&config, 10);
+            assert!(plan.visits() >= plan.total_steps, "{batch} x {accumulation}");
+            let order = plan.order(0);
+            for step in 0..3 {
+                let rows: usize = plan
+                    .micro_batches(&order, step)
+                    .iter()
+                    .map(|rows| rows.len())
+                    .sum();
+                assert_eq!(rows, 10, "{batch} x {accumulation}");
+            }
+        }
     }
 
     #[test]

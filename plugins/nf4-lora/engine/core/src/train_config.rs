@@ -85,6 +85,11 @@ pub enum NonFinite {
     Skip,
 }
 
+/// Steps of a run at most: as many as its log has room for.
+pub const MAX_STEPS: usize = 10_000_000;
+/// Rows of a step at most, of a micro-batch and of all that are accumulated.
+const MAX_STEP_ROWS: usize = 1 << 24;
+
 /// Replies after an epoch at most: they are a look, not an evaluation.
 const MOST_SAMPLE_ROWS: usize = 64;
 
@@ -193,13 +198,22 @@ impl TrainConfig {
                 "maxGradNorm",
                 self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0,
             ),
-            ("perDeviceTrainBatchSize", self.per_device_train_batch_size > 0),
-            ("gradientAccumulationSteps", self.gradient_accumulation_steps > 0),
+            (
+                "perDeviceTrainBatchSize",
+                (1..=MAX_STEP_ROWS).contains(&self.per_device_train_batch_size),
+            ),
+            (
+                "gradientAccumulationSteps",
+                (1..=MAX_STEP_ROWS).contains(&self.gradient_accumulation_steps),
+            ),
             (
                 "numTrainEpochs",
                 self.max_steps > 0 || positive(self.num_train_epochs),
             ),
-            ("maxSteps", self.max_steps == -1 || self.max_steps > 0),
+            (
+                "maxSteps",
+                self.max_steps == -1 || (1..=MAX_STEPS as i64).contains(&self.max_steps),
+            ),
             ("maxSeqLengthTokens", self.max_seq_length_tokens > 1),
             ("saveSteps", self.save_steps > 0),
             ("maxConsecutiveSkips", self.max_consecutive_skips > 0),

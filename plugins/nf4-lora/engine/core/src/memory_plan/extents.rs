@@ -16,9 +16,7 @@ impl Planned<'_> {
         let units = units(config, &lengths);
         let plan = StepPlan::new(config, units.len());
         let sharing = PrefixSharing::of(config.lora_dropout);
-        if plan.total_steps * config.per_device_train_batch_size * config.gradient_accumulation_steps
-            > MOST_VISITS
-        {
+        if plan.visits() > MOST_VISITS {
             return self.bound(config, &units);
         }
         let mut largest = Extent::default();

@@ -1,7 +1,8 @@
 //! The rows of a training: which are refused, and their digest.
 
 use crate::batch::TokenRow;
-use crate::train_config::TrainConfig;
+use crate::schedule::{StepPlan, units};
+use crate::train_config::{MAX_STEPS, TrainConfig};
 use escada_engine_formats::error::{Code, EngineError, Result};
 use sha2::{Digest, Sha256};
 
@@ -29,6 +30,18 @@ pub(super) fn check_rows(rows: &[TokenRow], config: &TrainConfig, context_tokens
         ));
     }
     Ok(())
+}
+
+/// A run must come to an end: epochs count like steps.
+pub(super) fn check_steps(rows: &[TokenRow], config: &TrainConfig) -> Result<()> {
+    let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
+    let steps = StepPlan::new(config, units(config, &lengths).len()).total_steps;
+    if steps <= MAX_STEPS {
+        return Ok(());
+    }
+    let message =
+        format!("config.numTrainEpochs: {steps} steps are more than the {MAX_STEPS} that a run may have");
+    Err(EngineError::new(Code::RequestInvalid, message))
 }
 
 /// SHA-256 over all token ids and label borders.

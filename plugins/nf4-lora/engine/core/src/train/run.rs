@@ -1,7 +1,7 @@
 //! The training loop: steps from a pure plan, exact resume, progress, cancellation.
 
 use super::diagnosis::Diagnosis;
-use super::rows::{check_rows, rows_digest};
+use super::rows::{check_rows, check_steps, rows_digest};
 use super::samples::sampling_bytes;
 use super::trained::Trained;
 use super::{TrainEvent, TrainRequest, TrainResult};
@@ -56,6 +56,7 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<Self> {
         let (started, config) = (Instant::now(), request.config);
         check_rows(request.rows, config, shape.context_tokens)?;
+        check_steps(request.rows, config)?;
         let identity = RunIdentity {
             config_digest: config.digest()?,
             rows_digest: rows_digest(request.rows.iter().chain(sampled(request))),
@@ -138,12 +139,8 @@ impl<'a, B: Backend> Run<'a, B> {
         self.optimizer.clear(self.backend);
         let (mut losses, mut tokens) = (Vec::new(), 0);
         for (i, rows) in micro_batches.iter().enumerate() {
-            let followed = Followed {
-                witness: None,
-                control,
-            };
             control.poll(|| format!("computing step {}", step + 1))?;
-            losses.push(self.micro_batch(step, i, rows, labelled, followed)?);
+            losses.push(self.micro_batch(step, i, rows, labelled, Followed::by(control))?);
             tokens += self.batch.full_tokens;
         }
         let loss = losses.iter().sum::<f64>() / labelled as f64;
