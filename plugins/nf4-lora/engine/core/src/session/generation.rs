@@ -45,14 +45,8 @@ impl<B: Backend> Session<B> {
             repetition_penalty: params.repetition_penalty,
             seed: params.seed,
         };
-        let stops = |ids: &[u32]| {
-            let text = if params.stop.is_empty() {
-                None
-            } else {
-                Some(loaded.tokenizer.decode(ids, true)?)
-            };
-            Ok(text.is_some_and(|text| params.stop.iter().any(|stop| text.contains(stop))))
-        };
+        let stops =
+            |ids: &[u32]| ends_with_stop(&params.stop, ids, &|ids| loaded.tokenizer.decode(ids, true));
         let options = GenerateOptions {
             max_new_tokens: params.max_new_tokens,
             batch_rows: params.batch_rows,
@@ -97,6 +91,32 @@ impl<B: Backend> Session<B> {
     }
 }
 
+/// Tokens before a stop string's own that are looked at with it: the first ones of a text may be decoded differently.
+const STOP_MARGIN: usize = 8;
+
+/// Whether the text of `ids` holds one of the stop strings, where that of all but the last token did not. Looks at the
+/// last tokens only, as many as the longest stop string may have, so that a long reply costs no more a token than a short
+/// one; what is found there is sought in the whole text before it counts.
+fn ends_with_stop(stop: &[String], ids: &[u32], decode: &dyn Fn(&[u32]) -> Result<String>) -> Result<bool> {
+    let Some(longest) = stop.iter().map(String::len).max() else {
+        return Ok(false);
+    };
+    let holds = |text: &str| stop.iter().any(|stop| text.contains(stop));
+    let mut tokens = longest + STOP_MARGIN;
+    while tokens < ids.len() {
+        let text = decode(&ids[ids.len() - tokens..])?;
+        if holds(&text) {
+            break;
+        }
+        // Tokens without text are among them where it is shorter.
+        if text.len() >= longest + STOP_MARGIN / 2 {
+            return Ok(false);
+        }
+        tokens *= 2;
+    }
+    Ok(holds(&decode(ids)?))
+}
+
 fn check_generate(params: &GenerateParams) -> Result<()> {
     let fields = [
         ("maxNewTokens", params.max_new_tokens > 0),
@@ -134,4 +154,55 @@ pub(super) fn text_of<B: Backend>(loaded: &Loaded<B>, ids: &[u32], stop: &[Strin
         text.truncate(at);
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// Token `n` is the n-th letter; 26 has no text. As many decoders do, it drops a blank (27) at the start.
+    fn decode(ids: &[u32]) -> String {
+        let letter = |id: &u32| match id {
+            26 => None,
+            27 => Some(' '),
+            id => char::from_u32(97 + id),
+        };
+        let text: String = ids.iter().filter_map(letter).collect();
+        text.strip_prefix(' ').map(str::to_owned).unwrap_or(text)
+    }
+
+    #[test]
+    fn a_stop_string_is_found_as_in_the_whole_text_at_a_cost_that_does_not_grow() -> Result<()> {
+        let stop = ["ab c".to_owned(), "zz".to_owned()];
+        let mut random = 7u32;
+        for round in 0..200 {
+            let mut ids = Vec::new();
+            for _ in 0..300 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Few letters, so that stop strings come; in some rounds hardly any text at all.
+                let id = [0, 1, 27, 2, 25, 26, 26][(random >> 24) as usize % (5 + round % 3)];
+                ids.push(if round % 10 == 9 && random % 16 != 0 {
+                    26
+                } else {
+                    id
+                });
+                let (whole, seen) = (decode(&ids), RefCell::new(0));
+                let found = ends_with_stop(&stop, &ids, &|ids| {
+                    *seen.borrow_mut() += ids.len();
+                    Ok(decode(ids))
+                })?;
+                let wanted = stop.iter().any(|stop| whole.contains(stop));
+                assert_eq!(found, wanted, "{whole}");
+                if wanted {
+                    break;
+                }
+                if !ids.contains(&26) {
+                    assert!(seen.into_inner() <= 2 * (4 + STOP_MARGIN), "{} tokens", ids.len());
+                }
+            }
+        }
+        assert!(!ends_with_stop(&[], &[1, 2], &|ids| Ok(decode(ids)))?);
+        Ok(())
+    }
 }
