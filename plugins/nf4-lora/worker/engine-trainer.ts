@@ -17,6 +17,7 @@ import type { TrainingWarning } from '../../../schemas/train/warning.ts';
 import { TRAINER_ID } from '../contract.ts';
 import { protocolFailure } from './engine-errors.ts';
 import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
+import { baseModelName } from './base-model-name.ts';
 import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
 import type { EventOf, ResultOf, Sample } from './protocol.ts';
 import { readTrainingLog } from './training-log.ts';
@@ -61,6 +62,7 @@ export class EngineTrainer implements TrainerV1 {
     const { path, weightFormat, quantization } = request.model;
     const { loggingSteps: _, ...config } = checkedTrainConfig(request.config);
     await mkdir(outDir, { recursive: true });
+    const baseModel = await baseModelName(request.model);
     return withScratch(async (folder) => {
       const rowsPath = join(folder, 'rows.jsonl');
       await writeRows(rowsPath, rows);
@@ -73,7 +75,7 @@ export class EngineTrainer implements TrainerV1 {
       const result = await this.#services.pool.use({ path, weightFormat, quantization }, signal, (engine) =>
         engine.process.request(
           'train',
-          { rowsPath, samplesPath, outDir, config },
+          { rowsPath, samplesPath, outDir, baseModel, config },
           { signal, stallMs, onEvent },
         ),
       );

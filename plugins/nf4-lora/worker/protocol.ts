@@ -171,6 +171,7 @@ export const METHODS = {
       rowsPath: path,
       samplesPath: path.optional(),
       outDir: path,
+      baseModel: z.string().min(1).optional(),
       config: engineConfigSchema,
     }),
     result: z.strictObject({

@@ -57,6 +57,7 @@ fn main() {
         config: &task.config,
         out_dir: &task.out_dir,
         model_digest: "bench",
+        base_model: "base",
         engine_build: "bench",
         samples: None,
     };

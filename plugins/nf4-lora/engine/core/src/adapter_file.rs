@@ -4,8 +4,10 @@ use crate::backend::Backend;
 use crate::lora::{Adapter, LoraLayout, LoraModule};
 use crate::shape::{ModelShape, Target};
 use crate::train_config::TrainConfig;
+use escada_engine_formats::atomic::write_file;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::peft::{AdapterFile, AdapterTensor};
+use serde_json::Value;
 use std::path::Path;
 
 /// A PEFT adapter from flat values.
@@ -36,6 +38,16 @@ pub fn to_file(layout: &LoraLayout, values: &[f32], config: &TrainConfig, base_m
             .map(|m| (m.target.module(m.layer), tensor(m)))
             .collect(),
     }
+}
+
+/// Writes the adapter's `README.md`: the base, for people and for a hub, and the digest of the weights it was trained on.
+pub fn write_card(folder: &Path, base_model: &str, model_digest: &str) -> Result<()> {
+    // A JSON text is a YAML text; the name may hold anything.
+    let name = Value::from(base_model);
+    let card = format!(
+        "---\nbase_model: {name}\nlibrary_name: peft\n---\n\nLoRA adapter. Trained on {base_model}, weights {model_digest}.\n"
+    );
+    write_file(&folder.join("README.md"), card.as_bytes()).map(drop)
 }
 
 /// Reads a PEFT adapter for a model. Errors: `ModelFileInvalid` for a module or shape the model does not have.

@@ -212,5 +212,7 @@ pub struct TrainParams {
     /// Rows to answer after every epoch; some of `rows_path` without it.
     pub samples_path: Option<PathBuf>,
     pub out_dir: PathBuf,
+    /// What `adapter_config.json` calls the base; the path of the loaded model without it.
+    pub base_model: Option<String>,
     pub config: TrainConfig,
 }

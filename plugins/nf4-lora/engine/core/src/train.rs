@@ -33,8 +33,10 @@ pub struct TrainRequest<'a> {
     pub row_ids: &'a [String],
     pub config: &'a TrainConfig,
     pub out_dir: &'a Path,
-    /// Digest of weights and their format: part of the checkpoint's identity and named in the adapter.
+    /// Digest of weights and their format: part of the checkpoint's identity and named beside the adapter.
     pub model_digest: &'a str,
+    /// Name or path by which others find the base of an adapter.
+    pub base_model: &'a str,
     pub engine_build: &'a str,
     /// What is generated after every epoch.
     pub samples: Option<SampleRequest<'a>>,

@@ -113,6 +113,7 @@ fn train_in(out_dir: &Path, config: &TrainConfig, control: Control<'_>) -> Resul
         config,
         out_dir,
         model_digest: "tiny",
+        base_model: "base",
         engine_build: "test",
         samples: None,
     };

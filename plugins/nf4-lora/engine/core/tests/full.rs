@@ -160,6 +160,7 @@ fn run(
         config,
         out_dir,
         model_digest: "tiny",
+        base_model: "base",
         engine_build: "test",
         samples: None,
     };

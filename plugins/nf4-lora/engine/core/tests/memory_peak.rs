@@ -50,6 +50,7 @@ fn the_planned_peak_is_the_measured_one() {
         config: &config,
         out_dir: &out_dir,
         model_digest: "random",
+        base_model: "base",
         engine_build: "test",
         samples: None,
     };

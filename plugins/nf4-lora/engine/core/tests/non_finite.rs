@@ -123,6 +123,7 @@ fn run(
         config,
         out_dir,
         model_digest: "tiny",
+        base_model: "base",
         engine_build: "test",
         samples: None,
     };

@@ -64,6 +64,7 @@ fn run(
         config: &asked.config,
         out_dir,
         model_digest: "tiny",
+        base_model: "base",
         engine_build: "test",
         samples: asked.sampled.then_some(SampleRequest {
             rows: &held_out,

@@ -72,6 +72,7 @@ impl Setting {
             config,
             out_dir,
             model_digest: "tiny",
+            base_model: "base",
             engine_build: "test",
             samples: None,
         };

@@ -73,6 +73,7 @@ fn run_on(
         config,
         out_dir,
         model_digest: "tiny",
+        base_model: "base",
         engine_build: "test",
         samples: None,
     };
@@ -98,6 +99,14 @@ fn loss_falls_and_files_are_written() {
         &mut events,
     )
     .unwrap();
+    let text = |name: &str| std::fs::read_to_string(out.join("adapter").join(name)).unwrap();
+    let written: Value = serde_json::from_str(&text("adapter_config.json")).unwrap();
+    assert_eq!(written["base_model_name_or_path"], "base");
+    let card = text("README.md");
+    assert!(
+        card.starts_with("---\nbase_model: \"base\"\n") && card.contains("weights tiny."),
+        "{card}"
+    );
     assert_eq!(
         (result.steps, result.resumed_from_step, events.len()),
         (30, 0, 30)
@@ -325,4 +334,26 @@ fn only_named_modules_learn() {
             "model.layers.1.self_attn.q_proj"
         ]
     );
+}
+
+#[test]
+fn runs_that_would_never_end_and_sizes_beyond_counting_are_refused_by_name() {
+    for (field, value) in [
+        ("maxSteps", json!(10_000_001)),
+        ("maxSteps", json!(i64::MAX)),
+        ("numTrainEpochs", json!(1e12)),
+        ("numTrainEpochs", json!(1e300)),
+        ("perDeviceTrainBatchSize", json!(1_u64 << 63)),
+        ("gradientAccumulationSteps", json!(u64::MAX)),
+    ] {
+        let error = run(
+            &folder("sizes"),
+            &config(json!({ field: value })),
+            None,
+            &mut Vec::new(),
+        )
+        .unwrap_err();
+        assert_eq!(error.code, Code::RequestInvalid, "{field} {value}");
+        assert!(error.message.contains(field), "{error}");
+    }
 }

@@ -26,12 +26,14 @@ impl<B: Backend> Session<B> {
     ) -> Result<TrainResult> {
         let loaded = self.model()?;
         let (row_ids, rows) = token_rows(loaded, &params.rows_path, control)?;
+        let base_path = loaded.path.to_string_lossy().into_owned();
         let request = TrainRequest {
             rows: &rows,
             row_ids: &row_ids,
             config: &params.config,
             out_dir: &params.out_dir,
             model_digest: &loaded.identity(),
+            base_model: params.base_model.as_deref().unwrap_or(&base_path),
             engine_build: &self.engine_build,
             samples: None,
         };

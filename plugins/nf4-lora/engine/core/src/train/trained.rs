@@ -89,9 +89,10 @@ fn write_adapter<B: Backend>(backend: &B, adapter: &Adapter<B>, request: &TrainR
             "a weight of the trained adapter is not finite",
         ));
     }
-    let file = adapter_file::to_file(&adapter.layout, &values, request.config, request.model_digest);
+    let file = adapter_file::to_file(&adapter.layout, &values, request.config, request.base_model);
     let adapter_path = request.out_dir.join("adapter");
     let adapter_sha256 = file.write(&adapter_path)?;
+    adapter_file::write_card(&adapter_path, request.base_model, request.model_digest)?;
     Ok(Made::Adapter {
         adapter_path,
         adapter_sha256,
