@@ -182,7 +182,7 @@ mod tests {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 // Few letters, so that stop strings come; in some rounds hardly any text at all.
                 let id = [0, 1, 27, 2, 25, 26, 26][(random >> 24) as usize % (5 + round % 3)];
-                ids.push(if round % 10 == 9 && random % 16 != 0 {
+                ids.push(if round % 10 == 9 && !random.is_multiple_of(16) {
                     26
                 } else {
                     id
