@@ -19,6 +19,7 @@ pub const KEY_BLOCK: usize = 64;
 pub const QUERY_BLOCK: usize = 48;
 
 /// Rows `[*, width]` of keys and values: up to two segments that follow one another.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct Keys {
     /// First row of each segment, at the column of the head's key group.

@@ -12,6 +12,7 @@ use crate::simd_entry;
 use escada_engine_core::backend::AttentionShape;
 
 /// A sequence and a key head. Pointers are at the sequence's first row; shapes as in `Backend::attention_backward`.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct BackwardTask {
     pub shape: AttentionShape,

@@ -22,6 +22,7 @@ pub struct Run {
 }
 
 /// A block of query rows and their keys.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct ForwardTask<'a> {
     pub shape: AttentionShape,

@@ -11,6 +11,7 @@ use crate::simd::Simd;
 const PACK_PANELS: usize = 2;
 
 /// Few more steps of the summed index, from other operands: `C += scale * a [m, rank] · outer`.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct Tail {
     pub rank: usize,

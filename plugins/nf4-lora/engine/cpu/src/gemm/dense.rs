@@ -10,6 +10,7 @@ use crate::team::{Parts, Team};
 use std::marker::PhantomData;
 
 /// `B[k, n] = data[k*ld + n]`, `[K, N]` row-major.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct RowMajor {
     pub data: *const f32,
@@ -23,6 +24,7 @@ pub struct RowMajor {
 const IN_PLACE_ROWS: usize = 32;
 
 /// `B[k, n] = data[n*ld + k]`, `[N, K]` row-major.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct Transposed {
     pub data: *const f32,

@@ -3,6 +3,7 @@
 use crate::simd::Simd;
 
 /// `c [m, n] = alpha * a [m, k] · b [k, n]`, added to `c` when `accumulate`.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct Tile {
     pub m: usize,

@@ -16,6 +16,7 @@ const COLUMNS: usize = VECTORS * LANES;
 const AHEAD: usize = 16;
 
 /// `c [rows, columns] = a · b + low · outer`, added to `c` when `accumulate`.
+/// Addresses, not borrows: only unsafe functions go there, and their callers answer for shapes and lifetimes.
 #[derive(Clone, Copy)]
 pub struct Tile16 {
     /// At most `STRIP`; the operands have `STRIP`, but for `low`.
