@@ -37,7 +37,8 @@ export async function startRun(page: Page, input: unknown): Promise<void> {
   await page.getByText(BESIDE_EDITOR).click();
   await page.getByText('"seed"').or(page.locator('.cm-line').nth(3)).first().waitFor();
   await press(page, 'Start Workflow');
-  await page.getByText('Workflow started successfully').waitFor();
+  // Said twice: in the link to the run, and once more for who cannot see.
+  await page.getByRole('link', { name: 'Workflow started successfully' }).waitFor();
 }
 
 /** Presses the button with this label; the last one, where a page repeats its title on a button. */
