@@ -1,0 +1,139 @@
+/** Nothing that a run may ask of a worker holds up its event loop: heartbeats and every other step need it. */
+import assert from 'node:assert/strict';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { after, suite, test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { FileStore } from '../../activities/artifacts/file-store.ts';
+import { createControlActivities, createStepActivities } from '../../activities/create-activities.ts';
+import { putJsonl } from '../../activities/llm/jsonl.ts';
+import { createProjectHost } from '../../plugins.ts';
+import type { Candidate, Score } from '../../schemas/adapt/candidate.ts';
+import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
+import type { StepResult } from '../../schemas/pipeline/plan.ts';
+
+const host = createProjectHost();
+const folder = await mkdtemp(join(tmpdir(), 'escada-liveness-'));
+const store = new FileStore(join(folder, 'store'));
+const deps = { host, store, dataRoots: [folder] };
+const steps = createStepActivities(deps);
+const { judgeRung, decide } = createControlActivities(deps) as unknown as Record<string, unknown>;
+after(async () => await host.close());
+
+/** The event loop turns far more often than this while a thread works; a step on the loop would let it turn a few times. */
+const MIN_TURNS = 20;
+
+/**
+ * Runs an activity and watches the event loop turn meanwhile. The longest pause between two turns must be a small part of
+ * the whole: a bound in seconds would fail on a busy machine and pass on a fast one.
+ */
+async function alive<T>(activity: unknown, input: unknown): Promise<T> {
+  const started = performance.now();
+  let [last, longest, turns, running] = [started, 0, 0, true];
+  const env = new MockActivityEnvironment();
+  const work = env
+    .run<[unknown], T, (input: unknown) => Promise<T>>(activity as (input: unknown) => Promise<T>, input)
+    .finally(() => (running = false));
+  work.catch(() => undefined);
+  while (running) {
+    await nextTurn();
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    turns += 1;
+  }
+  const result = await work;
+  const whole = performance.now() - started;
+  assert.ok(turns >= MIN_TURNS, `${turns} turns of the event loop in ${whole} ms`);
+  assert.ok(longest < whole / 2, `the event loop stood still for ${longest} of ${whole} ms`);
+  return result;
+}
+
+async function step(kind: string, input: JsonObject): Promise<JsonObject> {
+  return (await alive<StepResult>(steps[kind], input)).output;
+}
+
+const words = (at: number, count: number): string =>
+  Array.from({ length: count }, (_, place) => `word${(at * 31 + place * 7) % 5003}`).join(' ');
+
+async function dataset(name: string, rows: number, length: number): Promise<ArtifactRef> {
+  const lines = Array.from({ length: rows }, (_, at) =>
+    JSON.stringify({ input: `question ${at} ${words(at, 6)}`, output: words(at, length) }),
+  );
+  await writeFile(join(folder, name), `${lines.join('\n')}\n`);
+  const columns = { input: 'input', output: 'output' };
+  return (await step('curate.read@1', { source: { path: name }, columns }))[
+    'dataset'
+  ] as unknown as ArtifactRef;
+}
+
+const primary = { id: 'chrf', with: {} };
+const statistics = { level: 0.95, resamples: 1500, seed: 1 };
+
+async function score(salt: number): Promise<Score> {
+  const answers = Array.from({ length: 800 }, (_, at) => ({
+    id: `r${at}`,
+    input: '',
+    reference: words(at, 30),
+    prediction: words(at + salt * (at % 3), 30),
+  }));
+  const voice = { id: 'voice-rules', with: { rules: [{ name: 'short', pattern: '^.{1,100}$' }] } };
+  const output = await step('score.predictions@1', {
+    predictions: await putJsonl(store, answers),
+    usage: { rows: answers.length, promptTokens: 0, newTokens: 0, seconds: 0 },
+    metrics: { primary, secondary: [voice] },
+    statistics,
+  });
+  return output as unknown as Score;
+}
+
+function candidateOf(rung: string, dev: Score): Candidate {
+  const recipe = { system: '', instruction: 'Answer.', shots: 0, choose: 'none' } as const;
+  return { id: rung, rung, recipe, adapter: null, training: null, dev };
+}
+
+suite('liveness', () => {
+  test('scoring, judging and deciding with many rows and resamples', async () => {
+    const [plain, better] = [await score(5), await score(1)];
+    const [first, second] = [candidateOf('zero-shot', plain), candidateOf('icl', better)];
+    const judged = await alive<{ leads: boolean }>(judgeRung, {
+      rung: 'icl',
+      output: { candidates: [second], tried: 20 },
+      best: first,
+      triedBefore: 1,
+      target: 0.5,
+      primary,
+      statistics,
+      seconds: 1,
+    });
+    assert.equal(typeof judged.leads, 'boolean');
+    await alive(decide, {
+      finalists: [
+        { candidate: first, costRank: 0, score: plain },
+        { candidate: second, costRank: 1, score: better },
+      ],
+      failed: [],
+      reached: 'target-not-met',
+      target: 0.5,
+      nonInferiorityMargin: 0.02,
+      primary,
+      statistics,
+    });
+  });
+
+  test('reading, comparing, indexing and looking up many rows', async () => {
+    const rows = (await dataset('documents.jsonl', 6000, 40)) as unknown as JsonObject;
+    await step('curate.near-dedupe@1', { dataset: rows });
+    const { index = null } = await step('retrieve.index@1', {
+      rows,
+      holds: 'document',
+      chunk: { maxWords: 20, overlapWords: 10 },
+    });
+    const questions = (await dataset('questions.jsonl', 60, 3)) as unknown as JsonObject;
+    const facts = await step('retrieve.recall@1', { index, retriever: 'lexical', rows: questions, at: [1] });
+    assert.equal(facts['rows'], 60);
+  });
+});
