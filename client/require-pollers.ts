@@ -1,4 +1,4 @@
-import type { Client } from '@temporalio/client';
+import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { EscadaFailure } from '../plugins/api/failure.ts';
 
 /** Temporal's numbers for the two kinds of task queue. */
@@ -12,11 +12,12 @@ export async function requirePollers(temporal: Client, taskQueue: string): Promi
     [`${taskQueue}-cpu`, ACTIVITY_TASKS],
     [`${taskQueue}-gpu`, ACTIVITY_TASKS],
   ] as const) {
-    const { pollers } = await temporal.workflowService.describeTaskQueue({
-      namespace: temporal.options.namespace,
-      taskQueue: { name },
-      taskQueueType,
-    });
+    const { namespace } = temporal.options;
+    const { pollers } = await temporal.workflowService
+      .describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType })
+      .catch((cause: unknown) => {
+        throw refusal(cause, namespace) ?? cause;
+      });
     if ((pollers ?? []).length === 0) missing.push(name);
   }
   if (missing.length === 0) return;
@@ -25,4 +26,19 @@ export async function requirePollers(temporal: Client, taskQueue: string): Promi
     message: `Nobody polls the task queue ${missing.join(', ')}. Start a worker with \`escada worker\`, then try again.`,
     fields: { missing },
   });
+}
+
+/** gRPC's statuses for what is not there, not allowed, not logged in. */
+const [NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED] = [5, 7, 16];
+
+/** What the first call to a server reveals about the settings it was made with; null for another error. */
+function refusal(cause: unknown, namespace: string): EscadaFailure | null {
+  if (!isGrpcServiceError(cause)) return null;
+  const code = Number(cause.code);
+  if (![NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED].includes(code)) return null;
+  const message =
+    code === NOT_FOUND
+      ? `The Temporal server has no namespace "${namespace}": set TEMPORAL_NAMESPACE, or correct the profile.`
+      : `The Temporal server refuses access to namespace "${namespace}": ${cause.details}`;
+  return new EscadaFailure({ code: 'TEMPORAL_CONFIG_INVALID', message, fields: { namespace }, cause });
 }

@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { devNull } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { moduleUrl } from '../../activities/shared/own-files.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { identify, type ProcessId } from '../../worker/process-id.ts';
 import { lastWord, openLog, setAside, tailOf } from './log-file.ts';
@@ -9,6 +12,7 @@ import { answers, choosePort, uiPort } from './ports.ts';
 import { removeNote, writeNote, type ServerFiles } from './server-note.ts';
 import { stopProcess } from './stop-process.ts';
 
+const GUARD = fileURLToPath(moduleUrl('./server-guard.ts', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 /** For a program that does not say where it serves: one that could not have its port has ended by then. */
 const SETTLE_MS = 10_000;
@@ -69,6 +73,7 @@ async function launchOn(port: number, cliPath: string, files: ServerFiles): Prom
   const id = child.pid === undefined ? null : await identify(child.pid);
   if (id === null) return await died;
   await writeNote(files, { ...id, port });
+  startGuard(files);
   try {
     await Promise.race([untilServing(port, files), died]);
   } catch (error) {
@@ -76,6 +81,20 @@ async function launchOn(port: number, cliPath: string, files: ServerFiles): Prom
     throw error;
   }
   return { ...id, port, died };
+}
+
+/** It has nobody to tell, belongs to no terminal and needs no environment. */
+function startGuard({ folder, database }: ServerFiles): void {
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    '--max-old-space-size=32',
+    GUARD,
+    join(folder, database),
+  ];
+  const guard = spawn(process.execPath, args, { cwd: folder, stdio: 'ignore', env: {}, detached: true });
+  // Without it the server is still stopped by the last command that ends by itself.
+  guard.on('error', () => undefined);
+  guard.unref();
 }
 
 function serverArguments(port: number, database: string): string[] {

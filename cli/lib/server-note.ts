@@ -1,6 +1,6 @@
 /** What is written down about the server over a database, for commands that come later. */
 import { readFile, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { publishFile } from '../../activities/shared/publish.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
@@ -34,7 +34,7 @@ export interface ServerFiles {
  * the name, so that `a#1` and `a#2` would be one file. The folder's name does not matter: the server runs in it.
  */
 export function serverFiles(databasePath: string): ServerFiles {
-  const [folder, database] = [dirname(databasePath), basename(databasePath)];
+  const [folder, database] = [dirname(resolve(databasePath)), basename(databasePath)];
   if (!/^[\p{L}\p{N}_][\p{L}\p{N}._ -]*$/u.test(database)) {
     throw new EscadaFailure({
       code: 'OUTPUT_NOT_WRITABLE',

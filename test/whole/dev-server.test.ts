@@ -110,6 +110,14 @@ suite('the Temporal server of a folder', { skip }, () => {
     await end(second);
   });
 
+  test('kill -9 of all who use it: it ends by itself', async () => {
+    const [first, second] = [await user('orphan'), await user('orphan')];
+    assert.equal(second.pid, first.pid);
+    await Promise.all([kill(first.child), kill(second.child)]);
+    await until('the server to end', async () => ((await runs(first)) ? undefined : true));
+    disown(first.pid);
+  });
+
   test('kill -9 of one that shares it leaks no use', async () => {
     const first = await start('leak');
     const second = await user('leak');
