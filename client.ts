@@ -2,8 +2,8 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { connectTemporal } from './client/connect.ts';
-import { notFound, refusedUpdate } from './client/failures.ts';
-import { queryRun } from './client/query-run.ts';
+import { notFound } from './client/failures.ts';
+import { answerRun, queryRun } from './client/query-run.ts';
 import { requirePollers } from './client/require-pollers.ts';
 import {
   startClimb,
@@ -20,12 +20,7 @@ import {
 import type { ListedPlugin } from './plugins/host/host.ts';
 import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
 import type { DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
-import {
-  QUERY_APPROVALS,
-  QUERY_DECISIONS,
-  QUERY_PROGRESS,
-  UPDATE_APPROVE,
-} from './schemas/common/constants.ts';
+import { QUERY_APPROVALS, QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/common/constants.ts';
 import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
 import type { PipelineSpecInput } from './schemas/pipeline/pipeline-spec.ts';
 import type { TrainSpecInput } from './schemas/train/train-spec.ts';
@@ -94,13 +89,12 @@ export class EscadaClient {
     return await queryRun(this.temporal, workflowId, QUERY_APPROVALS);
   }
 
-  /** Answers an approval. Throws what the run refuses: `APPROVAL_UNKNOWN`, `APPROVAL_STALE`, `APPROVAL_INVALID`. */
+  /**
+   * Answers an approval. Throws what the run refuses (`APPROVAL_UNKNOWN`, `APPROVAL_STALE`, `APPROVAL_INVALID`), and
+   * `RUN_UNRESPONSIVE` when no worker takes the answer in time.
+   */
   async approve(workflowId: string, answer: ApprovalAnswer): Promise<void> {
-    try {
-      await this.handle(workflowId).executeUpdate(UPDATE_APPROVE, { args: [answer] });
-    } catch (cause) {
-      throw refusedUpdate(cause) ?? notFound(cause, workflowId);
-    }
+    await answerRun(this.temporal, workflowId, answer);
   }
 
   /** What the server knows of a run; works without a worker. Throws `RUN_NOT_FOUND`. */

@@ -1,3 +1,4 @@
+import { approvalOptions } from './approval-answer.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscadaClient } from '../../client.ts';
 import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/adapt/candidate.ts';
@@ -69,11 +70,11 @@ class ProgressView {
   }
 
   #tellApprovals(approvals: Progress['approvals'], workflowId: string): void {
-    for (const { id, title, digest } of approvals) {
-      if (this.#asked.has(digest)) continue;
-      this.#asked.add(digest);
+    for (const approval of approvals) {
+      if (this.#asked.has(approval.digest)) continue;
+      this.#asked.add(approval.digest);
       this.#status.line(
-        `? ${title} Answer with \`escada approve ${workflowId} --id ${id}\` (--reject for no).`,
+        `? ${approval.title} Answer with \`escada approve ${workflowId} ${approvalOptions(approval)}\` (--reject for no).`,
       );
     }
   }
