@@ -8,4 +8,5 @@ export { PLUGIN_API_VERSION, type PluginRegistrar, type PluginV1 } from './plugi
 export type * from './plugins/api/retriever.ts';
 export type * from './plugins/api/rung.ts';
 export type * from './plugins/api/step-kind.ts';
+export { DEFAULT_STALL_TIMEOUT_MS, MIN_HEARTBEAT_TIMEOUT_MS } from './plugins/api/step-kind.ts';
 export type * from './plugins/api/trainer.ts';

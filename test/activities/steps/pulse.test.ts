@@ -9,9 +9,11 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { z } from 'zod';
 import { FileStore } from '../../../activities/artifacts/file-store.ts';
 import { noteMovement, whileWatchedElsewhere } from '../../../activities/shared/movement.ts';
+import { Operation } from '../../../activities/shared/process/operation.ts';
 import { createServices } from '../../../activities/shared/services.ts';
 import { stepActivity } from '../../../activities/steps/run-step.ts';
 import type { StepContext, StepKindV1 } from '../../../plugins/api/step-kind.ts';
+import { ENGINE_FAILURES } from '../../../plugins/nf4-lora/worker/engine-errors.ts';
 import { Registry } from '../../../plugins/host/registry.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { StepResult } from '../../../schemas/pipeline/plan.ts';
@@ -130,6 +132,45 @@ suite('pulse', () => {
       }),
     );
     await assert.rejects(hung.result, stalled);
+  });
+
+  test('an operation of a process with a limit of its own is such a watch; one without is not', async () => {
+    const methods = { load: { params: z.unknown(), result: z.unknown(), event: z.unknown() } };
+    const operation = (stallMs?: number): Operation<typeof methods> =>
+      new Operation(
+        { id: 1, method: 'load', graceMs: 1000 },
+        {
+          methods,
+          failures: ENGINE_FAILURES,
+          lastLog: () => [],
+          cancel: () => undefined,
+          kill: () => undefined,
+        },
+        { ...(stallMs === undefined ? {} : { stallMs }) },
+      );
+    const watched = await run(
+      kindOf(async () => {
+        const load = operation(60_000);
+        setTimeout(() => load.result({}), LONG_MS);
+        await load.promise;
+        return {};
+      }),
+    );
+    await watched.result;
+    const silent = await run(
+      kindOf(async () => ({ ended: await operation().promise }) as unknown as JsonObject),
+    );
+    await assert.rejects(silent.result, stalled);
+    const telling = await run(
+      kindOf(async () => {
+        const load = operation();
+        const timer = setInterval(() => load.event({ kind: 'alive' }), 50);
+        setTimeout(() => load.result({}), LONG_MS);
+        await load.promise.finally(() => clearInterval(timer));
+        return {};
+      }),
+    );
+    await telling.result;
   });
 
   test('a process that stood still is not taken for work that did', async () => {
