@@ -48,5 +48,5 @@ export async function scoreFinalists(
 
 function noneScored(failed: TestResult['failed']) {
   const each = failed.map(({ rung, code, message }) => `${rung} failed with ${code}: ${message}`);
-  return fail(failed[0]?.code ?? 'INTERNAL', `No finalist was scored on the test rows: ${each.join(' ')}`);
+  return fail(failed[0]?.code ?? 'INTERNAL', `No finalist was scored on the test rows: ${each.join('; ')}`);
 }

@@ -53,6 +53,6 @@ function ofApplication({ type, message }: ApplicationFailure): StepFailure {
 
 function timeoutText({ timeoutType }: TimeoutFailure): string {
   return timeoutType === 'HEARTBEAT'
-    ? 'its worker gave no sign of life any more, on every attempt.'
+    ? 'its worker gave no sign of life any more.'
     : 'it did not end within its time.';
 }

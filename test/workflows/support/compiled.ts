@@ -23,12 +23,13 @@ export function compiledWith(
   };
 }
 
-/** The plan with so much budget and nothing held back for scoring on test; compiling refuses budgets this small. */
+/** The plan with so much budget, rungs that are thought to cost nothing, and nothing held back for scoring on test; compiling refuses budgets this small. */
 export const withBudget =
   (budget: { readonly seconds: number; readonly tokens?: number }) =>
   (plan: AdaptationPlan): AdaptationPlan => ({
     ...plan,
     spec: { ...plan.spec, budget },
+    rungs: plan.rungs.map((rung) => ({ ...rung, estimateSeconds: 0, estimateTokens: 0 })),
     testEstimateSeconds: 0,
     testEstimateTokens: 0,
   });
