@@ -10,6 +10,8 @@ import type { ListedPlugin, PluginHost } from '../plugins/host/host.ts';
 import { createProjectHost } from '../plugins.ts';
 import type { AdaptationSpecInput } from '../schemas/adapt/adaptation-spec.ts';
 import type { AdaptationOutcome } from '../schemas/adapt/candidate.ts';
+import { MAX_RUN_SUMMARY_BYTES } from '../schemas/common/constants.ts';
+import { summaryLine } from '../schemas/common/plain-text.ts';
 import type { PipelineSpecInput } from '../schemas/pipeline/pipeline-spec.ts';
 import type { TrainOutcome } from '../schemas/train/train-run.ts';
 import type { TrainSpecInput } from '../schemas/train/train-spec.ts';
@@ -25,6 +27,9 @@ export interface StartOptions {
   /** One line for the list of runs. */
   readonly summary?: string;
 }
+
+/** One line for the list of runs: whatever a spec or caller says, the server takes it. */
+const runSummary = (text: string): string => summaryLine(text, MAX_RUN_SUMMARY_BYTES);
 
 /** What a client needs to start a run. */
 export interface Starting {
@@ -88,7 +93,7 @@ export async function startClimb(
     taskQueue: starting.settings.taskQueue,
     workflowId: workflowId ?? `adapt-${plan.spec.name}-${attach ? digest : token}`,
     workflowIdConflictPolicy: attach ? 'USE_EXISTING' : 'FAIL',
-    staticSummary: `Adapt ${plan.spec.model.id} to ${plan.spec.name}`,
+    staticSummary: runSummary(`Adapt ${plan.spec.model.id} to ${plan.spec.name}`),
     memo: { specDigest: plan.specDigest, startToken: token },
   });
   // The memo of a run that was there before has another start's token.
@@ -107,7 +112,7 @@ export async function startTraining(
     args: [raw],
     taskQueue: starting.settings.taskQueue,
     workflowId: options.workflowId ?? `train-${spec.name}-${randomBytes(4).toString('hex')}`,
-    staticSummary: options.summary ?? `Train ${spec.model.id} on ${spec.name}`,
+    staticSummary: runSummary(options.summary ?? `Train ${spec.model.id} on ${spec.name}`),
   });
 }
 
@@ -122,6 +127,6 @@ export async function startPipeline<Outputs>(
     args: [spec],
     taskQueue: starting.settings.taskQueue,
     workflowId: options.workflowId ?? `pipeline-${randomBytes(6).toString('hex')}`,
-    staticSummary: options.summary ?? spec.name,
+    staticSummary: runSummary(options.summary ?? spec.name),
   });
 }

@@ -6,7 +6,7 @@ import { STANDARD_FLOWCHART } from '../../schemas/adapt/flowcharts.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
 import { cell, scoreBar } from '../../workflows/adapt/dashboard-text.ts';
 import { renderDashboard } from '../../workflows/adapt/dashboard.ts';
-import { cutToBytes, utf8Bytes } from '../../workflows/shared/utf8.ts';
+import { cutToBytes, summaryLine, utf8Bytes } from '../../schemas/common/plain-text.ts';
 
 const PROGRESS: Progress = {
   phase: 'climb',
@@ -180,6 +180,13 @@ test('texts are cut by their bytes and never inside a character', () => {
       assert.ok(Buffer.byteLength(cut) <= most && Buffer.byteLength(cut) > most - 4, cut);
       assert.ok(text.startsWith(cut.slice(0, -1)) && cut.endsWith('…') && !/\p{Surrogate}/u.test(cut), cut);
     }
+});
+
+test('a summary is one line of text in so many bytes, names as they are', () => {
+  assert.equal(summaryLine('Adapt my_model-1 to x', 400), 'Adapt my_model-1 to x');
+  const hostile = summaryLine(`[a](https://evil.example)\n<b>\u0000 ${'模型'.repeat(300)}`, 400);
+  assert.ok(Buffer.byteLength(hostile) <= 400);
+  assert.doesNotMatch(hostile, /[[<\n\0]|https:\/\//);
 });
 
 test('figures of text', () => {

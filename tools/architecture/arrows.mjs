@@ -3,7 +3,8 @@
 import path from 'node:path';
 
 /** Files of schemas/ that import no zod: workflow code may use their values. */
-const PURE_SCHEMAS = /^schemas\/(.*\/)?(constants|error-codes|flowcharts|references|spec-bounds)\.ts$/;
+const PURE_SCHEMAS =
+  /^schemas\/(.*\/)?(constants|error-codes|flowcharts|references|spec-bounds|plain-text)\.ts$/;
 
 /**
  * @typedef {{ files: RegExp, values: RegExp[], types: RegExp[], packages?: string[], node?: boolean, own?: boolean }} Zone

@@ -1,4 +1,5 @@
 /** Text for the dashboard: safe in Markdown tables, measured as the UI will send it. Pure and deterministic. */
+import { withoutLinks } from '../../schemas/common/plain-text.ts';
 import type { MeasuredRecord } from '../../schemas/adapt/candidate.ts';
 
 /** Longest name or sentence that the dashboard shows, in characters. */
@@ -11,17 +12,6 @@ export function cell(text: string): string {
   return withoutLinks(short)
     .replaceAll(/[|`<>*_[\]\\]/g, (one) => `&#${one.charCodeAt(0)};`)
     .replaceAll(/\p{Surrogate}/gu, '\ufffd');
-}
-
-/** Holds two characters together and shows nothing. */
-const JOINER = '\u2060';
-
-/** Markdown makes links of bare addresses, entities or not: a joiner that nobody sees keeps them text. */
-function withoutLinks(text: string): string {
-  return text
-    .replaceAll('://', `:${JOINER}//`)
-    .replaceAll(/www(?=\.)/gi, `$&${JOINER}`)
-    .replaceAll('@', `@${JOINER}`);
 }
 
 /** A name in a code span, where entities would be shown as they are. */

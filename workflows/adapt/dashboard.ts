@@ -3,7 +3,7 @@ import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
 import type { DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
 import type { Approval } from '../../schemas/pipeline/approval.ts';
 import type { Flowchart, FlowchartNode } from '../../schemas/adapt/flowchart.ts';
-import { utf8Bytes } from '../shared/utf8.ts';
+import { utf8Bytes } from '../../schemas/common/plain-text.ts';
 import { bar, cell, code, scoreBar } from './dashboard-text.ts';
 
 /** What answers need of an approval. */

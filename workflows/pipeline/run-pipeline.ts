@@ -8,7 +8,7 @@ import { control } from '../adapt/control.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
 import { surface } from '../shared/surface.ts';
-import { utf8Bytes } from '../shared/utf8.ts';
+import { utf8Bytes } from '../../schemas/common/plain-text.ts';
 import { runPlan, type StepObserver } from './interpreter.ts';
 
 type Outputs = { readonly [node: string]: JsonValue };

@@ -1,7 +1,7 @@
 import { ActivityCancellationType, workflowInfo, type ActivityOptions } from '@temporalio/workflow';
 import { MAX_RESUMABLE_ATTEMPTS, MAX_STEP_SUMMARY_BYTES } from '../../schemas/common/constants.ts';
 import type { PlannedStep, RetryClass } from '../../schemas/pipeline/plan.ts';
-import { cutToBytes } from '../shared/utf8.ts';
+import { summaryLine } from '../../schemas/common/plain-text.ts';
 
 /**
  * How often a step may be tried. Steps that only read, or whose result is published under its digest, can be repeated
@@ -24,7 +24,7 @@ export function stepOptions(step: PlannedStep, activityId: string): ActivityOpti
   const queue = step.resource === 'gpu' ? 'gpu' : 'cpu';
   return {
     activityId,
-    summary: cutToBytes(step.summary, MAX_STEP_SUMMARY_BYTES),
+    summary: summaryLine(step.summary, MAX_STEP_SUMMARY_BYTES),
     taskQueue: `${workflowInfo().taskQueue}-${queue}`,
     startToCloseTimeout: step.startToCloseTimeoutMs,
     heartbeatTimeout: step.heartbeatTimeoutMs,

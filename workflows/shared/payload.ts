@@ -1,7 +1,7 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { beyondBounds } from '../../schemas/common/spec-bounds.ts';
 import { MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS, MAX_PAYLOAD_BYTES } from '../../schemas/common/constants.ts';
-import { utf8Bytes } from './utf8.ts';
+import { utf8Bytes } from '../../schemas/common/plain-text.ts';
 import { fail } from './fail.ts';
 
 /** Throws `INVALID_SPEC` for a spec that is too deep to be handed on, or too large. */
