@@ -26,6 +26,7 @@ const STEPS = [
     (id) => `curate/${id}`,
   ),
   ...['answers', 'score', 'result'].map((id) => `zero-shot/${id}`),
+  'icl/fit',
   ...[0, 1].flatMap((recipe) => [`icl/recipes/${recipe}/answers`, `icl/recipes/${recipe}/score`]),
   'icl/result',
   ...[0, 1].flatMap((trial) => [`peft/trials/${trial}/train`, `peft/trials/${trial}/loss`]),
