@@ -1,18 +1,23 @@
 /** Composition root of a worker process: `node worker.ts [control|cpu|gpu|all]`. */
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { readRetention } from './activities/shared/retention.ts';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
+import { listOpenRuns } from './client/open-runs.ts';
 import { createProjectHost } from './plugins.ts';
 import { EscadaFailure, isEscadaFailure } from './plugins/api/failure.ts';
 import { inTurn } from './worker/device-turn.ts';
 import { startLoopWatchdog } from './worker/loop-watchdog.ts';
 import { activityDeps, ROLES, roleOptions, type Role } from './worker/roles.ts';
 import { asRunner, createAll, runTogether } from './worker/run-together.ts';
+import { tidyUp } from './worker/tidy-up.ts';
 
 const RECONNECT_MS = 1000;
 const CONNECT_TRIES = 60;
+const TIDY_GRACE_MS = 5000;
 
 interface Connected {
   readonly connection: NativeConnection;
@@ -33,7 +38,7 @@ async function connect(): Promise<Connected> {
         const message = `No Temporal server answers at ${address}: ${messageOf(cause)}`;
         throw new EscadaFailure({ code: 'SERVER_UNREACHABLE', message, fields: { address }, cause });
       }
-      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+      await setTimeout(RECONNECT_MS);
     }
   }
 }
@@ -44,8 +49,16 @@ async function connect(): Promise<Connected> {
  */
 export async function runWorker(roles: readonly Role[], settings: Settings = readSettings()): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN') });
+  const retention = readRetention();
   const connected = await connect();
   const host = createProjectHost();
+  const tidy = tidyUp({
+    ...connected,
+    storeRoot: settings.storeRoot,
+    retention,
+    listOpenRuns,
+    onProblem: (error) => process.stderr.write(`worker: the store was not tidied: ${messageOf(error)}\n`),
+  });
   try {
     const deps = activityDeps(host, settings);
     const make = (role: Role) => async () =>
@@ -60,6 +73,8 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
     });
     await runTogether(runners).finally(stopWatching);
   } finally {
+    // Not waited for any longer: what it has not removed goes at the next start.
+    await Promise.race([tidy, setTimeout(TIDY_GRACE_MS, undefined, { ref: false })]);
     await Promise.allSettled([host.close(), connected.connection.close()]).then(reportProblems);
   }
 }

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { ControlActivities } from '../schemas/adapt/control.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
@@ -6,6 +7,8 @@ import { EscadaFailure } from '../plugins/api/failure.ts';
 import type { StepServices } from '../plugins/api/step-kind.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import type { FileStore } from './artifacts/file-store.ts';
+import { withHold } from './artifacts/holds.ts';
+import { noteReferences } from './artifacts/references.ts';
 import { compilePipelineSpec } from './compile/compile-pipeline-spec.ts';
 import { compileSpec } from './compile/compile-spec.ts';
 import { compileTrainSpec } from './compile/compile-train-spec.ts';
@@ -19,6 +22,7 @@ import { dataPaths } from './shared/data-paths.ts';
 import { whileRunning } from './shared/running.ts';
 import { createServices } from './shared/services.ts';
 import { stepActivity } from './steps/run-step.ts';
+import { openRunFolder, runFolder } from './steps/scratch.ts';
 
 export interface ActivityDeps {
   readonly host: PluginHost;
@@ -31,7 +35,7 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
   const { store, host } = deps;
   const judging = { store, registry: host.registry };
   const services = createServices({ registry: host.registry, store, dataRoots: deps.dataRoots });
-  return withFailures({
+  return withCare(store, {
     compileSpec: async ({ spec }) => {
       const plan = compileSpec(spec, host);
       for (const path of dataPaths(plan.spec)) await services.resolveDataPath(path);
@@ -85,14 +89,16 @@ export function createStepActivities(deps: ActivityDeps): Record<string, (input:
   );
 }
 
-function withFailures(activities: ControlActivities): ControlActivities {
+/** What every control Activity does beside its work: keep what it uses, note what it refers to, translate failures. */
+function withCare(store: FileStore, activities: ControlActivities): ControlActivities {
   const entries = Object.entries(activities) as [string, (input: never) => Promise<JsonValue>][];
   return Object.fromEntries(
     entries.map(([name, activity]) => [
       name,
       async (input: never) => {
         try {
-          return sendable(name, await whileRunning(name, () => activity(input)));
+          const work = async () => sendable(name, await activity(input));
+          return await whileRunning(name, () => inRun(store, input, work));
         } catch (error) {
           const { cancellationSignal, info } = Context.current();
           throw cancellationSignal.aborted
@@ -112,5 +118,17 @@ function sendable(name: string, result: JsonValue): JsonValue {
     code: 'PAYLOAD_TOO_LARGE',
     message: `${name} made ${sizeBytes} bytes of this spec; at most ${MAX_RESULT_BYTES} may travel in a history. Divide the spec into several runs.`,
     fields: { name, sizeBytes },
+  });
+}
+
+async function inRun(store: FileStore, input: JsonValue, work: () => Promise<JsonValue>): Promise<JsonValue> {
+  const { namespace, activityId, workflowExecution } = Context.current().info;
+  const { workflowId, runId } = workflowExecution ?? { workflowId: 'none', runId: 'none' };
+  const place = { namespace, workflowId, firstRunId: runId };
+  return await withHold(store.root, basename(runFolder(store.root, place)), async () => {
+    const output = await work();
+    const folder = await openRunFolder(store.root, place);
+    await noteReferences(folder, [runId, activityId], { values: [input, output] });
+    return output;
   });
 }

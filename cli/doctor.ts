@@ -9,6 +9,7 @@ import { EscadaClient } from '../client.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import { createProjectHost } from '../plugins.ts';
 import { explainError } from './lib/explain.ts';
+import { diskUse } from './lib/disk-use.ts';
 import { print } from './lib/terminal.ts';
 import { trainerChecks, type Check } from './lib/trainer-checks.ts';
 
@@ -67,6 +68,7 @@ function checks(host: PluginHost | null): Check[] {
         }
       },
     },
+    { name: 'disk', run: async () => await diskUse(readSettings()) },
     ...trainerChecks(host?.registry.trainers.values() ?? []),
     {
       name: 'server and workers',

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { readSettings } from '../activities/shared/settings.ts';
 import { approveCommand } from './approve.ts';
 import { cancelCommand } from './cancel.ts';
+import { cleanCommand } from './clean.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
@@ -33,6 +34,7 @@ const program = new Command('escada')
   .addCommand(reportCommand)
   .addCommand(exportCommand)
   .addCommand(doctorCommand)
+  .addCommand(cleanCommand)
   .addCommand(serverCommand)
   .addCommand(workerCommand)
   .addCommand(modelCommand)

@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
-import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { publishFile, sha256OfBytes } from '../shared/publish.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import { markUsed } from '../artifacts/last-use.ts';
+import { referencesIn } from '../artifacts/references.ts';
 import { canonicalJson } from '../shared/canonical-json.ts';
 
 export interface FinishedAction {
@@ -32,14 +31,6 @@ const actionSchema = z.strictObject({
 /** Key of an action: kind with version, canonical input, and whatever else its result depends on. */
 export function actionKey(kind: string, input: JsonObject, salt: string): string {
   return sha256OfBytes(canonicalJson({ kind, input, salt }));
-}
-
-/** Every artifact reference inside a value. */
-export function referencesIn(value: unknown): ArtifactRef[] {
-  const parsed = artifactRefSchema.safeParse(value);
-  if (parsed.success) return [parsed.data];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.values(value).flatMap(referencesIn);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
-import { referencesIn } from './action-cache.ts';
+import { referencesIn } from '../artifacts/references.ts';
 
 /**
  * Checks before a step starts that everything it refers to is in the store and whole. Throws `ARTIFACT_MISSING` or

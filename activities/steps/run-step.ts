@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Context } from '@temporalio/activity';
 import { MAX_PAYLOAD_BYTES } from '../../schemas/common/constants.ts';
@@ -6,6 +7,8 @@ import type { StepOrigin, StepResult } from '../../schemas/pipeline/plan.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import type { StepContext, StepKindV1, StepServices } from '../../plugins/api/step-kind.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
+import { withHold } from '../artifacts/holds.ts';
+import { noteReferences } from '../artifacts/references.ts';
 import { translateFailure } from '../shared/failures.ts';
 import { formatIssues } from '../shared/issues.ts';
 import { withRowsIn } from '../shared/rows-folder.ts';
@@ -13,7 +16,14 @@ import { whileRunning } from '../shared/running.ts';
 import { actionKey, cachePath, readAction, writeAction, type FinishedAction } from './action-cache.ts';
 import { startPulse, type Pulse } from './pulse.ts';
 import { requireInputs } from './require-inputs.ts';
-import { openScratch, resultPath, type Scratch, type StepPlace } from './scratch.ts';
+import {
+  openRunFolder,
+  openScratch,
+  resultPath,
+  runFolder,
+  type Scratch,
+  type StepPlace,
+} from './scratch.ts';
 
 export interface StepDeps {
   readonly store: FileStore;
@@ -28,7 +38,10 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
   return async (input: JsonObject, origin?: StepOrigin): Promise<StepResult> => {
     try {
       const place = placeOf(Context.current(), origin);
-      return await whileRunning(`${place.nodeId} (${kind.kind})`, () => runStep(kind, input, deps, place));
+      const run = basename(runFolder(deps.store.root, place));
+      return await whileRunning(`${place.nodeId} (${kind.kind})`, () =>
+        withHold(deps.store.root, run, () => runStep(kind, input, deps, place)),
+      );
     } catch (error) {
       const { cancellationSignal, info } = Context.current();
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
@@ -42,6 +55,8 @@ function placeOf({ info }: Context, origin: StepOrigin | undefined): StepPlace {
   const { workflowId, runId } = workflowExecution ?? { workflowId: 'none', runId: 'none' };
   return { namespace, workflowId, firstRunId: origin?.firstRunId ?? runId, nodeId: activityId };
 }
+
+const runIdOf = ({ info }: Context): string => info.workflowExecution?.runId ?? 'none';
 
 async function runStep(
   kind: StepKindV1,
@@ -69,11 +84,20 @@ async function runStep(
     // A published result of an earlier attempt counts even for kinds that are not cacheable: the reply may have been lost.
     const path = kind.cacheable ? cachePath(deps.store, key) : resultPath(deps.store.root, place, key);
     const found = await readAction(deps.store, path, identity);
-    if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
+    const noted = async (output: JsonObject): Promise<void> =>
+      await noteReferences(await openRunFolder(deps.store.root, place), [runIdOf(context), place.nodeId], {
+        ...(kind.cacheable ? { action: key } : {}),
+        values: [input, output],
+      });
+    if (found !== null) {
+      await noted(found.output);
+      return { output: found.output, cached: true, seconds: found.seconds };
+    }
     await requireInputs(deps.store, input, place.nodeId);
     const scratch = await openScratch(deps.store.root, place);
     const finished = await pulse.guard(() => execute(kind, parsed.data, deps, pulse, scratch));
     await writeAction(path, identity, finished);
+    await noted(finished.output);
     await scratch.finish();
     return { output: finished.output, cached: false, seconds: finished.seconds };
   } finally {

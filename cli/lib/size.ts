@@ -17,3 +17,8 @@ export function sizeBytes(text: string): number {
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   throw new InvalidArgumentError('a size is wanted: 5GB, 200MiB or bytes');
 }
+
+/** A size for people: "12.3 MB". */
+export function megabytes(size: number): string {
+  return size >= 1e9 ? `${(size / 1e9).toFixed(1)} GB` : `${(size / 1e6).toFixed(1)} MB`;
+}

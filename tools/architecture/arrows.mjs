@@ -57,8 +57,16 @@ export const ZONES = [
     node: true,
   },
   {
+    // Asks the server which runs are open before it removes what old ones left.
     files: /^(worker|plugin)\.ts$/,
-    values: [/^worker\//, /^activities\//, /^schemas\//, /^plugins\.ts$/, /^plugins\/(api|host)\//],
+    values: [
+      /^worker\//,
+      /^activities\//,
+      /^schemas\//,
+      /^client\/open-runs\.ts$/,
+      /^plugins\.ts$/,
+      /^plugins\/(api|host)\//,
+    ],
     types: [],
     node: true,
   },

@@ -166,7 +166,8 @@ suite('ids of steps and runs', () => {
       assert.equal(await earlierOf(run({ n: 1 }, within({ activityId: id }))), 0, `node ${id}`);
       assert.equal(await earlierOf(run({ n: 1 }, within({ namespace: `n${id}` }))), 0, `namespace ${id}`);
     }
-    assert.deepEqual(await readdir(store.root), ['runs']);
+    assert.deepEqual((await readdir(store.root)).sort(), ['holds', 'runs']);
+    assert.deepEqual(await readdir(join(store.root, 'holds')), []);
     assert.equal((await readdir(join(store.root, 'runs'))).length, 2 * ids.length + 1);
   });
 

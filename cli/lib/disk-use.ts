@@ -1,0 +1,27 @@
+import { readdir, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { sizeOf } from '../../activities/artifacts/clean-store.ts';
+import type { Settings } from '../../activities/shared/settings.ts';
+import { megabytes } from './size.ts';
+
+/** How much the store, the logs and the cache take, where they are, and what is free. */
+export async function diskUse({ storeRoot, cacheDir }: Settings): Promise<string> {
+  const home = dirname(storeRoot);
+  const [store, cache] = [await sizeOf(storeRoot), await sizeOf(cacheDir)];
+  const names = await readdir(home).catch(() => []);
+  const logs = await Promise.all(
+    names.filter((name) => /\.log(\.|$)/.test(name)).map(async (name) => await sizeOf(join(home, name))),
+  );
+  const logBytes = logs.reduce((sum, size) => sum + size, 0);
+  const free = await freeBytes(home);
+  return `store ${megabytes(store)} and logs ${megabytes(logBytes)} in ${home}, cache ${megabytes(cache)} in ${cacheDir}; ${megabytes(free)} free. \`escada clean\` removes what old runs left`;
+}
+
+/** Of the disk that a folder is on, or will be. */
+async function freeBytes(folder: string): Promise<number> {
+  for (let at = folder; ; at = dirname(at)) {
+    if ((await stat(at).catch(() => null)) === null && at !== dirname(at)) continue;
+    const { bavail, bsize } = await statfs(at);
+    return bavail * bsize;
+  }
+}
