@@ -1,10 +1,8 @@
 /** Composition root of a worker process: `node worker.ts [control|cpu|gpu|all]`. */
 import { dirname } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { readRetention } from './activities/shared/retention.ts';
 import { readSettings, type Settings } from './activities/shared/settings.ts';
 import { listOpenRuns } from './client/open-runs.ts';
 import { createProjectHost } from './plugins.ts';
@@ -17,7 +15,6 @@ import { tidyUp } from './worker/tidy-up.ts';
 
 const RECONNECT_MS = 1000;
 const CONNECT_TRIES = 60;
-const TIDY_GRACE_MS = 5000;
 
 interface Connected {
   readonly connection: NativeConnection;
@@ -38,7 +35,7 @@ async function connect(): Promise<Connected> {
         const message = `No Temporal server answers at ${address}: ${messageOf(cause)}`;
         throw new EscadaFailure({ code: 'SERVER_UNREACHABLE', message, fields: { address }, cause });
       }
-      await setTimeout(RECONNECT_MS);
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
     }
   }
 }
@@ -49,16 +46,10 @@ async function connect(): Promise<Connected> {
  */
 export async function runWorker(roles: readonly Role[], settings: Settings = readSettings()): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN') });
-  const retention = readRetention();
   const connected = await connect();
   const host = createProjectHost();
-  const tidy = tidyUp({
-    ...connected,
-    storeRoot: settings.storeRoot,
-    retention,
-    listOpenRuns,
-    onProblem: (error) => process.stderr.write(`worker: the store was not tidied: ${messageOf(error)}\n`),
-  });
+  const { storeRoot } = settings;
+  const tidy = tidyUp({ ...connected, storeRoot, listOpenRuns, messageOf });
   try {
     const deps = activityDeps(host, settings);
     const make = (role: Role) => async () =>
@@ -73,8 +64,7 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
     });
     await runTogether(runners).finally(stopWatching);
   } finally {
-    // Not waited for any longer: what it has not removed goes at the next start.
-    await Promise.race([tidy, setTimeout(TIDY_GRACE_MS, undefined, { ref: false })]);
+    await tidy.settled();
     await Promise.allSettled([host.close(), connected.connection.close()]).then(reportProblems);
   }
 }

@@ -1,29 +1,34 @@
-/** What a worker clears away when it starts: leftovers of killed processes at once, what old runs left in the background. */
+/** What a worker clears away when it starts: leftovers of killed processes, and what old runs left. */
+import { setTimeout } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import { cleanHome, type OpenRun } from '../activities/artifacts/clean-home.ts';
 import { sweepLeftovers } from '../activities/artifacts/sweep.ts';
-import type { Retention } from '../activities/shared/retention.ts';
+import { readRetention } from '../activities/shared/retention.ts';
 
-/** What a worker is connected to. */
-export interface TidyUp {
+/** Time that a worker which ends waits for it: what is not removed by then goes at the next start. */
+const GRACE_MS = 5000;
+
+interface TidyUpOptions {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly storeRoot: string;
-  readonly retention: Retention;
   readonly listOpenRuns: (client: Client) => Promise<readonly OpenRun[]>;
-  /** Hears of what went wrong; a worker works without it. */
-  readonly onProblem: (error: unknown) => void;
+  /** A failure on one line. */
+  readonly messageOf: (error: unknown) => string;
 }
 
-/** Resolves when nothing of it runs any more; never rejects. */
-export async function tidyUp(worker: TidyUp): Promise<void> {
-  const { connection, namespace, storeRoot, retention, onProblem } = worker;
-  try {
-    await sweepLeftovers(storeRoot);
-    const openRuns = await worker.listOpenRuns(new Client({ connection, namespace }));
-    await cleanHome({ ...retention, storeRoot, openRuns, dryRun: false });
-  } catch (error) {
-    onProblem(error);
-  }
+/** Runs beside the worker, which works without it, too: what goes wrong is a line in its log. */
+export function tidyUp(options: TidyUpOptions): { readonly settled: () => Promise<void> } {
+  const tidy = clear(options).catch((error: unknown) => {
+    process.stderr.write(`worker: the store was not tidied: ${options.messageOf(error)}\n`);
+  });
+  return { settled: async () => await Promise.race([tidy, setTimeout(GRACE_MS, undefined, { ref: false })]) };
+}
+
+async function clear({ connection, namespace, storeRoot, listOpenRuns }: TidyUpOptions): Promise<void> {
+  const retention = readRetention();
+  await sweepLeftovers(storeRoot);
+  const openRuns = await listOpenRuns(new Client({ connection, namespace }));
+  await cleanHome({ ...retention, storeRoot, openRuns, dryRun: false });
 }
