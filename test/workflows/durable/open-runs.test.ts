@@ -20,8 +20,8 @@ suite('cleaning beside runs', () => {
     const nobodys = await store.putBytes(Buffer.from('nobody refers to it'), 'text/plain');
     const gate = new Gate();
     const nodes = [
-      { id: 'a', uses: 'test.readonly@1', with: { rows: input } },
-      { id: 'b', uses: 'test.readonly@1', with: { rows: '${nodes.a.made}' } },
+      { id: 'a', form: 'step', uses: 'test.readonly@1', with: { rows: input } },
+      { id: 'b', form: 'step', uses: 'test.readonly@1', with: { rows: '${nodes.a.output.made}' } },
     ];
     const steps = { 'pipeline/a': answer({ made }), 'pipeline/b': when(gate, answer()) };
     const run = await stage.start('runPipeline', [{ specVersion: 1, name: 'p', nodes }], { steps });
