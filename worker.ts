@@ -52,8 +52,12 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
   const tidy = tidyUp({ ...connected, storeRoot, listOpenRuns, messageOf });
   try {
     const deps = activityDeps(host, settings);
-    const make = (role: Role) => async () =>
-      await Worker.create({ ...connected, ...roleOptions(role, settings.taskQueue, deps) });
+    const make = (role: Role) => async () => {
+      const options = { ...connected, ...roleOptions(role, settings.taskQueue, deps) };
+      return await Worker.create(options).catch((cause: unknown) => {
+        throw notStarted(role, connected.namespace, cause);
+      });
+    };
     const light = await createAll(roles.filter((role) => role !== 'gpu').map(make));
     const runners = light.map((worker) => asRunner(worker));
     if (roles.includes('gpu'))
@@ -69,6 +73,15 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
   }
 }
 
+function notStarted(role: Role, namespace: string, cause: unknown): EscadaFailure {
+  return new EscadaFailure({
+    code: 'WORKER_FAILED',
+    message: `The worker for ${role} cannot start in namespace "${namespace}": ${messageOf(cause)}`,
+    fields: { role, namespace },
+    cause,
+  });
+}
+
 /** What goes wrong at the end must not hide why it came to the end. */
 function reportProblems(results: readonly PromiseSettledResult<void>[]): void {
   for (const result of results) {
@@ -80,7 +93,9 @@ function reportProblems(results: readonly PromiseSettledResult<void>[]): void {
 function messageOf(error: unknown): string {
   const parts: string[] = [];
   for (let one = error; one instanceof Error && parts.length < 5; one = one.cause) {
-    const part = isEscadaFailure(one) ? `${one.code}: ${one.message}` : one.message;
+    // The answer of the server once more, as the native code sees it.
+    const message = one.message.split(': Status {')[0] ?? '';
+    const part = isEscadaFailure(one) ? `${one.code}: ${message}` : message;
     if (!parts.some((earlier) => earlier.includes(part))) parts.push(part);
   }
   return (parts.length === 0 ? String(error) : parts.join(': ')).replaceAll(/\s*\n\s*/g, ' ');

@@ -3,12 +3,19 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { claimAlone } from './claims.ts';
+import type { ProcessId } from './process-id.ts';
 import type { Runner } from './run-together.ts';
 
 /** Folder of the claims on this machine's device; a home may be shared between machines. */
 export function deviceClaims(home: string): string {
   const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
   return join(home, 'device', machine);
+}
+
+function onWait({ pid }: ProcessId): void {
+  process.stderr.write(
+    `worker: process ${pid} of this home works on the device; this one stands by for it\n`,
+  );
 }
 
 /**
@@ -20,7 +27,7 @@ export function inTurn(home: string, make: () => Promise<Runner>): Runner {
   let runner: Runner | undefined;
   return {
     run: async () => {
-      const turn = await claimAlone(deviceClaims(home), { signal: stopped.signal }).catch(
+      const turn = await claimAlone(deviceClaims(home), { signal: stopped.signal, onWait }).catch(
         (error: unknown) => {
           if (stopped.signal.aborted) return null;
           throw error;

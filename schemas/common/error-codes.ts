@@ -351,9 +351,9 @@ export const ERROR_CODES = {
     help: 'Leave out --port to share it, or stop it first.',
   },
   WORKER_FAILED: {
-    meaning: 'The worker ended several times in a row soon after it was started.',
+    meaning: 'A worker cannot start, or ended several times in a row soon after it was started.',
     retryable: true,
-    help: 'See what it said last in the message, and its log.',
+    help: 'Correct what the message names; the log of the worker may say more.',
   },
   NO_WORKER: {
     meaning: 'Nobody polls the task queue, so a run would wait for ever.',
