@@ -58,12 +58,16 @@ export function tailOf(path: string, fromBytes = 0): string {
 }
 
 const MAX_LINE_CHARACTERS = 400;
+/** A failure of the product's own. */
+const CODED = /^[\w-]+: [A-Z][A-Z_]{3,}: /;
+const PROBLEM = /error|failed|panic/i;
 const STACK_FRAME = /^\s+at |^\s*[{}^]|^Node\.js v|^\s*$|^file:\/\//;
 
 /** The last line that says what went wrong, fit for a terminal; null when there is none. */
 export function lastWord(text: string): string | null {
   const lines = text.split('\n').filter((line) => !STACK_FRAME.test(line));
-  const line = lines.findLast((one) => /error|failed|panic|^[\w-]+: [A-Z_]{4,}:/i.test(one)) ?? lines.at(-1);
+  const line =
+    lines.findLast((one) => CODED.test(one)) ?? lines.findLast((one) => PROBLEM.test(one)) ?? lines.at(-1);
   if (line === undefined) return null;
   // eslint-disable-next-line no-control-regex -- exactly those are meant
   return line.replaceAll(/\u001b\[[0-9;]*m|[\u0000-\u001f\u007f-\u009f]/g, '').slice(0, MAX_LINE_CHARACTERS);

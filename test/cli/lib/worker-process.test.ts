@@ -88,7 +88,8 @@ suite("a command's worker", () => {
     const trace =
       'up\nfile:///x/y.ts:3\n  throw e;\n        ^\n\nError: it broke\n    at f (file:///x)\n\nNode.js v22\n';
     assert.equal(lastWord(trace), 'Error: it broke');
-    assert.equal(lastWord('worker: SERVER_UNREACHABLE: none\nbye\n'), 'worker: SERVER_UNREACHABLE: none');
+    const told = 'worker: SERVER_UNREACHABLE: none';
+    assert.equal(lastWord(`${told}\nWARN an rpc errored\nbye\n`), told);
     assert.equal(lastWord('\u001b[31mError: red\u001b[0m\n'), 'Error: red');
     assert.equal(lastWord('\n\n'), null);
   });
