@@ -13,6 +13,27 @@ export function addonPath(given?: string): string {
   return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
 }
 
+/** Variables that the engine's process, and what it loads, may look at. */
+const PASSED = new Set([
+  'PATH',
+  'HOME',
+  'LANG',
+  'TZ',
+  'TMPDIR',
+  'TEMP',
+  'TMP',
+  'SystemRoot',
+  'LD_LIBRARY_PATH',
+]);
+const PASSED_PREFIXES = ['LC_', 'OMP_', 'RAYON_', 'CUDA_', 'NVIDIA_', 'ESCADA_ENGINE_'];
+
+/** What of the worker's environment the engine gets: settings by list, so that no token or key is in its reach. */
+export function engineEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const isPassed = (name: string): boolean =>
+    PASSED.has(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => isPassed(name)));
+}
+
 /** Starts the child: descriptor 3 takes requests, 4 gives replies. Throws `ENGINE_NOT_BUILT` when the addon is not there, `ENGINE_CRASHED` when there is no process. */
 export function spawnChild(options: { addonPath?: string }): SpawnedChild {
   const addon = addonPath(options.addonPath);
@@ -24,7 +45,7 @@ export function spawnChild(options: { addonPath?: string }): SpawnedChild {
     });
   }
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CHILD], {
-    env: { ...process.env, ESCADA_ENGINE_ADDON: addon },
+    env: { ...engineEnvironment(), ESCADA_ENGINE_ADDON: addon },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
   });
   // A failed start is reported twice: by the missing pid, which is used here, and by an event that must be heard.
