@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, extname, resolve } from 'node:path';
+import { dirname, extname, isAbsolute, resolve } from 'node:path';
 import { decodeText } from '../../activities/shared/decode-text.ts';
 import { FileStore } from '../../activities/artifacts/file-store.ts';
 import { fileFailure } from '../../activities/shared/file-failures.ts';
@@ -108,9 +109,27 @@ interface WrittenData {
   readonly documents?: { readonly source?: WrittenSource };
 }
 
-/** A spec file with its data imported; paths in it are relative to the file. */
+/**
+ * The id of a model in a spec file. One that is a path, or the name of a file or folder beside the spec, becomes absolute;
+ * others are names of fetched models.
+ */
+function modelId(id: string, specPath: string): string {
+  const path = resolve(dirname(specPath), id);
+  return isAbsolute(id) || /^\.{1,2}[\\/]/.test(id) || existsSync(path) ? path : id;
+}
+
+/** The model's path of a spec whose model is one on this machine. */
+export function localModelPath(spec: { readonly model?: unknown }): string | undefined {
+  const { id } = (spec.model ?? {}) as { readonly id?: unknown };
+  return typeof id === 'string' && isAbsolute(id) ? id : undefined;
+}
+
+/** A spec file with its data imported; paths in it, the model's included, are relative to the file. */
 export async function loadSpec(path: string, storeRoot: string): Promise<AdaptationSpecInput> {
-  const spec = await readSpecFile(path);
+  const read = await readSpecFile(path);
+  const { model } = read as { model?: { readonly id?: unknown } };
+  const spec =
+    typeof model?.id === 'string' ? { ...read, model: { ...model, id: modelId(model.id, path) } } : read;
   const { data } = spec as { data?: WrittenData };
   if (typeof data !== 'object' || data === null) return spec;
   const imported = async (source: WrittenSource | undefined) =>

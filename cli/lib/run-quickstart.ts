@@ -11,7 +11,8 @@ import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts
 import type { AdaptationOutcome } from '../../schemas/adapt/candidate.ts';
 import { explainError } from './explain.ts';
 import { follow } from './follow.ts';
-import { importDataFile, loadSpec } from './load-spec.ts';
+import { modelRootsWith } from '../../plugins/nf4-lora/worker/model-path.ts';
+import { importDataFile, loadSpec, localModelPath } from './load-spec.ts';
 import { openServer, whereIs, type Closing } from './open-server.ts';
 import { ownDataSpec } from './own-data-spec.ts';
 import { renderSamples } from './samples.ts';
@@ -87,6 +88,9 @@ async function climbOnce(options: QuickstartOptions, closing: Closing): Promise<
   const given = readSettings();
   const spec = await specFor(options, given);
   const status = new StatusLine();
+  const modelPath = localModelPath(spec);
+  // Whoever starts this worker wrote the path: it may read the model there.
+  if (modelPath !== undefined) process.env['ESCADA_MODEL_ROOTS'] = modelRootsWith(modelPath);
   const server = await openServer(given, closing);
   const settings = { ...given, taskQueue: server.taskQueue };
   const { client, failed } = await openWorker(settings, status, closing);

@@ -145,6 +145,26 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Run `escada model pull`, or set ESCADA_MODEL_PATH to a file.',
   },
+  PATH_OUTSIDE_MODEL_ROOTS: {
+    meaning: 'The path of a model leads outside the folders the worker takes models from.',
+    retryable: false,
+    help: 'Add its folder to ESCADA_MODEL_ROOTS of the worker, or move the model into one of these folders.',
+  },
+  MODEL_INCOMPLETE: {
+    meaning: "A model's file or folder is not what the engine reads, or lacks a file.",
+    retryable: false,
+    help: 'The message says what is there, what is missing and what to do.',
+  },
+  MODEL_UNREADABLE: {
+    meaning: 'A file of a model is there and cannot be read.',
+    retryable: false,
+    help: 'Look at the owner and the permissions of the file and its folders.',
+  },
+  CONTEXT_EXCEEDED: {
+    meaning: "A prompt or row is longer than the model's context.",
+    retryable: false,
+    help: 'Shorten or leave out the row that the message names, show fewer demonstrations, or take a model with more context.',
+  },
   MODEL_FILE_INVALID: {
     meaning: 'A model, tokenizer, adapter or checkpoint file is damaged.',
     retryable: false,

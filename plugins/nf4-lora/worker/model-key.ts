@@ -1,4 +1,4 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EscadaFailure } from '../../api/failure.ts';
 import type { Quantization } from '../../../schemas/common/quantization.ts';
@@ -41,14 +41,22 @@ export async function modelKey(source: ModelSource): Promise<string> {
   }
 }
 
+/** Files of a model's folder that change what it computes or what its prompts are. */
+const PARTS = /\.(json|safetensors|gguf|jinja)$/;
+/** Folder of further chat templates. */
+const TEMPLATES = 'additional_chat_templates';
+
 async function fingerprint(path: string): Promise<string[]> {
-  const whole = await stat(path);
-  if (!whole.isDirectory()) return [`${whole.size}:${whole.mtimeMs}`];
-  const names = (await readdir(path)).filter((name) => /\.(json|safetensors|gguf)$/.test(name)).sort();
-  return Promise.all(
-    names.map(async (name) => {
-      const file = await stat(join(path, name));
-      return `${name}:${file.size}:${file.mtimeMs}`;
-    }),
-  );
+  if (!(await stat(path)).isDirectory()) return [await stamp(path)];
+  const templates = await readdir(join(path, TEMPLATES)).catch(() => []);
+  const names = [...(await readdir(path)), ...templates.map((name) => join(TEMPLATES, name))];
+  const parts = names.filter((name) => PARTS.test(name)).sort();
+  return Promise.all(parts.map(async (name) => `${name}:${await stamp(join(path, name))}`));
+}
+
+/** Size, times and place of a file: a copy that keeps the old one's time of change is another file all the same. */
+async function stamp(path: string): Promise<string> {
+  // A link that leads nowhere counts as one; the engine says what is wrong with it.
+  const file = await stat(path).catch(() => lstat(path));
+  return [file.size, file.mtimeMs, file.ctimeMs, file.ino].join(':');
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { importDataFile, loadSpec, readSpecFile } from '../../../cli/lib/load-spec.ts';
+import { importDataFile, loadSpec, localModelPath, readSpecFile } from '../../../cli/lib/load-spec.ts';
 
 const SPEC = { name: 'größe', target: 0.5 };
 const TEXT = JSON.stringify(SPEC);
@@ -83,5 +83,28 @@ suite('data files', () => {
       code: 'PATH_NOT_USABLE',
       message: /^The artifact store .*good\.csv\/store/,
     });
+  });
+});
+
+suite('the model of a spec file', () => {
+  test('a path, or a name beside the spec, is absolute; another id stays', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'escada-spec-'));
+    try {
+      await mkdir(join(folder, 'model'));
+      const path = join(folder, 'spec.json');
+      const idOf = async (id: string) => {
+        await writeFile(path, JSON.stringify({ model: { provider: 'p', id } }));
+        const spec = await loadSpec(path, join(folder, 'store'));
+        return [spec.model?.id, localModelPath(spec)];
+      };
+      const beside = join(folder, 'model');
+      assert.deepEqual(await idOf('model'), [beside, beside]);
+      assert.deepEqual(await idOf('./model'), [beside, beside]);
+      assert.deepEqual(await idOf('../other'), [join(folder, '../other'), join(folder, '../other')]);
+      assert.deepEqual(await idOf('/models/m'), ['/models/m', '/models/m']);
+      assert.deepEqual(await idOf('smollm2-135m-instruct'), ['smollm2-135m-instruct', undefined]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

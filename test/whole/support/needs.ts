@@ -1,4 +1,5 @@
 /** What a whole run needs beside the code, and the reason to name when a test has to be skipped. */
+import { dirname } from 'node:path';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { addonPath } from '../../../plugins/nf4-lora/worker/spawn-child.ts';
@@ -7,6 +8,8 @@ import { findServer } from '../../../tools/bootstrap/lib/server.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));
+// Tests name it by its path.
+process.env['ESCADA_MODEL_ROOTS'] ??= dirname(TINY_MODEL);
 export const REAL_MODEL_ID = 'smollm2-135m-instruct';
 
 /** A program that can start a server: `ESCADA_TEMPORAL_CLI`, or what the set-up finds; null when there is none. */
