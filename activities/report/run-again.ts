@@ -1,3 +1,4 @@
+import type { ModelDescription } from '../../plugins/api/language-model.ts';
 import type { Candidate } from '../../schemas/adapt/candidate.ts';
 import type { ReportData } from './report-data.ts';
 
@@ -29,6 +30,16 @@ export function winnerFacts(data: ReportData): [string, string][] {
   ];
 }
 
+/** How texts become prompts, where the model does not bring all that says so. */
+function templateFacts(model: ModelDescription): [string, string][] {
+  const plain =
+    model.chatTemplate === 'default' ? ['none of its own: plain text, answer behind the input'] : [];
+  const merged =
+    model.systemTurns === 'merged' ? ['no system role: system text in front of the user turn'] : [];
+  const notes = [...plain, ...merged];
+  return notes.length === 0 ? [] : [['Chat template', notes.join('; ')]];
+}
+
 /** What the run was and what ran it. */
 export function runFacts(data: ReportData): [string, string][] {
   const { plan, model } = data;
@@ -38,6 +49,7 @@ export function runFacts(data: ReportData): [string, string][] {
       ? []
       : [
           ['Weights', `${(model.parameters / 1e6).toFixed(1)} M parameters, digest ${model.modelDigest}`],
+          ...templateFacts(model),
           ['Engine', `${model.engineBuild}, instruction set ${model.isaClass}`],
         ];
   return [

@@ -19,6 +19,10 @@ export interface ModelDescription {
   readonly modelDigest: string;
   readonly weightFormat: string;
   readonly contextTokens: number;
+  /** Where the chat template is from: a file's name, `GGUF metadata`, or `default` for the plain one of base models. */
+  readonly chatTemplate?: string;
+  /** `merged`: the template has no system role, so that system texts stand in front of the next user turn. */
+  readonly systemTurns?: 'own' | 'merged';
   readonly parameters: number;
   /** Build of the engine and its instruction-set class: part of every cache key. */
   readonly engineBuild: string;

@@ -160,11 +160,6 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Look at the owner and the permissions of the file and its folders.',
   },
-  CONTEXT_EXCEEDED: {
-    meaning: "A prompt or row is longer than the model's context.",
-    retryable: false,
-    help: 'Shorten or leave out the row that the message names, show fewer demonstrations, or take a model with more context.',
-  },
   MODEL_FILE_INVALID: {
     meaning: 'A model, tokenizer, adapter or checkpoint file is damaged.',
     retryable: false,

@@ -4,10 +4,10 @@ import { z } from 'zod';
 export const trainingWarningSchema = z.strictObject({
   /**
    * `skipped-step`: a step that was not finite and therefore left out (`nonFinite: "skip"`). `precision`: arithmetic in
-   * more bits than the settings allow. `vice`: what the replies after an epoch have in common, or do, and answers do not.
+   * more bits than the settings allow. `chat-template`: the model brings none, or none with a system role. `vice`: what the replies after an epoch have in common, or do, and answers do not.
    * `spike`: a step whose loss or gradient norm is far above those before it.
    */
-  kind: z.enum(['skipped-step', 'precision', 'vice', 'spike']),
+  kind: z.enum(['skipped-step', 'precision', 'chat-template', 'vice', 'spike']),
   /** From 1; 0 for the whole training. */
   step: z.int().nonnegative(),
   message: z.string(),

@@ -1,5 +1,6 @@
 import { EscadaFailure } from '../../../plugins/api/failure.ts';
 import type { ErrorCode } from '../../../schemas/common/error-codes.ts';
+import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { ProcessExit } from './child.ts';
 
 /** What can go wrong between a worker and a process, in the words and codes of those who started it. */
@@ -17,7 +18,10 @@ export interface ProcessFailures {
   /** The child sent something that is not in the protocol. */
   readonly protocol: (method: string, problem: string) => EscadaFailure;
   /** The error of a reply. */
-  reply(error: { code: string; message: string }, fields: { method: string }): EscadaFailure;
+  reply(
+    error: { code: string; message: string; fields?: JsonObject | undefined },
+    fields: { method: string },
+  ): EscadaFailure;
 }
 
 /** The failures that differ in name and code only. `process`: "The engine's process"; `peer`: "the engine". */

@@ -32,7 +32,12 @@ export function replySchemaOf(version: number) {
       ...envelope,
       // Null where the request was too broken to have an id, or the child could not even start.
       id: requestIdSchema.nullable(),
-      error: z.strictObject({ code: z.string(), message: z.string() }),
+      // `fields`: what a program may want to know of it, such as the row.
+      error: z.strictObject({
+        code: z.string(),
+        message: z.string(),
+        fields: z.record(z.string(), z.json()).optional(),
+      }),
     }),
   ]);
 }

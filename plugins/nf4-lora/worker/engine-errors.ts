@@ -1,12 +1,17 @@
 import { EscadaFailure } from '../../api/failure.ts';
 import { ERROR_CODES, type ErrorCode } from '../../../schemas/common/error-codes.ts';
 import { fileFailureFromText } from '../../../activities/shared/file-failures.ts';
+import type { JsonObject } from '../../../schemas/common/json.ts';
 import { processFailures, type ProcessFailures } from '../../../activities/shared/process/failures.ts';
 
 const ENGINE = { what: 'A file of the engine' } as const;
 
 /** The error of a reply. A code outside the product's table means that the two sides were not built together. */
-function replyFailure(error: { code: string; message: string }, fields: { method: string }): EscadaFailure {
+function replyFailure(
+  error: { code: string; message: string; fields?: JsonObject | undefined },
+  { method }: { method: string },
+): EscadaFailure {
+  const fields = { ...error.fields, method };
   // The engine passes on what the system said: a full disk is as final here as anywhere.
   const ofDisk = error.code === 'ENGINE_IO' ? fileFailureFromText(error.message, ENGINE) : null;
   if (ofDisk !== null) return ofDisk;

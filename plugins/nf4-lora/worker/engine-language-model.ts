@@ -171,9 +171,10 @@ function samplingOf({
 }
 
 function describe({ hello, model }: LoadedEngine, choice: ModelChoice): ModelDescription {
-  const { modelDigest, contextTokens, parameters } = model;
+  const { modelDigest, contextTokens, chatTemplate, systemTurns, parameters } = model;
   const { engineBuild, isaClass } = hello;
-  return { modelDigest, weightFormat: formatLabel(choice), contextTokens, parameters, engineBuild, isaClass };
+  const texts = { contextTokens, chatTemplate, systemTurns };
+  return { modelDigest, weightFormat: formatLabel(choice), ...texts, parameters, engineBuild, isaClass };
 }
 
 /** Answers are matched by position; this makes sure that they may be. */

@@ -12,6 +12,7 @@ import type {
   TrainResult,
   TrainSummary,
 } from '../../api/trainer.ts';
+import type { ModelDescription } from '../../api/language-model.ts';
 import { checkedTrainConfig } from '../../../activities/shared/checked-lora-config.ts';
 import type { TrainingWarning } from '../../../schemas/train/warning.ts';
 import { TRAINER_ID } from '../contract.ts';
@@ -38,8 +39,7 @@ export class EngineTrainer implements TrainerV1 {
   }
 
   async doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription> {
-    const described = await new EngineLanguageModel(model, this.#services).doDescribe(signal);
-    return { build: `${described.engineBuild} ${described.isaClass}`, resumes: 'exact' };
+    return trainedBy(await new EngineLanguageModel(model, this.#services).doDescribe(signal));
   }
 
   async doTrain(request: TrainRequest): Promise<TrainResult> {
@@ -79,10 +79,12 @@ export class EngineTrainer implements TrainerV1 {
           { signal, stallMs, onEvent },
         ),
       );
-      const by = await this.doDescribe(request.model, signal);
+      const model = await new EngineLanguageModel(request.model, this.#services).doDescribe(signal);
+      const by = trainedBy(model);
       const log = await readTrainingLog(outDir);
       const warnings = [
         ...precisionWarnings(config, result.arithmetic),
+        ...templateWarnings(model),
         ...log.flatMap((row) => row.warnings ?? []),
       ];
       const samples = log.flatMap(samplesOf);
@@ -104,6 +106,23 @@ function sampleReader(
       const lengths = { replyTokens: newTokens, wantedTokens: goldTokens };
       return { epoch, step, id, input, reply: text, wanted, ...lengths, finish };
     });
+}
+
+function trainedBy({ engineBuild, isaClass }: ModelDescription): TrainerDescription {
+  return { build: `${engineBuild} ${isaClass}`, resumes: 'exact' };
+}
+
+/** Says what stands in for a chat template, or for the system role of one: other programs must ask in the same way. */
+function templateWarnings({ chatTemplate, systemTurns }: ModelDescription): TrainingWarning[] {
+  const plain =
+    'the model brings no chat template: system text, instruction and input stand in lines before the answer';
+  const merged =
+    "the model's chat template has no system role: system text stands in front of the next user turn";
+  const messages = [
+    ...(chatTemplate === 'default' ? [plain] : []),
+    ...(systemTurns === 'merged' ? [merged] : []),
+  ];
+  return messages.map((message) => ({ kind: 'chat-template', step: 0, message, rows: [] }));
 }
 
 /** Says that 16-bit arithmetic, though allowed, is not what was done: this machine or this way of training has none. */

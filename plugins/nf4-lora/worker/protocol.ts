@@ -115,6 +115,8 @@ export const METHODS = {
       hiddenSize: count,
       vocabularySize: count,
       contextTokens: count,
+      chatTemplate: z.string().min(1),
+      systemTurns: z.enum(['own', 'merged']),
       parameters: count,
       weightBytes: count,
       rssBytes: count,
@@ -124,7 +126,7 @@ export const METHODS = {
   },
   count: {
     params: z.strictObject({ rowsPath: path, outPath: path }),
-    result: z.strictObject({ rows: count, seconds }),
+    result: z.strictObject({ rows: count, contextTokens: count, seconds }),
     event: aliveEventSchema,
   },
   generate: {

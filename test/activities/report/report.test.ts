@@ -42,6 +42,14 @@ suite('the report of a climb', () => {
     assert.match(page, /target 0\.620\s+chrf/);
   });
 
+  test('says how texts become prompts where the model brings no word on it', () => {
+    assert.doesNotMatch(page, /Chat template/);
+    const model = { ...MODEL, chatTemplate: 'default', systemTurns: 'merged' } as const;
+    const told = renderHtml({ ...place.data, model }, charts);
+    assert.match(told, /Chat template/);
+    assert.match(told, /none of its own: plain text.*no system role: system text in front of the user turn/);
+  });
+
   test('has every section', () => {
     const titles = [...page.matchAll(/<h2>([^<]+)<\/h2>/g)].map(([, title]) => title);
     assert.deepEqual(titles, [

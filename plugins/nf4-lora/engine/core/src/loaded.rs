@@ -6,11 +6,13 @@ use crate::control::{Control, Polled};
 use crate::model::{Model, WeightSource};
 use crate::requests::PromptRow;
 use crate::shape::{ModelShape, plain_inverse_frequencies};
+use escada_engine_formats::atomic::sha256_hex;
 use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::{
     ChatTemplate, CodedTensor, Message, ModelConfig, ModelSource, Nf4Tensor, Tensor, Tokenizer, nf4,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// How linear layers are held; embedding and head keep the values of the file, as bitsandbytes leaves a tied head (in f32, or
@@ -52,7 +54,7 @@ impl Quantization {
 pub struct Loaded<B: Backend> {
     pub model: Model<B>,
     pub tokenizer: Tokenizer,
-    pub template: Option<ChatTemplate>,
+    pub template: ChatTemplate,
     pub architecture: String,
     /// Where it was opened from.
     pub path: PathBuf,
@@ -79,7 +81,7 @@ impl<B: Backend> Loaded<B> {
     ) -> Result<Self> {
         nf4::check_blocksize(quantization.block_size)?;
         let source = ModelSource::open(path)?;
-        let (tokenizer, template) = (source.tokenizer()?, source.chat_template()?);
+        let (tokenizer, template) = source.words()?;
         let shape = shape_of(source.config());
         let model = Model::load(
             backend,
@@ -95,11 +97,11 @@ impl<B: Backend> Loaded<B> {
         control.poll(|| "reading the model's digest".to_owned())?;
         Ok(Self {
             model,
+            digest: digest_of(&source, &template)?,
             tokenizer,
             template,
             architecture: source.config().architecture.clone(),
             path: path.to_owned(),
-            digest: source.digest()?,
             quantization,
             parameters: source.parameters(),
         })
@@ -112,19 +114,30 @@ impl<B: Backend> Loaded<B> {
 
     /// Token ids that generation starts from.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        self.checked(self.template()?.encode(&self.tokenizer, messages, true)?)
+        self.checked(self.template.encode(&self.tokenizer, messages, true)?)
     }
 
     /// Token ids of a request's messages or plain text.
     pub fn prompt_of(&self, row: &PromptRow) -> Result<Vec<u32>> {
         match (&row.messages, &row.prompt) {
             (Some(messages), None) => self.prompt(messages),
-            (None, Some(text)) => self.text(text),
+            (None, Some(text)) => self.text_prompt(text),
             _ => {
-                let message = format!("request \"{}\": one of `messages` and `prompt` is wanted", row.id);
+                let message = "one of `messages` and `prompt` is wanted";
                 Err(EngineError::new(Code::RequestInvalid, message))
             }
         }
+        .map_err(|error| error.in_row(&row.id))
+    }
+
+    /// Token ids of plain text to be gone on with: behind the start of a text, where the model is used to find one.
+    fn text_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let start = self
+            .tokenizer
+            .bos_id()
+            .filter(|_| self.tokenizer.starts_with_bos());
+        let ids = start.into_iter().chain(self.text(text)?);
+        self.checked(ids.collect())
     }
 
     /// Token ids of plain text: control strings in it stay text.
@@ -135,7 +148,7 @@ impl<B: Backend> Loaded<B> {
     /// Prompt and answer as one row; the loss covers the answer and its end-of-turn token.
     pub fn row(&self, messages: &[Message], answer: &str) -> Result<TokenRow> {
         let answered = self
-            .template()?
+            .template
             .encode_with_answer(&self.tokenizer, messages, answer)?;
         let labelled_from = answered.prompt.len();
         let mut tokens = answered.prompt;
@@ -148,24 +161,30 @@ impl<B: Backend> Loaded<B> {
 
     /// An embedding may be smaller than the tokenizer's vocabulary; such a token must not reach a kernel.
     fn checked(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
-        match ids.iter().find(|id| **id as usize >= self.model.shape.vocabulary) {
-            None => Ok(ids),
-            Some(id) => {
-                let message = format!(
-                    "token {id} is beyond the model's {} embeddings",
-                    self.model.shape.vocabulary
-                );
-                Err(EngineError::new(Code::ModelUnsupported, message))
-            }
-        }
+        let rows = self.model.shape.vocabulary;
+        let Some(&id) = ids.iter().find(|id| **id as usize >= rows) else {
+            return Ok(ids);
+        };
+        let token = self.tokenizer.token_text(id).unwrap_or_default();
+        let message = format!(
+            "its text holds the token {token:?} (id {id}), for which the model has no embedding: it has {rows}, ids 0 to {}; \
+             leave out that text, or take a model whose embedding was resized with its tokenizer",
+            rows - 1
+        );
+        let fields = json!({ "token": token, "tokenId": id, "embeddings": rows });
+        Err(EngineError::new(Code::ModelUnsupported, message).with_fields(fields))
     }
+}
 
-    fn template(&self) -> Result<&ChatTemplate> {
-        self.template.as_ref().ok_or_else(|| {
-            let message = "the model has no chat template: send `prompt` instead of `messages`";
-            EngineError::new(Code::RequestInvalid, message)
-        })
+/// SHA-256 of the model's files; of one without a chat template together with the one that stands in.
+pub(crate) fn digest_of(source: &ModelSource, template: &ChatTemplate) -> Result<String> {
+    let files = source.digest()?;
+    if !template.is_plain() {
+        return Ok(files);
     }
+    Ok(sha256_hex(
+        format!("{files}\nchat template: {}\n", template.source()).as_bytes(),
+    ))
 }
 
 pub(crate) fn shape_of(config: &ModelConfig) -> ModelShape {

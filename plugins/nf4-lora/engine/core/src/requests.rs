@@ -2,7 +2,7 @@
 
 use crate::loaded::WeightFormat;
 use crate::train_config::TrainConfig;
-use escada_engine_formats::Message;
+use escada_engine_formats::{Message, SystemTurns};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,6 +26,9 @@ pub struct LoadResult {
     pub hidden_size: usize,
     pub vocabulary_size: usize,
     pub context_tokens: usize,
+    /// Where the chat template is from: a file's name, `GGUF metadata`, or `default` for the plain one.
+    pub chat_template: String,
+    pub system_turns: SystemTurns,
     pub parameters: u64,
     /// Of all matrices on the device.
     pub weight_bytes: usize,
@@ -42,8 +45,11 @@ pub struct CountParams {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CountResult {
     pub rows: usize,
+    /// Tokens that prompt and answer have room for.
+    pub context_tokens: usize,
     pub seconds: f64,
 }
 

@@ -108,6 +108,8 @@ impl<B: Backend> Session<B> {
             hidden_size: shape.hidden,
             vocabulary_size: shape.vocabulary,
             context_tokens: shape.context_tokens,
+            chat_template: loaded.template.origin().to_owned(),
+            system_turns: loaded.template.system_turns(),
             parameters: loaded.parameters,
             weight_bytes: loaded.model.weight_bytes(&self.backend),
             rss_bytes: process::rss_bytes(),
@@ -124,9 +126,12 @@ impl<B: Backend> Session<B> {
         let count = |row: ChatRow| {
             control.poll(|| "counting the rows".to_owned())?;
             let (prompt_tokens, answer_tokens) = match &row.answer {
-                None => (loaded.prompt(&row.messages)?.len(), 0),
+                None => (
+                    loaded.prompt(&row.messages).map_err(|e| e.in_row(&row.id))?.len(),
+                    0,
+                ),
                 Some(answer) => {
-                    let tokens = loaded.row(&row.messages, answer)?;
+                    let tokens = loaded.row(&row.messages, answer).map_err(|e| e.in_row(&row.id))?;
                     (tokens.labelled_from, tokens.labelled())
                 }
             };
@@ -143,6 +148,7 @@ impl<B: Backend> Session<B> {
         json_lines::write(&params.out_path, &rows)?;
         Ok(CountResult {
             rows: rows.len(),
+            context_tokens: loaded.model.shape.context_tokens,
             seconds: started.elapsed().as_secs_f64(),
         })
     }

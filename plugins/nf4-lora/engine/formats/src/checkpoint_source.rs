@@ -4,6 +4,7 @@ use crate::atomic::sha256_hex;
 use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
 use crate::error::{Code, EngineError, Result};
+use crate::folder_files::{FolderFiles, check_single, check_there, of_model};
 use crate::gguf::GgufFile;
 use crate::gguf_llama::CodedTensor;
 use crate::hf_folder::HfFolder;
@@ -27,22 +28,36 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
-    /// Opens `path` and checks that every tensor its configuration asks for is there with the right shape.
+    /// Opens `path` and checks that every tensor its configuration asks for is there with the right shape. A folder without
+    /// safetensors in which one GGUF file lies is that file.
     ///
-    /// Errors: `Io`; `ModelFileInvalid` for a damaged file; `ModelUnsupported` names a missing ability.
+    /// Errors: `ModelNotFound`; `ModelIncomplete` says what is missing; `ModelUnreadable`; `ModelFileInvalid` for a damaged
+    /// file; `ModelUnsupported` names a missing ability. None of them is one of a moment.
     pub fn open(path: &Path) -> Result<Self> {
-        let (store, config) = if path.is_dir() {
+        let source = Self::opened(path).map_err(of_model)?;
+        source.check_tensors().map_err(of_model)?;
+        Ok(source)
+    }
+
+    fn opened(path: &Path) -> Result<Self> {
+        check_there(path)?;
+        let inner = if path.is_dir() {
+            FolderFiles::list(path)?.only_gguf()?
+        } else {
+            None
+        };
+        let (store, config) = if path.is_dir() && inner.is_none() {
             let folder = HfFolder::open(path)?;
             let config = folder.config()?;
             (Store::Folder(folder), config)
         } else {
+            let path = inner.as_deref().unwrap_or(path);
+            check_single(path)?;
             let file = GgufFile::open(path)?;
             let config = ModelConfig::from_gguf(&file)?;
             (Store::Gguf(file), config)
         };
-        let source = Self { store, config };
-        source.check_tensors()?;
-        Ok(source)
+        Ok(Self { store, config })
     }
 
     pub fn path(&self) -> &Path {
@@ -144,27 +159,35 @@ impl ModelSource {
             .fold(0, u64::saturating_add)
     }
 
-    /// The model's tokenizer; every id it makes is a row of the embedding. Errors: `ModelFileInvalid`,
-    /// `ModelUnsupported`.
+    /// The model's tokenizer. It may know tokens beyond the embedding, such as one for padding: only who uses one must
+    /// look. Errors: `ModelIncomplete`, `ModelFileInvalid`, `ModelUnsupported`.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         let tokenizer = match &self.store {
-            Store::Gguf(file) => gguf_tokenizer::tokenizer(file)?,
-            Store::Folder(folder) => folder.tokenizer()?,
+            Store::Gguf(file) => gguf_tokenizer::tokenizer(file),
+            Store::Folder(folder) => folder.tokenizer(),
         };
-        let (largest, rows) = (tokenizer.largest_id() as usize, self.config.vocab);
-        if largest < rows {
-            return Ok(tokenizer);
-        }
-        let detail = format!("the tokenizer has the id {largest}, but the embedding has {rows} rows");
-        Err(EngineError::invalid_file(self.path(), detail))
+        tokenizer.map_err(of_model)
     }
 
-    /// The model's chat template, if it has one. Errors: `ModelFileInvalid` if it cannot be parsed.
+    /// The model's own chat template, if it has one. Errors: `ModelFileInvalid` if it cannot be parsed.
     pub fn chat_template(&self) -> Result<Option<ChatTemplate>> {
-        match &self.store {
+        let template = match &self.store {
             Store::Gguf(file) => gguf_tokenizer::chat_template(file),
             Store::Folder(folder) => folder.chat_template(),
-        }
+        };
+        template.map_err(of_model)
+    }
+
+    /// How texts become tokens: the tokenizer, with the token that ends a turn among its ends, and the model's chat template,
+    /// or the plain one where it has none. Errors: as [`ModelSource::tokenizer`] and [`ModelSource::chat_template`].
+    pub fn words(&self) -> Result<(Tokenizer, ChatTemplate)> {
+        let tokenizer = self.tokenizer()?;
+        let template = match self.chat_template()? {
+            Some(template) => template,
+            None => ChatTemplate::plain(self.path(), &tokenizer)?,
+        };
+        let end = template.turn_end(&tokenizer);
+        Ok((tokenizer.with_turn_end(end), template))
     }
 
     /// SHA-256 (hex) of what the model is: of the GGUF file, or of a list of the folder's files with their SHA-256.

@@ -1,5 +1,6 @@
 //! The one error type of the engine: a stable code, a sentence, and what the caller can do.
 
+use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
@@ -10,6 +11,14 @@ pub enum Code {
     ModelFileInvalid,
     /// A file is well formed, but holds something this engine does not implement (architecture, tensor type).
     ModelUnsupported,
+    /// There is no file or folder where the model should be.
+    ModelNotFound,
+    /// A model's folder lacks a file: the message says what is there and what to do.
+    ModelIncomplete,
+    /// A file of a model is there and cannot be read.
+    ModelUnreadable,
+    /// A prompt or row is longer than the model's context.
+    PromptTooLong,
     /// A request to the engine is malformed: names the field.
     RequestInvalid,
     /// Training rows cannot be used (none labelled, longer than the context …).
@@ -36,6 +45,10 @@ impl Code {
         match self {
             Code::ModelFileInvalid => "MODEL_FILE_INVALID",
             Code::ModelUnsupported => "MODEL_UNSUPPORTED",
+            Code::ModelNotFound => "MODEL_NOT_FOUND",
+            Code::ModelIncomplete => "MODEL_INCOMPLETE",
+            Code::ModelUnreadable => "MODEL_UNREADABLE",
+            Code::PromptTooLong => "PROMPT_TOO_LONG",
             Code::RequestInvalid => "ENGINE_REQUEST_INVALID",
             Code::TrainingDataInvalid => "TRAINING_DATA_INVALID",
             Code::NonFinite => "TRAINING_NON_FINITE",
@@ -54,6 +67,8 @@ impl Code {
 pub struct EngineError {
     pub code: Code,
     pub message: String,
+    /// What a program may want to know: row, number of tokens …
+    pub fields: Option<Box<Map<String, Value>>>,
 }
 
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -63,7 +78,25 @@ impl EngineError {
         Self {
             code,
             message: message.into(),
+            fields: None,
         }
+    }
+
+    /// The same error with the fields of a JSON object.
+    pub fn with_fields(mut self, fields: Value) -> Self {
+        if let Value::Object(fields) = fields {
+            self.fields = Some(Box::new(fields));
+        }
+        self
+    }
+
+    /// The same error, said of the row `id`.
+    pub fn in_row(mut self, id: &str) -> Self {
+        self.message = format!("row \"{id}\": {}", self.message);
+        self.fields
+            .get_or_insert_default()
+            .insert("row".to_owned(), Value::from(id));
+        self
     }
 
     /// An `Io` error that names the file: "cannot <verb> <path>: <cause>".

@@ -99,7 +99,7 @@ fn shape(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
 
 fn tokenizer(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
     let unsupported = |detail: String| EngineError::unsupported(source.path(), detail);
-    let tokenizer = source.tokenizer()?;
+    let (tokenizer, _) = source.words()?;
     let words: Words = serde_json::from_str(&tokenizer.to_json()?)
         .map_err(|cause| unsupported(format!("the tokenizer in GGUF: {cause}")))?;
     if words.model.kind != "BPE" {
@@ -129,9 +129,16 @@ fn tokenizer(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
     }
     out.texts("tokenizer.ggml.tokens", &tokens);
     out.ints("tokenizer.ggml.token_type", &types);
+    // The end of a text first, then those of turns.
+    let text_end = tokenizer.text_end();
+    let others = tokenizer
+        .eos_ids()
+        .iter()
+        .copied()
+        .filter(|id| Some(*id) != text_end);
     let ends = ["eos", "eot", "eom"]
         .into_iter()
-        .zip(tokenizer.eos_ids().iter().copied());
+        .zip(text_end.into_iter().chain(others));
     for (name, id) in tokenizer.bos_id().map(|id| ("bos", id)).into_iter().chain(ends) {
         out.uint(&format!("tokenizer.ggml.{name}_token_id"), id);
     }

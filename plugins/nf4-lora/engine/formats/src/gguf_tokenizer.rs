@@ -21,6 +21,12 @@ pub(crate) const UNKNOWN: i64 = 2;
 pub(crate) const CONTROL: i64 = 3;
 pub(crate) const USER_DEFINED: i64 = 4;
 pub(crate) const BYTE: i64 = 6;
+const SPECIAL_KEYS: [(&str, &str); 4] = [
+    ("bos_token", "bos_token_id"),
+    ("eos_token", "eos_token_id"),
+    ("unk_token", "unknown_token_id"),
+    ("pad_token", "padding_token_id"),
+];
 const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 
 pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
@@ -35,11 +41,16 @@ pub(crate) fn tokenizer(file: &GgufFile) -> Result<Tokenizer> {
         }
     };
     add_tokens(file, &mut inner, tokens)?;
-    let mut ends: Vec<u32> = END_KEYS.iter().filter_map(|key| id(file, key)).collect();
-    ends.sort_unstable();
-    ends.dedup();
+    let ends: Vec<u32> = END_KEYS.iter().filter_map(|key| id(file, key)).collect();
     let tokenizer = Tokenizer::from_inner(inner).map_err(|cause| invalid(&cause))?;
-    Ok(tokenizer.with_ends(id(file, "bos_token_id"), ends))
+    let starts = match file.value("tokenizer.ggml.add_bos_token") {
+        Some(Value::Bool(asked)) => *asked,
+        // What such files mean that do not say.
+        _ => text(file, "model") == Some("llama") || LLAMA3.contains(&text(file, "pre").unwrap_or_default()),
+    };
+    Ok(tokenizer
+        .with_ends(id(file, "bos_token_id"), ends)
+        .with_start(starts))
 }
 
 fn byte_level_bpe(file: &GgufFile, tokens: &[String]) -> Result<HfTokenizer> {
@@ -75,12 +86,12 @@ pub(crate) fn chat_template(file: &GgufFile) -> Result<Option<ChatTemplate>> {
         return Ok(None);
     };
     let tokens = texts(file, "tokens")?;
-    let token = |key| {
-        id(file, key)
-            .and_then(|id| tokens.get(id as usize))
-            .map(String::as_str)
+    let token = |(name, key): (&str, &str)| {
+        let text = tokens.get(id(file, key)? as usize)?;
+        Some((name.to_owned(), text.clone()))
     };
-    ChatTemplate::new(file.path(), source, token("bos_token_id"), token("eos_token_id")).map(Some)
+    let special = SPECIAL_KEYS.into_iter().filter_map(token).collect();
+    ChatTemplate::from_source(file.path(), "GGUF metadata", source, &special).map(Some)
 }
 
 type Vocabulary = tokenizers::models::bpe::Vocab;

@@ -2,9 +2,10 @@
 
 use crate::atomic::{sha256_file, sha256_hex};
 use crate::bnb::{Companions, STATE_SUFFIX};
-use crate::chat::ChatTemplate;
+use crate::chat::{ChatTemplate, SpecialTexts};
 use crate::config::ModelConfig;
 use crate::error::{EngineError, Result};
+use crate::folder_files::{FolderFiles, INDEX_FILE, SINGLE_FILE, check_pointer};
 use crate::nf4::Nf4Tensor;
 use crate::safetensors_file::{Dtype, RawTensor, SafetensorsFile};
 use crate::tensor::Tensor;
@@ -23,23 +24,34 @@ pub(crate) struct HfFolder {
     index: BTreeMap<String, usize>,
 }
 
-const SINGLE_FILE: &str = "model.safetensors";
-const INDEX_FILE: &str = "model.safetensors.index.json";
 /// Everything besides the weights that changes what the model computes.
-const DIGEST_FILES: [&str; 6] = [
+const DIGEST_FILES: [&str; 8] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/default.jinja",
     "special_tokens_map.json",
 ];
+/// Where a chat template is looked for, the first one winning; after the first file `tokenizer_config.json` has its turn.
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+const TEMPLATE_JSON: &str = "chat_template.json";
+const TEMPLATE_IN_FOLDER: &str = "additional_chat_templates/default.jinja";
+/// Special tokens that templates are told of.
+const SPECIAL: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
 
 impl HfFolder {
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let there = FolderFiles::list(path)?;
+        there.check_config()?;
         let (single, sharded) = (path.join(SINGLE_FILE), path.join(INDEX_FILE));
-        if single.is_file() || !sharded.is_file() {
-            let file = SafetensorsFile::open(&single)?;
+        if !there.has(SINGLE_FILE) && !there.has(INDEX_FILE) {
+            return Err(there.no_weights());
+        }
+        if there.has(SINGLE_FILE) {
+            let file = open_weights(&single)?;
             let index = file.names().into_iter().map(|name| (name, 0)).collect();
             return Ok(Self {
                 path: path.to_owned(),
@@ -49,9 +61,12 @@ impl HfFolder {
         }
         let weight_map = read_weight_map(&sharded)?;
         let names: Vec<&String> = weight_map.values().collect::<BTreeSet<_>>().into_iter().collect();
+        if let Some(error) = there.missing_shards(&names) {
+            return Err(error);
+        }
         let files = names
             .iter()
-            .map(|name| open_shard(&sharded, &path.join(name)))
+            .map(|name| open_weights(&path.join(name)))
             .collect::<Result<Vec<_>>>()?;
         refuse_doubles(&sharded, &files)?;
         let mut index = BTreeMap::new();
@@ -135,35 +150,67 @@ impl HfFolder {
 
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let path = self.path.join("tokenizer.json");
+        if !path.exists() {
+            return Err(FolderFiles::list(&self.path)?.no_tokenizer());
+        }
+        check_pointer(&path)?;
         let bytes = read_bounded(&path, MAX_TOKENIZER_BYTES)?;
-        let (mut eos, mut bos) = (BTreeSet::new(), None);
+        let tokenizer = Tokenizer::from_json(&path, &bytes)?;
+        let names = self.special_texts()?;
+        let named = |name: &str| names.get(name).and_then(|text| tokenizer.token_id(text));
+        let (mut bos, mut ends) = (named("bos_token"), Vec::from_iter(named("eos_token")));
         for name in ["generation_config.json", "config.json"] {
             let json = self.json(name)?;
-            eos.extend(ids(json.get("eos_token_id")));
+            ends.extend(ids(json.get("eos_token_id")));
             bos = bos.or(ids(json.get("bos_token_id")).first().copied());
         }
-        let names = self.json("tokenizer_config.json")?;
-        let tokenizer = Tokenizer::from_json(&path, &bytes)?;
-        eos.extend(special_text(&names, "eos_token").and_then(|text| tokenizer.token_id(&text)));
-        let bos = special_text(&names, "bos_token")
-            .and_then(|text| tokenizer.token_id(&text))
-            .or(bos);
-        Ok(tokenizer.with_ends(bos, eos.into_iter().collect()))
+        let asked = self
+            .json("tokenizer_config.json")?
+            .get("add_bos_token")
+            .and_then(Json::as_bool);
+        let starts = asked.unwrap_or_else(|| bos.is_some_and(|bos| tokenizer.puts_in_front(bos)));
+        Ok(tokenizer.with_ends(bos, ends).with_start(starts))
     }
 
-    /// `chat_template.jinja` wins over the entry in `tokenizer_config.json`, as in the reference implementation.
+    /// The first of `chat_template.jinja`, the entry in `tokenizer_config.json`, `chat_template.json` and the default one of
+    /// `additional_chat_templates`, as in the reference implementation.
+    ///
+    /// Errors: `ModelFileInvalid`; `ModelUnsupported` for several templates none of which is called the default.
     pub(crate) fn chat_template(&self) -> Result<Option<ChatTemplate>> {
-        let names = self.json("tokenizer_config.json")?;
-        let path = self.path.join("chat_template.jinja");
-        let own = optional(&path, |path| read_text(path, MAX_TEXT_BYTES))?;
-        let source = own.or_else(|| embedded_template(&names));
-        let (bos, eos) = (
-            special_text(&names, "bos_token"),
-            special_text(&names, "eos_token"),
-        );
-        source
-            .map(|source| ChatTemplate::new(&self.path, &source, bos.as_deref(), eos.as_deref()))
-            .transpose()
+        let special = self.special_texts()?;
+        let made = |origin: &str, source: String| {
+            ChatTemplate::from_source(&self.path, origin, &source, &special).map(Some)
+        };
+        for name in [
+            TEMPLATE_FILE,
+            "tokenizer_config.json",
+            TEMPLATE_JSON,
+            TEMPLATE_IN_FOLDER,
+        ] {
+            let source = if name.ends_with(".json") {
+                embedded_template(&self.path.join(name), &self.json(name)?)?
+            } else {
+                optional(&self.path.join(name), |path| read_text(path, MAX_TEXT_BYTES))?
+            };
+            if let Some(source) = source {
+                return made(name, source);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Texts of the special tokens, as `tokenizer_config.json` has them, else `special_tokens_map.json`.
+    fn special_texts(&self) -> Result<SpecialTexts> {
+        let files = [
+            self.json("tokenizer_config.json")?,
+            self.json("special_tokens_map.json")?,
+        ];
+        let text = |name: &&str| {
+            let key = format!("{name}_token");
+            let found = files.iter().find_map(|json| special_text(json, &key))?;
+            Some((key, found))
+        };
+        Ok(SPECIAL.iter().filter_map(text).collect())
     }
 
     /// SHA-256 over lines `<name> <sha256>` of all files that matter, sorted by name.
@@ -204,14 +251,9 @@ impl HfFolder {
     }
 }
 
-/// One of the files that an index names.
-fn open_shard(index: &Path, path: &Path) -> Result<SafetensorsFile> {
-    if path.is_file() {
-        return SafetensorsFile::open(path);
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let detail = format!("it names the file \"{name}\", which is not there");
-    Err(EngineError::invalid_file(index, detail))
+fn open_weights(path: &Path) -> Result<SafetensorsFile> {
+    check_pointer(path)?;
+    SafetensorsFile::open(path)
 }
 
 /// A tensor in two shards: which one was meant, nobody can say.
@@ -273,17 +315,32 @@ fn special_text(json: &Json, key: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// `"chat_template"` as text, or as a list of named templates (the one named `default`).
-fn embedded_template(json: &Json) -> Option<String> {
-    let value = json.get("chat_template")?;
-    let default = || {
-        value
-            .as_array()?
-            .iter()
-            .find(|entry| entry.get("name").is_some_and(|name| name == "default"))
+/// `"chat_template"` as text, or as a list of named templates: the one named `default`, or the only one.
+fn embedded_template(path: &Path, json: &Json) -> Result<Option<String>> {
+    let Some(value) = json.get("chat_template") else {
+        return Ok(None);
     };
-    value
-        .as_str()
-        .or_else(|| default()?.get("template")?.as_str())
-        .map(str::to_owned)
+    let entries = match value {
+        Json::String(text) => return Ok(Some(text.clone())),
+        Json::Array(entries) => entries.as_slice(),
+        _ => return Ok(None),
+    };
+    let name = |entry: &Json| {
+        entry
+            .get("name")
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let chosen = match entries {
+        [] => return Ok(None),
+        [only] => Some(only),
+        several => several.iter().find(|entry| name(entry) == "default"),
+    };
+    let chosen = chosen.ok_or_else(|| {
+        let names = entries.iter().map(name).collect::<Vec<_>>().join("\", \"");
+        let detail = format!("chat templates named \"{names}\" and none named \"default\": put the one to use into {TEMPLATE_FILE}");
+        EngineError::unsupported(path, detail)
+    })?;
+    Ok(chosen.get("template").and_then(Json::as_str).map(str::to_owned))
 }

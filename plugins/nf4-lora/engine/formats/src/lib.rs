@@ -8,6 +8,7 @@ pub mod config;
 mod config_gguf;
 mod config_hf;
 pub mod error;
+mod folder_files;
 pub mod gguf;
 mod gguf_blocks;
 mod gguf_llama;
@@ -28,7 +29,7 @@ pub mod tensor;
 pub mod tokenizer;
 pub mod untrusted;
 
-pub use chat::{ChatTemplate, Message};
+pub use chat::{ChatTemplate, Message, SpecialTexts, SystemTurns};
 pub use checkpoint_source::ModelSource;
 pub use config::ModelConfig;
 pub use config_gguf::{ROPE_TABLE, rope_table};

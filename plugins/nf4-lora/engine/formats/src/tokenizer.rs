@@ -38,7 +38,9 @@ pub struct Tokenizer {
     /// Strings of all control tokens.
     control: Vec<String>,
     bos: Option<u32>,
+    starts_with_bos: bool,
     eos: Vec<u32>,
+    text_end: Option<u32>,
 }
 
 impl Tokenizer {
@@ -92,14 +94,33 @@ impl Tokenizer {
             markup,
             control,
             bos: None,
+            starts_with_bos: false,
             eos: Vec::new(),
+            text_end: None,
         })
     }
 
-    /// Sets the ids that start a text and that end a turn or text.
+    /// Sets the ids that start a text and that end a turn or text. The first of `eos` ends a text.
     pub fn with_ends(mut self, bos: Option<u32>, eos: Vec<u32>) -> Self {
         self.bos = bos;
+        self.text_end = eos.first().copied();
         self.eos = eos;
+        self.eos.sort_unstable();
+        self.eos.dedup();
+        self
+    }
+
+    /// One more id that ends a turn.
+    pub fn with_turn_end(mut self, end: Option<u32>) -> Self {
+        self.eos.extend(end);
+        self.eos.sort_unstable();
+        self.eos.dedup();
+        self
+    }
+
+    /// Whether the model is used to find its start token in front of every text.
+    pub fn with_start(mut self, starts_with_bos: bool) -> Self {
+        self.starts_with_bos = starts_with_bos;
         self
     }
 
@@ -149,6 +170,18 @@ impl Tokenizer {
             .is_some_and(|token| token.special)
     }
 
+    /// Whether the library would put `id` in front of every text.
+    pub(crate) fn puts_in_front(&self, id: u32) -> bool {
+        let encoded = caught(LIBRARY, || self.text.encode_fast("a", true));
+        encoded.is_ok_and(|made| made.is_ok_and(|made| made.get_ids().first() == Some(&id)))
+    }
+
+    /// True for control tokens and for others that were added to the vocabulary.
+    pub(crate) fn is_added(&self, id: u32) -> bool {
+        let added = self.text.get_added_vocabulary().get_added_tokens_decoder();
+        added.contains_key(&id)
+    }
+
     /// Id that starts a text, if the model has one (not added by the encoders).
     pub fn bos_id(&self) -> Option<u32> {
         self.bos
@@ -159,20 +192,19 @@ impl Tokenizer {
         &self.eos
     }
 
+    /// Id that ends a text, as opposed to a turn within one.
+    pub fn text_end(&self) -> Option<u32> {
+        self.text_end
+    }
+
+    /// Whether the model is used to find its start token in front of every text (not added by the encoders).
+    pub fn starts_with_bos(&self) -> bool {
+        self.starts_with_bos
+    }
+
     /// Size of the vocabulary, control tokens included.
     pub fn vocabulary_size(&self) -> usize {
         self.text.get_vocab_size(true)
-    }
-
-    /// The largest id of the vocabulary or of an added, start or end token.
-    pub(crate) fn largest_id(&self) -> u32 {
-        let vocabulary = self.text.get_vocab(true).into_values().max();
-        vocabulary
-            .into_iter()
-            .chain(self.bos)
-            .chain(self.eos.iter().copied())
-            .max()
-            .unwrap_or(0)
     }
 
     /// Puts guards into `text` so that no control string can match in it, nor across its borders with markup.

@@ -139,14 +139,10 @@ fn impossible_tensors_are_refused() {
     }
     let mut short = tiny_tensors();
     (short[0].1, short[0].2) = (vec![257, 8], vec![0.0; 257 * 8]);
-    let error = open(&gguf_bytes(&tiny_metadata(), &short))
-        .and_then(|source| source.tokenizer())
-        .err()
-        .unwrap();
-    assert!(
-        error.code == Code::ModelFileInvalid && error.message.contains("257"),
-        "{error}"
-    );
+    // A token without a row is no fault of the file: whoever uses it is told.
+    let source = open(&gguf_bytes(&tiny_metadata(), &short)).unwrap();
+    assert_eq!(source.config().vocab, 257);
+    assert!(source.tokenizer().unwrap().token_text(257).is_some());
     let mut twice = tiny_tensors();
     twice.push(twice[3].clone());
     assert!(

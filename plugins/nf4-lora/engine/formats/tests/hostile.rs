@@ -142,7 +142,7 @@ fn an_index_cannot_leave_its_folder() {
     }
     check(
         index("gone.safetensors"),
-        Code::ModelFileInvalid,
+        Code::ModelIncomplete,
         "gone.safetensors",
     );
     let text = r#"{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}"#;

@@ -44,7 +44,11 @@ pub fn reply_line(id: Option<u64>, outcome: Result<Value, EngineError>) -> Strin
     let reply = match outcome {
         Ok(result) => json!({ "v": PROTOCOL, "id": id, "result": result }),
         Err(error) => {
-            json!({ "v": PROTOCOL, "id": id, "error": { "code": error.code.name(), "message": error.message } })
+            let mut body = json!({ "code": error.code.name(), "message": error.message });
+            if let Some(fields) = error.fields {
+                body["fields"] = Value::Object(*fields);
+            }
+            json!({ "v": PROTOCOL, "id": id, "error": body })
         }
     };
     reply.to_string()

@@ -126,12 +126,13 @@ fn rope_scaling(scaling: RopeScaling) -> Json {
 }
 
 fn copy_texts(source: &ModelSource, out: &Path, dtype: &str, quantization: Option<Json>) -> Result<()> {
-    const TEXTS: [&str; 5] = [
+    const TEXTS: [&str; 6] = [
         "tokenizer.json",
         "tokenizer_config.json",
         "special_tokens_map.json",
         "generation_config.json",
         "chat_template.jinja",
+        "chat_template.json",
     ];
     let from = source.path();
     for name in TEXTS {
@@ -140,6 +141,12 @@ fn copy_texts(source: &ModelSource, out: &Path, dtype: &str, quantization: Optio
             let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;
             write_file(&out.join(name), &bytes)?;
         }
+    }
+    // One from a folder of templates becomes the model's only one.
+    if let Some(template) = source.chat_template()?
+        && template.origin().contains('/')
+    {
+        write_file(&out.join("chat_template.jinja"), template.source().as_bytes())?;
     }
     let path = from.join("config.json");
     let bytes = std::fs::read(&path).map_err(|cause| EngineError::io("read", &path, &cause))?;

@@ -1,6 +1,7 @@
 //! `embed`: from text rows to a file of vectors.
 
 use super::Session;
+use super::generation::fitting;
 use super::reporter::Reporter;
 use crate::backend::Backend;
 use crate::control::Control;
@@ -25,12 +26,14 @@ impl<B: Backend> Session<B> {
         let started = Instant::now();
         let loaded = self.model()?;
         let rows: Vec<TextRow> = json_lines::read(&params.requests_path)?;
+        let context = loaded.model.shape.context_tokens;
         let text = |row: &TextRow| {
             control.poll(|| "reading the texts".to_owned())?;
-            loaded.text(&row.text)
+            let tokens = loaded.text(&row.text).map_err(|error| error.in_row(&row.id))?;
+            fitting(&row.id, tokens.len(), context)?;
+            Ok(tokens)
         };
-        let texts = rows.iter().map(text);
-        let texts = texts.collect::<Result<Vec<_>>>()?;
+        let texts = rows.iter().map(text).collect::<Result<Vec<_>>>()?;
         let own = rows.iter().map(|r| (r.id.as_str(), r.adapter_path.as_deref()));
         let adapters = self.adapters(loaded, params.adapter_path.as_deref(), own)?;
         let mut report = Reporter::new(texts.len(), emit);

@@ -11,6 +11,7 @@ use crate::requests::{GenerateParams, GenerateResult, GenerateRow, PromptRow, Ro
 use crate::rng;
 use crate::sampling::Sampling;
 use escada_engine_formats::error::{Code, EngineError, Result};
+use serde_json::json;
 use std::time::Instant;
 
 impl<B: Backend> Session<B> {
@@ -25,10 +26,14 @@ impl<B: Backend> Session<B> {
         check_generate(params)?;
         let loaded = self.model()?;
         let requests: Vec<PromptRow> = json_lines::read(&params.requests_path)?;
+        let context = loaded.model.shape.context_tokens;
         let prompt = |r: &PromptRow| {
             control.poll(|| "reading the requests".to_owned())?;
+            let tokens = loaded.prompt_of(r)?;
+            // Room for one token of an answer, at least.
+            fitting(&r.id, tokens.len() + 1, context)?;
             Ok(Prompt {
-                tokens: loaded.prompt_of(r)?,
+                tokens,
                 key: rng::stream_of(&r.id),
             })
         };
@@ -115,6 +120,21 @@ fn ends_with_stop(stop: &[String], ids: &[u32], decode: &dyn Fn(&[u32]) -> Resul
         tokens *= 2;
     }
     Ok(holds(&decode(ids)?))
+}
+
+/// Errors: `PromptTooLong` names the row, its tokens and the context.
+pub(super) fn fitting(id: &str, tokens: usize, context: usize) -> Result<()> {
+    if tokens <= context {
+        return Ok(());
+    }
+    let message = format!(
+        "{tokens} tokens, what is to be written included, do not fit the model's context of {context}; \
+         shorten or leave out this row, or show fewer demonstrations or passages"
+    );
+    let fields = json!({ "tokens": tokens, "contextTokens": context });
+    Err(EngineError::new(Code::PromptTooLong, message)
+        .with_fields(fields)
+        .in_row(id))
 }
 
 fn check_generate(params: &GenerateParams) -> Result<()> {

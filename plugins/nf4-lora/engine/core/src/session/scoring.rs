@@ -1,6 +1,7 @@
 //! `score`: from request rows to log-probabilities.
 
 use super::Session;
+use super::generation::fitting;
 use super::reporter::Reporter;
 use crate::backend::Backend;
 use crate::control::Control;
@@ -21,15 +22,20 @@ impl<B: Backend> Session<B> {
         let started = Instant::now();
         let loaded = self.model()?;
         let rows: Vec<ScoreRowIn> = json_lines::read(&params.requests_path)?;
+        let context = loaded.model.shape.context_tokens;
         let request = |row: &ScoreRowIn| {
             control.poll(|| "reading the requests".to_owned())?;
             let continuations = row
                 .continuations
                 .iter()
                 .map(|c| loaded.text(c))
-                .collect::<Result<_>>()?;
+                .collect::<Result<Vec<_>>>()
+                .map_err(|error| error.in_row(&row.prompt.id))?;
+            let prompt = loaded.prompt_of(&row.prompt)?;
+            let longest = continuations.iter().map(Vec::len).max().unwrap_or(0);
+            fitting(&row.prompt.id, prompt.len() + longest, context)?;
             Ok(ScoreRequest {
-                prompt: loaded.prompt_of(&row.prompt)?,
+                prompt,
                 continuations,
             })
         };

@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use crate::batch::TokenRow;
 use crate::control::Control;
 use crate::json_lines;
-use crate::loaded::{Loaded, WeightFormat};
+use crate::loaded::{Loaded, WeightFormat, digest_of};
 use crate::requests::{ChatRow, TrainParams};
 use crate::rng;
 use crate::train::{SampleRequest, TrainEvent, TrainRequest, TrainResult, train, train_full};
@@ -71,7 +71,10 @@ fn token_rows<B: Backend>(
     let row = |(i, row): (usize, ChatRow)| match &row.answer {
         Some(answer) => {
             control.poll(|| "reading the training rows".to_owned())?;
-            Ok((row.id, loaded.row(&row.messages, answer)?))
+            match loaded.row(&row.messages, answer) {
+                Ok(tokens) => Ok((row.id, tokens)),
+                Err(error) => Err(error.in_row(&row.id)),
+            }
         }
         None => Err(EngineError::new(
             Code::TrainingDataInvalid,
@@ -115,7 +118,7 @@ fn check_full<B: Backend>(loaded: &Loaded<B>, params: &TrainParams) -> Result<()
                        weightFormat \"f32\", or train an adapter with method \"lora\"";
         return Err(EngineError::new(Code::RequestInvalid, message));
     }
-    if ModelSource::open(&loaded.path)?.digest()? != loaded.digest {
+    if digest_of(&ModelSource::open(&loaded.path)?, &loaded.template)? != loaded.digest {
         let detail = "it is not the file any more that was loaded; load it again";
         return Err(EngineError::invalid_file(&loaded.path, detail));
     }

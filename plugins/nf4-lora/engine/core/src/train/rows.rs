@@ -7,7 +7,11 @@ use escada_engine_formats::error::{Code, EngineError, Result};
 use sha2::{Digest, Sha256};
 
 /// Refuses rows that cannot be trained on as they are; nothing is ever cut silently.
-pub(super) fn check_rows(rows: &[TokenRow], config: &TrainConfig, context_tokens: usize) -> Result<()> {
+pub(super) fn check_rows(
+    (ids, rows): (&[String], &[TokenRow]),
+    config: &TrainConfig,
+    context_tokens: usize,
+) -> Result<()> {
     let refuse = |what: String| Err(EngineError::new(Code::TrainingDataInvalid, what));
     if rows.is_empty() {
         return refuse("there are no training rows".to_owned());
@@ -20,16 +24,26 @@ pub(super) fn check_rows(rows: &[TokenRow], config: &TrainConfig, context_tokens
     }
     let limit = config.max_seq_length_tokens.min(context_tokens);
     let long = rows.iter().filter(|r| r.tokens.len() > limit).count();
-    if long > 0 {
-        let longest = rows.iter().map(|r| r.tokens.len()).max().unwrap_or(0);
-        return refuse(format!(
-            "{long} of {} rows are longer than {limit} tokens (longest: {longest}; maxSeqLengthTokens {}, the \
-             model's context {context_tokens}): raise maxSeqLengthTokens, or shorten or leave out these rows",
-            rows.len(),
-            config.max_seq_length_tokens
-        ));
-    }
-    Ok(())
+    let longest = rows.iter().enumerate().max_by_key(|(_, row)| row.tokens.len());
+    let Some((at, longest)) = longest.filter(|_| long > 0) else {
+        return Ok(());
+    };
+    // No setting makes room beyond the context.
+    let way_out = if limit < context_tokens {
+        "raise maxSeqLengthTokens, or "
+    } else {
+        ""
+    };
+    refuse(format!(
+        "{long} of {} rows are longer than {limit} tokens (longest: {} in row {}{}; maxSeqLengthTokens {}, the \
+         model's context {context_tokens}): {way_out}shorten or leave out these rows",
+        rows.len(),
+        longest.tokens.len(),
+        at + 1,
+        ids.get(at)
+            .map_or_else(String::new, |id| format!(", id \"{id}\"")),
+        config.max_seq_length_tokens
+    ))
 }
 
 /// A run must come to an end: epochs count like steps.

@@ -55,7 +55,7 @@ impl<'a, B: Backend> Run<'a, B> {
         start: impl FnOnce() -> Result<Trained<'a, B>>,
     ) -> Result<Self> {
         let (started, config) = (Instant::now(), request.config);
-        check_rows(request.rows, config, shape.context_tokens)?;
+        check_rows((request.row_ids, request.rows), config, shape.context_tokens)?;
         check_steps(request.rows, config)?;
         let identity = RunIdentity {
             config_digest: config.digest()?,
