@@ -199,7 +199,7 @@ suite('nf4-lora plugin', () => {
 
   test('a model that is not there has its code', async () => {
     await withHost(async ({ registry }) => {
-      const model = registry.providers.get('nf4-lora').open({ ...TINY, id: '/nowhere/model.gguf' });
+      const model = registry.providers.get('nf4-lora').open({ ...TINY, id: `${TINY_MODEL}-gone` });
       await assert.rejects(model.doGenerate(GENERATE), { code: 'MODEL_NOT_FOUND' });
     });
   });

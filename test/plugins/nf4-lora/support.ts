@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FullTrainingConfig, LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
 import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
@@ -11,8 +11,8 @@ import { writeRows } from '../../../activities/shared/process/rows.ts';
 /** Two layers, 384 tokens, random weights: answers mean nothing, but every operation is the real one. */
 export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));
 
-// Tests name it by its path.
-process.env['ESCADA_MODEL_ROOTS'] ??= dirname(TINY_MODEL);
+// Tests name it, and what they make, by their paths.
+process.env['ESCADA_MODEL_ROOTS'] ??= [dirname(TINY_MODEL), tmpdir()].join(delimiter);
 
 export const LOAD = { path: TINY_MODEL, weightFormat: 'nf4', blockSize: 64, doubleQuant: true } as const;
 

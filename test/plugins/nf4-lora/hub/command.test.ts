@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createPluginHost } from '../../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../../plugins/nf4-lora/index.ts';
 import { findModelPath } from '../../../../plugins/nf4-lora/worker/model-path.ts';
-import { trainRows } from '../support.ts';
+import { TINY_MODEL, trainRows } from '../support.ts';
 import { sha256, TOKEN } from './stand-in.ts';
 import { COMMIT, ID, NAME, TINY, withHub } from './support.ts';
 
@@ -36,7 +37,10 @@ async function escada(args: readonly string[], env: NodeJS.ProcessEnv): Promise<
 
 /** What the engine answers with a model, and the digest it gives it. */
 async function answers(id: string, env: NodeJS.ProcessEnv): Promise<{ texts: string[]; digest: string }> {
-  const plugin = createNf4LoraPlugin((one) => findModelPath(one, env));
+  const plugin = createNf4LoraPlugin((one) =>
+    // Originals, and what tests make of them, are named by their paths.
+    findModelPath(one, { ...env, ESCADA_MODEL_ROOTS: [dirname(TINY_MODEL), tmpdir()].join(delimiter) }),
+  );
   const host = createPluginHost([{ plugin, options: {} }]);
   try {
     const model = host.registry.providers.get('nf4-lora').open({ id, weightFormat: 'f32' });
