@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
 import { fail } from './fail.ts';
 
 /**
@@ -6,7 +6,9 @@ import { fail } from './fail.ts';
  * and the head of a run's page would show. Everything else, cancellation above all, passes as it is.
  */
 export function surface(error: unknown): unknown {
-  if (!(error instanceof ActivityFailure && error.cause instanceof ApplicationFailure)) return error;
+  if (!(error instanceof ActivityFailure)) return error;
+  if (error.cause instanceof TimeoutFailure) return timedOut(error, error.cause);
+  if (!(error.cause instanceof ApplicationFailure)) return error;
   const { message, type, details } = error.cause;
   if (type === 'NotFoundError') {
     const what = `No worker that took this on knows "${error.activityType}"`;
@@ -19,4 +21,13 @@ export function surface(error: unknown): unknown {
     nonRetryable: true,
     cause: error,
   });
+}
+
+/** The server gives up on a step without a code. */
+function timedOut({ activityId, activityType }: ActivityFailure, { timeoutType }: TimeoutFailure) {
+  const why =
+    timeoutType === 'HEARTBEAT'
+      ? 'its worker gave no sign of life any more.'
+      : 'it did not end within its time.';
+  return fail('STEP_TIMED_OUT', `${activityId ?? activityType}: ${why}`);
 }
