@@ -265,6 +265,20 @@ suite('pipelines', { concurrency: 4 }, () => {
     assert.equal(once.calls.length, 1);
   });
 
+  test('no kind is tried without end', async () => {
+    const most = { readonly: 12, idempotentwrite: 12, resumable: 200, billable: 3, onceonly: 1 };
+    const run = await start(Object.keys(most).map((kind) => step(kind, { uses: `test.${kind}@1` })));
+    await run.result();
+    const scheduled = ((await run.history()).events ?? []).flatMap((event) => {
+      const { activityId, retryPolicy } = event.activityTaskScheduledEventAttributes ?? {};
+      return activityId?.startsWith('pipeline/') === true ? [[activityId, retryPolicy?.maximumAttempts]] : [];
+    });
+    assert.deepEqual(
+      scheduled,
+      Object.entries(most).map(([kind, attempts]) => [`pipeline/${kind}`, attempts]),
+    );
+  });
+
   test('an error without a code is a bug: a few attempts, and a code of its own', async () => {
     const run = await start([step('bug')], { '*': crashing(new RangeError('Invalid array length')) });
     const { code, message } = await run.failure();
