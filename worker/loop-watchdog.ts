@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { takeRunning } from '../activities/shared/running.ts';
 
 export interface LoopWatchdogOptions {
@@ -6,7 +5,7 @@ export interface LoopWatchdogOptions {
   readonly warn: (message: string) => void;
   /** Longest block that is nobody's affair. Default 1000. */
   readonly lagMs?: number;
-  /** Time between two looks. Default 5000. */
+  /** Time between two looks; a block is what a look comes later than that. Default 250. */
   readonly lookMs?: number;
   /** Time between two warnings. Default 60000. */
   readonly quietMs?: number;
@@ -17,15 +16,14 @@ export interface LoopWatchdogOptions {
  * every other step wait meanwhile. Gives the function that ends it.
  */
 export function startLoopWatchdog(options: LoopWatchdogOptions): () => void {
-  const { warn, lagMs = 1000, lookMs = 5000, quietMs = 60_000 } = options;
-  const delays = monitorEventLoopDelay({ resolution: 20 });
-  delays.enable();
+  const { warn, lagMs = 1000, lookMs = 250, quietMs = 60_000 } = options;
   let longestMs = 0;
   let warnedMs = Number.NEGATIVE_INFINITY;
   let suspects = new Set<string>();
+  let lookedMs = performance.now();
   const look = (): void => {
-    const blockMs = delays.max / 1e6;
-    delays.reset();
+    const blockMs = performance.now() - lookedMs - lookMs;
+    lookedMs = performance.now();
     const running = takeRunning();
     if (blockMs > lagMs) {
       longestMs = Math.max(longestMs, blockMs);
@@ -35,13 +33,9 @@ export function startLoopWatchdog(options: LoopWatchdogOptions): () => void {
     warn(messageFor(longestMs, [...suspects]));
     [longestMs, suspects, warnedMs] = [0, new Set(), performance.now()];
   };
-  // After a block both timers are due: the one that measures must come first, for a reset loses what it has not seen.
-  const timer = setInterval(() => setImmediate(look), lookMs);
+  const timer = setInterval(look, lookMs);
   timer.unref();
-  return () => {
-    clearInterval(timer);
-    delays.disable();
-  };
+  return () => clearInterval(timer);
 }
 
 function messageFor(blockMs: number, suspects: readonly string[]): string {
