@@ -4,6 +4,7 @@ use crate::backend::{At, AtMut, AttentionShape, Backend, LinearSource};
 use crate::lora::{AdapterRows, lora_forward_rows};
 use crate::shape::{ModelShape, Target};
 use escada_engine_formats::error::Result;
+use escada_engine_formats::math;
 
 /// Where weights come from while a model is loaded, by transformers' names.
 pub trait WeightSource {
@@ -190,6 +191,6 @@ pub(crate) fn rotation(shape: &ModelShape) -> (Vec<f32>, Vec<f32>) {
             .map(move |f| f64::from(p as f32 * f))
     });
     angles
-        .map(|angle| (angle.cos() as f32, angle.sin() as f32))
+        .map(|angle| (math::cos(angle) as f32, math::sin(angle) as f32))
         .unzip()
 }

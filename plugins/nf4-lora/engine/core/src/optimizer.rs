@@ -5,6 +5,7 @@ use crate::moments::MomentLayout;
 use crate::parameters::Parameter;
 use crate::train_config::{Optim, TrainConfig};
 use escada_engine_formats::error::Result;
+use escada_engine_formats::math;
 
 /// torch adds this to the norm before it divides by it.
 const CLIP_EPSILON: f64 = 1e-6;
@@ -145,8 +146,8 @@ impl<'a> Scalars<'a> {
             config,
             learning_rate,
             gradient_scale,
-            c1: 1.0 - config.adam_beta1.powf(t),
-            c2: (1.0 - config.adam_beta2.powf(t)).sqrt(),
+            c1: 1.0 - math::pow(config.adam_beta1, t),
+            c2: (1.0 - math::pow(config.adam_beta2, t)).sqrt(),
         }
     }
 

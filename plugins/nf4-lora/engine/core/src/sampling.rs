@@ -2,6 +2,7 @@
 //! position).
 
 use crate::rng;
+use escada_engine_formats::math;
 
 /// How tokens are picked.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +55,7 @@ impl Sampling {
             return arg_max(logits);
         }
         let max = logits.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
-        let weight = |&x: &f32| (f64::from(x - max) / self.temperature).exp();
+        let weight = |&x: &f32| math::exp(f64::from(x - max) / self.temperature);
         let candidates: Vec<(u32, f64)> = logits
             .iter()
             .map(weight)

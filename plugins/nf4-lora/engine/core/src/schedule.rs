@@ -2,6 +2,7 @@
 
 use crate::rng;
 use crate::train_config::{Schedule, TrainConfig};
+use escada_engine_formats::math;
 use std::collections::BTreeSet;
 
 /// Row numbers of everything that counts as one row of a batch: each row by itself, or with `packing` as many as fit the
@@ -103,7 +104,7 @@ pub fn learning_rate(config: &TrainConfig, step: usize, total_steps: usize) -> f
             Schedule::Linear => ((total - step) / rest).max(0.0),
             Schedule::Cosine => {
                 let progress = (step - warmup) / rest;
-                (0.5 * (1.0 + (std::f64::consts::PI * progress).cos())).max(0.0)
+                (0.5 * (1.0 + math::cos(std::f64::consts::PI * progress))).max(0.0)
             }
         }
     };

@@ -2,6 +2,7 @@
 
 use crate::backend::AttentionShape;
 use escada_engine_formats::error::{Code, EngineError, Result};
+use escada_engine_formats::math;
 
 /// Everything the computation needs to know about a model besides its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,7 +123,7 @@ impl ModelShape {
 /// Inverse frequencies `theta^(-2i/HS)` of the plain rotation.
 pub fn plain_inverse_frequencies(theta: f64, head_size: usize) -> Vec<f32> {
     (0..head_size / 2)
-        .map(|i| theta.powf(-((2 * i) as f64) / head_size as f64) as f32)
+        .map(|i| math::pow(theta, -((2 * i) as f64) / head_size as f64) as f32)
         .collect()
 }
 

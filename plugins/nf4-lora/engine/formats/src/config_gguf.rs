@@ -3,6 +3,7 @@
 use crate::config::{ModelConfig, RopeScaling, size_in_range};
 use crate::error::{EngineError, Result};
 use crate::gguf::{GgufFile, Value};
+use crate::math;
 
 /// GGUF's names of the architectures; a Mistral is a `llama` there.
 const ARCHITECTURES: [&str; 2] = ["llama", "qwen2"];
@@ -147,7 +148,7 @@ pub fn rope_table(config: &ModelConfig) -> Option<Vec<f32>> {
 
 /// What frequency `i` is divided by.
 fn divisor(scaling: RopeScaling, theta: f64, i: usize, head_dim: usize) -> f64 {
-    let frequency = theta.powf(-2.0 * i as f64 / head_dim as f64);
+    let frequency = math::pow(theta, -2.0 * i as f64 / head_dim as f64);
     frequency / scaling.apply(frequency)
 }
 

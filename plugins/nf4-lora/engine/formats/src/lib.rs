@@ -17,6 +17,7 @@ mod gguf_reader;
 mod gguf_tokenizer;
 pub mod gguf_writer;
 mod hf_folder;
+pub mod math;
 pub mod nf4;
 mod nf4_encode;
 pub mod nf4_tables;
