@@ -1,4 +1,4 @@
-/** Kill -9 at random moments, and what must hold afterwards. */
+/** Faults at random moments, and what must hold afterwards. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
@@ -7,17 +7,16 @@ import { createRandom, type Random } from '../../examples/lib/random.ts';
 import type { HistoryActivity } from '../whole/support/history.ts';
 import { activitiesOf } from '../whole/support/history.ts';
 import { Place } from '../whole/support/place.ts';
-import { engineOf, processesOf, until } from '../whole/support/processes.ts';
-import { climb, finished, writeRows } from '../whole/support/runs.ts';
+import { processesOf, until } from '../whole/support/processes.ts';
+import { climb, finished, writeRows, type FinishedRun } from '../whole/support/runs.ts';
 import type { TestServer } from '../whole/support/server.ts';
 import { tinySpec } from '../whole/support/specs.ts';
-
-export const VICTIMS = ['worker', 'trainer', 'server'] as const;
-export type Victim = (typeof VICTIMS)[number];
+import { FAULTS, type Fault } from './faults.ts';
 
 export interface Trial {
   readonly trial: number;
-  readonly victim: Victim;
+  /** Name of the fault. */
+  readonly fault: string;
   /** Seconds after the start of the run. */
   readonly hitAtSeconds: number;
   /** Steps that had finished by then. */
@@ -25,6 +24,8 @@ export interface Trial {
   readonly runSeconds: number;
   /** Attempts of the step that needed most. */
   readonly attempts: number;
+  /** Whether the spec had to be started again, which some faults allow. */
+  readonly again: boolean;
   /** What was not as it must be; empty when the trial passed. */
   readonly problems: readonly string[];
 }
@@ -66,8 +67,9 @@ function artifactsOf(activities: readonly HistoryActivity[]): Map<string, string
   );
 }
 
-async function open(server: TestServer, name: string): Promise<Place> {
+async function open(server: TestServer, name: string, fault?: Fault): Promise<Place> {
   const place = await Place.open(server, name);
+  await fault?.prepare?.({ server, place });
   await writeRows(place);
   await place.startWorker();
   return place;
@@ -82,22 +84,6 @@ export async function calmRun(server: TestServer): Promise<Calm> {
     return { artifacts: artifactsOf(run.activities), seconds: (Date.now() - startedMs) / 1000 };
   } finally {
     await place.close();
-  }
-}
-
-/** Kills, and starts again what a service manager would start again. The trainer is started again by its worker. */
-async function strike(victim: Victim, server: TestServer, place: Place): Promise<void> {
-  if (victim === 'worker') {
-    await place.killWorker();
-    await place.startWorker();
-  } else if (victim === 'server') {
-    await server.kill();
-    await sleep(500);
-    await server.restart();
-  } else {
-    const engine = engineOf(place.home);
-    // Between two steps there may be none: then there is nothing to kill, and the trial is a calm one.
-    if (engine !== undefined) process.kill(engine.pid, 'SIGKILL');
   }
 }
 
@@ -126,12 +112,11 @@ function judge(
 export async function chaosTrial(
   server: TestServer,
   calm: Calm,
-  options: { readonly trial: number; readonly random: Random },
+  options: { readonly trial: number; readonly random: Random; readonly fault: Fault },
 ): Promise<Trial> {
-  const { trial, random } = options;
-  const victim = VICTIMS[trial % VICTIMS.length] ?? 'worker';
+  const { trial, random, fault } = options;
   const hitAtSeconds = (random.below(950) / 1000) * calm.seconds;
-  const place = await open(server, `chaos-${trial}`);
+  const place = await open(server, `chaos-${trial}`, fault);
   const problems: string[] = [];
   try {
     const client = await place.client();
@@ -141,18 +126,41 @@ export async function chaosTrial(
     const before = activitiesOf(await client.handle(workflowId).fetchHistory()).filter(
       ({ completed }) => completed,
     );
-    await strike(victim, server, place);
+    await fault.strike({ server, place });
     await until('the run to end', () => ended(place, workflowId), { timeoutMs: 300_000, everyMs: 300 });
-    const run = await finished(place, workflowId);
+    const first = await conclusion(place, workflowId, fault);
+    const run = first ?? (await climb(place, chaosSpec()));
     const runSeconds = (Date.now() - startedMs) / 1000;
-    problems.push(...judge(run.activities, before, calm));
-    await place.close();
+    // What had finished before a failure that is allowed comes from the cache of the second run.
+    problems.push(...judge(run.activities, first === null ? [] : before, calm));
     const attempts = Math.max(...run.activities.map(({ attempt }) => attempt));
-    return { trial, victim, hitAtSeconds, finishedBefore: before.length, runSeconds, attempts, problems };
+    const finishedBefore = before.length;
+    const again = first === null;
+    return { trial, fault: fault.name, hitAtSeconds, finishedBefore, runSeconds, attempts, again, problems };
   } finally {
+    await fault.clear?.({ server, place });
     await place.close();
     for (const { pid, command } of processesOf(place.home)) problems.push(`left over: ${pid} ${command}`);
   }
+}
+
+/** The finished run; null when it ended with the one failure, of itself or of a rung, that its fault allows. */
+async function conclusion(place: Place, workflowId: string, fault: Fault): Promise<FinishedRun | null> {
+  try {
+    const run = await finished(place, workflowId);
+    const text = JSON.stringify(run.outcome.rungs);
+    return fault.mayFailWith !== undefined && text.includes(`"${fault.mayFailWith}"`) ? null : run;
+  } catch (error) {
+    if (fault.mayFailWith !== undefined && codesOf(error).includes(fault.mayFailWith)) return null;
+    throw error;
+  }
+}
+
+/** Codes of a failure and of its causes. */
+function codesOf(error: unknown): string[] {
+  if (typeof error !== 'object' || error === null) return [];
+  const { type, cause } = error as { readonly type?: unknown; readonly cause?: unknown };
+  return [...(typeof type === 'string' ? [type] : []), ...codesOf(cause)];
 }
 
 /** A server that is coming up answers nothing for a moment. */
@@ -165,16 +173,25 @@ async function ended(place: Place, workflowId: string): Promise<true | undefined
   return status === 'RUNNING' ? undefined : true;
 }
 
-/** The undisturbed run, then the trials, one after another. Equal seeds give equal victims and moments. */
+/** The undisturbed run, then the trials, one after another. Equal seeds and faults give equal moments. */
 export async function chaos(
   server: TestServer,
-  options: { readonly trials: number; readonly seed: number; readonly onTrial?: (trial: Trial) => void },
+  options: {
+    readonly trials: number;
+    readonly seed: number;
+    /** Taken in turn; those that this machine lacks the means for must be left out (`absent`). */
+    readonly faults?: readonly Fault[];
+    readonly onTrial?: (trial: Trial) => void;
+  },
 ): Promise<{ readonly calm: Calm; readonly trials: readonly Trial[] }> {
-  const random = createRandom(options.seed);
+  const { seed, faults = FAULTS } = options;
+  const random = createRandom(seed);
   const calm = await calmRun(server);
   const trials: Trial[] = [];
   for (let trial = 0; trial < options.trials; trial += 1) {
-    const result = await chaosTrial(server, calm, { trial, random });
+    const fault = faults[trial % faults.length];
+    if (fault === undefined) throw new Error('no faults were given');
+    const result = await chaosTrial(server, calm, { trial, random, fault });
     trials.push(result);
     options.onTrial?.(result);
   }

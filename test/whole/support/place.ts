@@ -32,6 +32,7 @@ export class Place {
   readonly store: FileStore;
   readonly env: NodeJS.ProcessEnv;
   #worker: ChildProcess | undefined;
+  #second: ChildProcess | undefined;
   #client: EscadaClient | undefined;
 
   private constructor(server: TestServer, name: string, modelPath: string) {
@@ -66,8 +67,7 @@ export class Place {
     return this.#worker?.pid ?? -1;
   }
 
-  /** Starts the worker process and waits until every queue is polled. */
-  async startWorker(): Promise<void> {
+  #spawnWorker(): ChildProcess {
     const log = openSync(join(this.home, 'worker.log'), 'a');
     const args = [...NODE_FLAGS, join(ROOT, 'worker.ts'), 'all'];
     // The worker ends when the ipc channel closes, so that none outlives a test that crashes.
@@ -78,9 +78,14 @@ export class Place {
       detached: true,
     });
     closeSync(log);
+    if (child.pid !== undefined) own(child.pid);
+    return child;
+  }
+
+  /** Starts the worker process and waits until every queue is polled. */
+  async startWorker(): Promise<void> {
+    const child = this.#spawnWorker();
     this.#worker = child;
-    const { pid } = child;
-    if (pid !== undefined) own(pid);
     const client = await this.client();
     await until('a polling worker', async () => {
       if (child.exitCode !== null)
@@ -92,15 +97,37 @@ export class Place {
     });
   }
 
+  /** Starts another worker on the same queues and the same store; it ends when the place is closed. */
+  async startSecondWorker(): Promise<void> {
+    const child = this.#spawnWorker();
+    this.#second = child;
+    // The queues are polled already: the number of identities shows that this one polls too.
+    await until('the second worker', async () => ((await this.#pollersOf()) > 1 ? true : undefined));
+  }
+
+  /** How many workers poll the queue of the model's steps. */
+  async #pollersOf(): Promise<number> {
+    const { temporal } = await this.client();
+    const { pollers } = await temporal.workflowService.describeTaskQueue({
+      namespace: temporal.options.namespace,
+      taskQueue: { name: `${this.settings.taskQueue}-gpu` },
+      taskQueueType: 2,
+    });
+    return new Set((pollers ?? []).map(({ identity }) => identity)).size;
+  }
+
   async workerLog(): Promise<string> {
     return await readFile(join(this.home, 'worker.log'), 'utf8').catch(() => '');
   }
 
-  /** Ends the worker as a service manager would. */
+  /** Ends the worker, and the second one if there is one, as a service manager would. */
   async stopWorker(): Promise<void> {
-    const child = this.#worker;
-    if (child === undefined) return;
-    this.#worker = undefined;
+    const children = [this.#worker, this.#second];
+    [this.#worker, this.#second] = [undefined, undefined];
+    for (const child of children) if (child !== undefined) await this.#stop(child);
+  }
+
+  async #stop(child: ChildProcess): Promise<void> {
     await stopProcess(child, STOP_TIMEOUT_MS);
     if (child.pid !== undefined) disown(child.pid);
     const { exitCode, signalCode } = child;

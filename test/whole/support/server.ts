@@ -66,6 +66,11 @@ export class TestServer {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** Of the server's process. */
+  get pid(): number {
+    return this.#pid;
+  }
+
   get #databasePath(): string {
     return join(this.folder, 'temporal.db');
   }

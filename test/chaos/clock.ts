@@ -1,0 +1,18 @@
+/**
+ * Preloaded into a worker (`node --import`): SIGUSR2 moves this process's clock, the way a suspended laptop or a time
+ * server does: 61 s ahead the first time, back again the second. Timers and the monotonic clock are not touched.
+ */
+const SHIFT_MS = 61_000;
+const RealDate = Date;
+let shiftMs = 0;
+
+globalThis.Date = new Proxy(RealDate, {
+  construct: (target, args, newTarget) =>
+    Reflect.construct(target, args.length === 0 ? [RealDate.now() + shiftMs] : args, newTarget) as Date,
+  get: (target, name, receiver) =>
+    name === 'now' ? () => RealDate.now() + shiftMs : (Reflect.get(target, name, receiver) as unknown),
+});
+
+process.on('SIGUSR2', () => {
+  shiftMs = shiftMs === 0 ? SHIFT_MS : 0;
+});
