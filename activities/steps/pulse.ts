@@ -3,6 +3,7 @@ import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { DEFAULT_STALL_TIMEOUT_MS, type StepKindV1 } from '../../plugins/api/step-kind.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { watchMovement } from '../shared/movement.ts';
+import { redactJson } from '../shared/redact.ts';
 
 /** Longest pause between two heartbeats, however patient a kind is: it is the latency of a cancellation, too. */
 const MAX_PULSE_MS = 2000;
@@ -10,7 +11,7 @@ const MAX_PULSE_MS = 2000;
 export interface Pulse {
   /** Aborted when the Activity is cancelled, and when the step has stalled. */
   readonly signal: AbortSignal;
-  /** Reports progress, which is a movement. */
+  /** Reports progress, which is a movement; secrets in its texts are masked. */
   report(details: JsonObject): void;
   /** Runs a part of the step. Throws `STEP_STALLED` when nothing moves for the kind's limit, though the part goes on. */
   guard<T>(work: () => Promise<T>): Promise<T>;
@@ -50,7 +51,7 @@ export function startPulse(context: Context, kind: Timed): Pulse {
     signal: AbortSignal.any([context.cancellationSignal, stall.signal]),
     report: (details) => {
       moved();
-      latest = details;
+      latest = redactJson(details);
       // What beats on after the end must not look alive.
       if (!stall.signal.aborted) context.heartbeat(latest);
     },

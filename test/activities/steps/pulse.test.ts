@@ -59,6 +59,18 @@ const stalled = (error: unknown): true => {
 };
 
 suite('pulse', () => {
+  test('secrets in a progress report are masked before they are sent', async () => {
+    const { beats, result } = await run(
+      kindOf(async ({ heartbeat }) => {
+        heartbeat({ phase: 'load', warning: 'retry with Authorization: Bearer abcdefgh12345', tokens: 12 });
+        return {};
+      }),
+    );
+    await result;
+    const warning = 'retry with Authorization: [secret]';
+    assert.deepEqual(beats.at(-1), { phase: 'load', warning, tokens: 12 });
+  });
+
   test('a step that hangs is no longer heard of, is told to stop, and fails with a code', async () => {
     let told: unknown;
     const { beats, result } = await run(
