@@ -61,8 +61,12 @@ const stalled = (error: unknown): true => {
 suite('pulse', () => {
   test('secrets in a progress report are masked before they are sent', async () => {
     const { beats, result } = await run(
-      kindOf(async ({ heartbeat }) => {
-        heartbeat({ phase: 'load', warning: 'retry with Authorization: Bearer abcdefgh12345', tokens: 12 });
+      kindOf(async (context) => {
+        context.heartbeat({
+          phase: 'load',
+          warning: 'retry with Authorization: Bearer abcdefgh12345',
+          tokens: 12,
+        });
         return {};
       }),
     );
