@@ -19,7 +19,7 @@ import {
 } from './client/start.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
 import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
-import type { DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
 import { QUERY_APPROVALS, QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/common/constants.ts';
 import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
 import type { PipelineSpecInput } from './schemas/pipeline/pipeline-spec.ts';
@@ -35,6 +35,9 @@ export class EscadaClient {
   readonly temporal: Client;
   readonly #settings: Settings;
   readonly #plugins: readonly ListedPlugin[];
+
+  /** Aborted by `close`: what waits for a run would otherwise call on a connection that is gone. */
+  readonly #closing = new AbortController();
 
   /** Over a connected client of the caller's; `close` then closes that one's connection. */
   constructor(temporal: Client, { plugins = [], ...settings }: EscadaClientOptions = {}) {
@@ -76,6 +79,14 @@ export class EscadaClient {
     return this.temporal.workflow.getHandle(workflowId);
   }
 
+  /** Waits for a run's outcome. Throws the run's failure, and an abort when this client is closed first. */
+  async result(workflowId: string): Promise<AdaptationOutcome> {
+    return await this.temporal.withAbortSignal(
+      this.#closing.signal,
+      async () => await this.handle(workflowId).result(),
+    );
+  }
+
   async progress(workflowId: string): Promise<Progress> {
     return await queryRun(this.temporal, workflowId, QUERY_PROGRESS);
   }
@@ -107,6 +118,7 @@ export class EscadaClient {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     await this.temporal.connection.close();
   }
 }

@@ -49,9 +49,14 @@ program.hook('preAction', async (_program, command) => {
   if (!OPEN_SERVERS.has(command.name())) await useHomeServer(readSettings());
 });
 
-try {
-  await program.parseAsync();
-} catch (error) {
+/** Whatever fails, wherever: a person reads a message, not a stack trace. */
+function giveUp(error: unknown): void {
   say(`\nescada: ${explainError(error)}`);
   process.exitCode = exitCodeFor(error);
 }
+
+process.on('uncaughtException', (error) => {
+  giveUp(error);
+  process.exit();
+});
+await program.parseAsync().catch(giveUp);

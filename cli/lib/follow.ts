@@ -16,9 +16,8 @@ export async function follow(
   workflowId: string,
   status: StatusLine,
 ): Promise<AdaptationOutcome> {
-  const handle = client.handle(workflowId);
   let over = false;
-  const result = handle.result().finally(() => (over = true));
+  const result = client.result(workflowId).finally(() => (over = true));
   // Looked at below; without this a failure during a sleep would count as unhandled.
   result.catch(() => undefined);
   const view = new ProgressView(status);

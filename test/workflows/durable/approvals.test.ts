@@ -1,6 +1,8 @@
 /** Approvals in pipelines: every ending, side by side, and what becomes of questions that nobody needs any more. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { EscadaClient } from '../../../client.ts';
 import { after, before, suite, test } from 'node:test';
 import { answerRun, queryRun } from '../../../client/query-run.ts';
 import type { Approval, ApprovalRecord } from '../../../schemas/pipeline/approval.ts';
@@ -127,5 +129,19 @@ suite('approvals', { concurrency: 4 }, () => {
     const late = { code: 'RUN_UNRESPONSIVE', message: /No worker answered for "nobody-/ };
     await assert.rejects(answerRun(stage.client, workflowId, approve, 1000), late);
     await assert.rejects(queryRun(stage.client, workflowId, 'approvals', 1000), late);
+  });
+
+  test('a client that is closed gives up its wait for a run, and nothing calls on the closed connection', async () => {
+    const workflowId = `waited-for-${randomBytes(4).toString('hex')}`;
+    const start = { workflowId, taskQueue: 'nobody-polls-this', args: [{}] };
+    await stage.client.workflow.start('adaptModel', start);
+    const client = await EscadaClient.connect();
+    const result = client.result(workflowId);
+    await pause(500);
+    const refused = assert.rejects(result);
+    await client.close();
+    await refused;
+    // A call that is tried again later would end this process with an uncaught exception.
+    await pause(1500);
   });
 });
