@@ -36,7 +36,6 @@ export class EscadaClient {
   readonly #settings: Settings;
   readonly #plugins: readonly ListedPlugin[];
 
-  /** Aborted by `close`: what waits for a run would otherwise call on a connection that is gone. */
   readonly #closing = new AbortController();
 
   /** Over a connected client of the caller's; `close` then closes that one's connection. */
@@ -81,10 +80,8 @@ export class EscadaClient {
 
   /** Waits for a run's outcome. Throws the run's failure, and an abort when this client is closed first. */
   async result(workflowId: string): Promise<AdaptationOutcome> {
-    return await this.temporal.withAbortSignal(
-      this.#closing.signal,
-      async () => await this.handle(workflowId).result(),
-    );
+    const { signal } = this.#closing;
+    return await this.temporal.withAbortSignal(signal, () => this.handle(workflowId).result());
   }
 
   async progress(workflowId: string): Promise<Progress> {
