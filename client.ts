@@ -37,7 +37,6 @@ export class EscadaClient {
   readonly #plugins: readonly ListedPlugin[];
 
   readonly #closing = new AbortController();
-
   /** Over a connected client of the caller's; `close` then closes that one's connection. */
   constructor(temporal: Client, { plugins = [], ...settings }: EscadaClientOptions = {}) {
     this.temporal = temporal;
