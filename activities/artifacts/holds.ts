@@ -34,7 +34,7 @@ export async function liveHolds(root: string, nowMs: number): Promise<LiveHolds>
   for (const name of await readdir(join(root, 'holds')).catch(() => [])) {
     const path = join(root, 'holds', name);
     const found = await stat(path).catch(() => null);
-    const state = ownerState(name);
+    const state = await ownerState(name);
     if (found === null || state === 'dead') continue;
     if (state === 'unknown' && nowMs - found.mtimeMs > MAX_FOREIGN_HOLD_MS) continue;
     runs.add(await readFile(path, 'utf8').catch(() => ''));

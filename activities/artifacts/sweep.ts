@@ -24,10 +24,11 @@ export async function sweepLeftovers(root: string): Promise<number> {
 }
 
 async function deadIn(folder: string, prefix: string): Promise<string[]> {
-  const names = await list(folder);
-  return names
-    .filter((name) => name.startsWith(prefix) && ownerState(name) === 'dead')
-    .map((name) => join(folder, name));
+  const found = [];
+  for (const name of await list(folder)) {
+    if (name.startsWith(prefix) && (await ownerState(name)) === 'dead') found.push(join(folder, name));
+  }
+  return found;
 }
 
 async function deadBelow(folder: string): Promise<string[]> {
@@ -53,7 +54,7 @@ async function deadInRun(run: string): Promise<string[]> {
       found.push(...(await deadIn(join(folder, name), ROWS_PREFIX)));
       const owner = await readFile(join(folder, `token-${token}`), 'utf8').catch(() => '');
       const spilled = (await list(join(folder, name))).includes(SPILL_FOLDER);
-      if (spilled && ownerState(owner) === 'dead') found.push(join(folder, name, SPILL_FOLDER));
+      if (spilled && (await ownerState(owner)) === 'dead') found.push(join(folder, name, SPILL_FOLDER));
     }
   }
   return found;

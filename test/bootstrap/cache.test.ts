@@ -56,7 +56,7 @@ test('what a killed builder left is removed, and old keys beyond the limit', asy
   await mkdir(path.join(shelf, '.building-a-1-00'), { recursive: true });
   await writeFile(
     path.join(shelf, '.lock'),
-    JSON.stringify({ pid: NO_SUCH_PID, host: os.hostname(), space: await processSpace() }),
+    JSON.stringify({ pid: NO_SUCH_PID, host: os.hostname(), space: processSpace() }),
   );
   for (const [index, key] of ['a', 'b', 'c'].entries()) {
     await cached({ kind: 'k', key, keep: 1, env, build: async () => undefined });

@@ -18,7 +18,7 @@ const lockFile = async (t: TestContext): Promise<string> => path.join(await scra
 
 const note = async (changes: object): Promise<string> => {
   const own = { pid: process.pid, start: await processStart(process.pid), host: os.hostname() };
-  return JSON.stringify({ token: 'another', ...own, space: await processSpace(), ...changes });
+  return JSON.stringify({ token: 'another', ...own, space: processSpace(), ...changes });
 };
 
 /** As a jump of the clock by 61 seconds and a timer that stood still make it look. */

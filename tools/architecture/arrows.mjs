@@ -6,6 +6,9 @@ import path from 'node:path';
 const PURE_SCHEMAS =
   /^schemas\/(.*\/)?(constants|error-codes|flowcharts|references|spec-bounds|plain-text)\.ts$/;
 
+/** Whether a process still runs: set-up asks before anything is installed, the store and the workers ask the same. */
+const PROCESS_IDENTITY = /^tools\/bootstrap\/lib\/process-identity\.mjs$/;
+
 /**
  * @typedef {{ files: RegExp, values: RegExp[], types: RegExp[], packages?: string[], node?: boolean, own?: boolean }} Zone
  */
@@ -52,7 +55,7 @@ export const ZONES = [
   },
   {
     files: /^worker\//,
-    values: [/^worker\//, /^activities\//, /^schemas\//, /^plugins\/(api|host)\//],
+    values: [/^worker\//, /^activities\//, /^schemas\//, /^plugins\/(api|host)\//, PROCESS_IDENTITY],
     types: [],
     node: true,
   },
@@ -121,7 +124,7 @@ export const ZONES = [
   },
   {
     files: /^activities\//,
-    values: [/^activities\//, /^schemas\//, /^plugins\/(api|host)\//],
+    values: [/^activities\//, /^schemas\//, /^plugins\/(api|host)\//, PROCESS_IDENTITY],
     types: [],
     node: true,
   },

@@ -9,35 +9,42 @@ const NODE = ['--disable-warning=ExperimentalWarning', '--input-type=module', '-
 const SAY = "import { OWNER } from './activities/shared/owner.ts'; console.log(OWNER);";
 
 suite('owners of files', () => {
-  test('this process is alive, whatever stands around its token', () => {
-    assert.equal(ownerState(OWNER), 'alive');
-    assert.equal(ownerState(ownedName('.tmp-')), 'alive');
+  test('this process is alive, whatever stands around its token', async () => {
+    assert.equal(await ownerState(OWNER), 'alive');
+    assert.equal(await ownerState(ownedName('.tmp-')), 'alive');
     assert.notEqual(ownedName(''), ownedName(''));
   });
 
   test('another process is alive until it ends, also when it stands still, and dead afterwards', async () => {
     const child = spawn(process.execPath, [...NODE, `${SAY} setInterval(() => 0, 1000);`]);
     const [token] = (await once(child.stdout, 'data')) as [Buffer];
-    assert.equal(ownerState(String(token).trim()), 'alive');
+    assert.equal(await ownerState(String(token).trim()), 'alive');
     child.kill('SIGSTOP');
-    assert.equal(ownerState(String(token).trim()), 'alive');
+    assert.equal(await ownerState(String(token).trim()), 'alive');
     child.kill('SIGKILL');
     await once(child, 'exit');
-    assert.equal(ownerState(String(token).trim()), 'dead');
+    assert.equal(await ownerState(String(token).trim()), 'dead');
     const { stdout } = await promisify(execFile)(process.execPath, [...NODE, SAY]);
-    assert.equal(ownerState(stdout.trim()), 'dead');
+    assert.equal(await ownerState(stdout.trim()), 'dead');
   });
 
-  test('a process number that was given again is somebody else', () => {
+  test('a process number that was given again is somebody else', async () => {
     const [machine = '', pid = '', start = ''] = OWNER.split('-');
-    assert.equal(ownerState(`${machine}-${pid}-${Number(start) + 1}`), start === '0' ? 'alive' : 'dead');
+    assert.equal(
+      await ownerState(`${machine}-${pid}-${Number(start) + 1}`),
+      start === '0' ? 'alive' : 'dead',
+    );
     const boot = machine.endsWith('0') ? '1' : '0';
-    assert.equal(ownerState(`${machine.slice(0, -1)}${boot}-${pid}-${start}`), 'dead', 'before a restart');
+    assert.equal(
+      await ownerState(`${machine.slice(0, -1)}${boot}-${pid}-${start}`),
+      'dead',
+      'before a restart',
+    );
   });
 
-  test('of another machine, or without a token, nobody knows', () => {
+  test('of another machine, or without a token, nobody knows', async () => {
     const other = OWNER.startsWith('0') ? '1' : '0';
-    assert.equal(ownerState(other + OWNER.slice(1)), 'unknown');
-    assert.equal(ownerState('.tmp-whatever'), 'unknown');
+    assert.equal(await ownerState(other + OWNER.slice(1)), 'unknown');
+    assert.equal(await ownerState('.tmp-whatever'), 'unknown');
   });
 });

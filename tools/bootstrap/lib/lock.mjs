@@ -78,8 +78,14 @@ async function hold(file, own, handle, action) {
 
 /** @returns {Promise<Holder>} */
 async function describeSelf() {
-  const [start, space] = await Promise.all([processStart(process.pid), processSpace()]);
-  return { token: randomUUID(), pid: process.pid, start, host: os.hostname(), space };
+  const { pid } = process;
+  return {
+    token: randomUUID(),
+    pid,
+    start: await processStart(pid),
+    host: os.hostname(),
+    space: processSpace(),
+  };
 }
 
 /**
