@@ -2,7 +2,8 @@ import { comparisonText } from './flowchart/view.ts';
 import { mermaidFlowchart } from './flowchart/mermaid.ts';
 import type { ReportData } from './report-data.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from './run-again.ts';
-import { interval, perAnswer, seconds, show, shown, signed, unscored } from './text.ts';
+import { interval, perAnswer, show, shown, signed } from './text.ts';
+import { recordCells, recordHead } from './decision-records.ts';
 import { endsOf, warningsOf } from './trainings.ts';
 import { headline } from './verdict.ts';
 
@@ -33,23 +34,7 @@ function quality(data: ReportData): string[] {
     one.promptTokensPerAnswer.toFixed(1),
     one.bestForSeconds || one.bestForTokens ? 'yes' : 'no',
   ]);
-  const records = data.rungs.map((one) =>
-    one.outcome === 'measured'
-      ? [
-          one.rung,
-          show(one.value),
-          interval(one),
-          show(one.correctedLow),
-          one.n,
-          one.tried,
-          seconds(one.seconds),
-          one.gain === null
-            ? '–'
-            : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
-          one.reason,
-        ]
-      : [one.rung, unscored(one), '–', '–', '–', '–', seconds(one.seconds), '–', one.reason],
-  );
+  const records = data.rungs.map((one) => [...recordCells(one), one.reason]);
   return [
     '## Quality against cost, on test',
     ...table(
@@ -62,10 +47,7 @@ function quality(data: ReportData): string[] {
     ...data.test.failed.map((one) => `- ${plain(`${one.rung} was not scored: ${one.code}: ${one.message}`)}`),
     '',
     '## Decision records, on dev',
-    ...table(
-      ['rung', metric, 'interval', 'corrected bound', 'rows', 'tried', 'took', 'gain', 'why'],
-      records,
-    ),
+    ...table([...recordHead(metric), 'why'], records),
   ];
 }
 

@@ -1,9 +1,8 @@
 /** One `npm start` in a project folder, and what became of it. */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { disown, own } from '../../test/whole/support/processes.ts';
+import { resultOf, type CommandResult } from '../../test/whole/support/processes.ts';
 
 export interface Command {
   /** Program and arguments that stand for `npm start`. */
@@ -15,10 +14,7 @@ export interface Command {
   readonly env: NodeJS.ProcessEnv;
 }
 
-export interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
+export interface Ended extends CommandResult {
   readonly seconds: number;
   /** From the last line of stdout; null when there is none. */
   readonly result: { readonly workflowId: string; readonly reportPath: string; readonly rung: string } | null;
@@ -32,20 +28,13 @@ export async function startCommand({ program, folder, spec, env }: Command): Pro
   const startedMs = Date.now();
   const args = [...program.slice(1), ...(spec === undefined ? [] : ['--spec', spec]), '--json'];
   const child = spawn(program[0], args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  if (child.pid !== undefined) own(child.pid);
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (piece) => (stdout += String(piece)));
-  child.stderr.on('data', (piece) => (stderr += String(piece)));
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (child.pid !== undefined) disown(child.pid);
+  const ended = await resultOf(child);
   return {
-    code,
-    stdout,
-    stderr,
+    ...ended,
     seconds: (Date.now() - startedMs) / 1000,
-    result: resultIn(stdout),
-    attached: /started by an earlier command/.test(stderr),
-    server: /(?:Temporal server at|namespace \S+ at) (\S+?),?(?:\s|$)/.exec(stderr)?.[1] ?? null,
+    result: resultIn(ended.stdout),
+    attached: /started by an earlier command/.test(ended.stderr),
+    server: /(?:Temporal server at|namespace \S+ at) (\S+?),?(?:\s|$)/.exec(ended.stderr)?.[1] ?? null,
   };
 }
 

@@ -1,8 +1,9 @@
 /** The sections of the page that are about quality: what was decided, at what cost, and how it was found. */
 import type { Charts, Picture } from '../charts/index.ts';
+import { recordCells, recordHead } from '../decision-records.ts';
 import type { ReportData } from '../report-data.ts';
 import { headline } from '../verdict.ts';
-import { interval, perAnswer, seconds, show, signed, unscored } from '../text.ts';
+import { interval, perAnswer, show, signed } from '../text.ts';
 import { Html, markup, table, words } from './markup.ts';
 
 /** One of the two pictures is shown, by the width of the page. */
@@ -55,25 +56,8 @@ export function costSection(data: ReportData, charts: Charts): Html {
 }
 
 export function ladderSection(data: ReportData, charts: Charts): Html {
-  const records = data.rungs.map((one) =>
-    one.outcome === 'measured'
-      ? [
-          one.rung,
-          show(one.value),
-          interval(one),
-          show(one.correctedLow),
-          one.n,
-          one.tried,
-          seconds(one.seconds),
-          one.gain === null
-            ? '–'
-            : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
-        ]
-      : [one.rung, unscored(one), '–', '–', '–', '–', seconds(one.seconds), '–'],
-  );
   const reasons = data.rungs.map((one) => markup`<li><b>${one.rung}</b>: ${words(one.reason)}</li>`);
   const metric = data.plan.spec.metrics.primary.id;
-  const head = ['rung', metric, 'interval', 'corrected bound', 'rows', 'tried', 'took', 'gain'];
   const tests = [
     ...data.test.candidates.map((one) => [
       one.rung,
@@ -91,7 +75,7 @@ export function ladderSection(data: ReportData, charts: Charts): Html {
   ]);
   return markup`<h2>The ladder</h2>
     ${figure(charts.ladder, 'Dashed: the target. Lines: bootstrap intervals over rows. Choices were made on dev; the test rows were scored once.')}
-    ${table('Decision records, measured on dev', head, records)}
+    ${table('Decision records, measured on dev', recordHead(metric), data.rungs.map(recordCells))}
     <ul>
       ${reasons}
     </ul>

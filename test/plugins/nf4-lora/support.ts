@@ -1,5 +1,4 @@
 /** What the engine's tests share: the tiny checkpoint, rows for it, and a folder that is removed. */
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -7,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { FullTrainingConfig, LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
 import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
 import { writeRows } from '../../../activities/shared/process/rows.ts';
+import { startInProc } from '../../../tools/bootstrap/lib/process-identity.mjs';
 
 /** Two layers, 384 tokens, random weights: answers mean nothing, but every operation is the real one. */
 export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));
@@ -109,14 +109,12 @@ export async function writeTrainRows(
 
 /** True while a process of that id runs; one that has ended and waits for its new parent does not count. */
 export function exists(pid: number): boolean {
+  if (process.platform === 'linux') return startInProc(pid) !== null;
   try {
-    process.kill(pid, 0);
+    return process.kill(pid, 0);
   } catch {
     return false;
   }
-  if (process.platform !== 'linux') return true;
-  const state = /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
-  return state !== 'Z' && state !== 'X';
 }
 
 /** Waits until `done` is true; fails after ten seconds. */

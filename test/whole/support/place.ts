@@ -9,20 +9,13 @@ import { readSettings, type Settings } from '../../../activities/shared/settings
 import { EscadaClient } from '../../../client.ts';
 import { stopProcess } from '../../../cli/lib/stop-process.ts';
 import { ROOT, TINY_MODEL } from './needs.ts';
-import { disown, own, until, untilNoneLeft } from './processes.ts';
+import { disown, own, resultOf, until, untilNoneLeft, type CommandResult } from './processes.ts';
 import type { TestServer } from './server.ts';
 
 /** Longer than the worker's own grace. */
 const STOP_TIMEOUT_MS = 60_000;
 
 const NODE_FLAGS = ['--disable-warning=ExperimentalWarning'];
-
-/** What a command of this product printed. */
-export interface CommandResult {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** A home folder with its own store, task queue, data folder and worker process, on a test's server. */
 export class Place {
@@ -153,13 +146,7 @@ export class Place {
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    if (child.pid !== undefined) own(child.pid);
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (piece) => (stdout += String(piece)));
-    child.stderr.on('data', (piece) => (stderr += String(piece)));
-    const [code] = (await once(child, 'close')) as [number | null];
-    if (child.pid !== undefined) disown(child.pid);
-    return { code, stdout, stderr };
+    return await resultOf(child);
   }
 
   /** Stops the worker, closes the client and makes sure that no process of this place is left. */

@@ -1,5 +1,8 @@
 /** Processes of a test: who belongs to which home folder, and a last resort that leaves none behind. */
+import type { ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const owned = new Set<number>();
@@ -29,6 +32,24 @@ function killOwned(): void {
       }
     }
   }
+}
+
+/** What a command printed. */
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Owns a child until it ends, and gathers what it prints. */
+export async function resultOf(child: ChildProcessByStdio<null, Readable, Readable>): Promise<CommandResult> {
+  if (child.pid !== undefined) own(child.pid);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (piece) => (stdout += String(piece)));
+  child.stderr.on('data', (piece) => (stderr += String(piece)));
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (child.pid !== undefined) disown(child.pid);
+  return { code, stdout, stderr };
 }
 
 /** One process as `/proc` shows it. */
