@@ -131,3 +131,16 @@ test('a process is the same only with the same start', async () => {
   assert.ok(!(await isRunning(process.pid, '1')));
   assert.ok(!(await isRunning(NO_SUCH_PID, null)));
 });
+
+test('a process that has ended runs no more, even while nobody waits for it', async (t) => {
+  // The shell becomes a program that never asks how its child ended.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 600'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => parent.kill('SIGKILL'));
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pid = Number(String(line).trim());
+  while ((await processStart(pid)) !== null) await sleep(10);
+  assert.ok(process.kill(pid, 0), 'its number is still taken');
+  assert.equal(await isRunning(pid, null), process.platform !== 'linux');
+});

@@ -41,7 +41,7 @@ test('every test file has its tier', async () => {
   assert.equal(tierOf('test/schemas/common/json.test.ts'), 1);
   assert.equal(tierOf('test/plugins/metrics/chrf.test.ts'), 1);
   assert.equal(tierOf('test/workflows/permits.test.ts'), 1);
-  assert.equal(tierOf('test/workflows/durable/ladder.test.ts'), 5);
+  assert.equal(tierOf('test/workflows/durable/ladder.test.ts'), 2);
   assert.equal(tierOf('test/activities/store.test.ts'), 2);
   assert.equal(tierOf('test/architecture/arrows.test.ts'), 3);
   assert.equal(tierOf('test/histories/replay.test.ts'), 3);

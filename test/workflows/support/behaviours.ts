@@ -74,10 +74,7 @@ export function stubborn(gate: Gate, output: JsonObject = {}): Behaviour {
 
 /** Says nothing any more, as a worker that was lost: the step times out. */
 export function silent(): Behaviour {
-  return async ({ closing }) => {
-    await aborted(closing);
-    throw new Error('the stage was closed');
-  };
+  return async ({ closing }) => await closed(closing);
 }
 
 /** The first call does the first one, and so on; the last one is for every further call. */
@@ -118,6 +115,12 @@ async function busy(closing: AbortSignal, heedful: boolean): Promise<never> {
   } finally {
     clearInterval(timer);
   }
+  throw new Error('the stage was closed');
+}
+
+/** Throws when the stage closes. */
+export async function closed(closing: AbortSignal): Promise<never> {
+  await aborted(closing);
   throw new Error('the stage was closed');
 }
 

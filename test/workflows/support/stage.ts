@@ -2,7 +2,7 @@
  * Workflow code on a real Temporal server, with every worker in this process: the workflows and the control activities are
  * the product's, only the steps are scripted.
  *
- *   const stage = await Stage.open('interpreter');            // in `before`: server, bundle and workers, once per file
+ *   const stage = await Stage.open('interpreter');            // in `before`: server and workers, once per file
  *   after(() => stage.close());
  *
  *   const run = await stage.start('runPipeline', [spec], {
@@ -29,7 +29,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { activityInfo } from '@temporalio/activity';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { FileStore } from '../../../activities/artifacts/file-store.ts';
 import { createControlActivities } from '../../../activities/create-activities.ts';
 import { createServices } from '../../../activities/shared/services.ts';
@@ -37,9 +37,9 @@ import type { PluginHost } from '../../../plugins/host/host.ts';
 import { createProjectHost } from '../../../plugins.ts';
 import type { ControlActivities } from '../../../schemas/adapt/control.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import { WORKFLOWS_PATH } from '../../../worker/roles.ts';
 import { TestServer } from '../../whole/support/server.ts';
 import type { Behaviour } from './behaviours.ts';
+import { bundledWorkflows } from './bundle.ts';
 import { ABSENT_KIND, testKinds } from './kinds.ts';
 import { StagedRun, type Script } from './staged-run.ts';
 
@@ -70,10 +70,7 @@ export class Stage {
 
   static async open(name: string): Promise<Stage> {
     Runtime.install({ logger: new DefaultLogger('ERROR') });
-    const [server, workflowBundle] = await Promise.all([
-      TestServer.start(),
-      bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: new DefaultLogger('ERROR') }),
-    ]);
+    const [server, workflowBundle] = await Promise.all([TestServer.start(), bundledWorkflows()]);
     const connection = await Connection.connect({ address: server.address });
     const stage = new Stage(server, new Client({ connection, namespace: NAMESPACE }), name);
     stage.#opened.push({ close: () => server.stop() }, connection);

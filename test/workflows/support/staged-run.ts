@@ -9,7 +9,7 @@ import type { Approval, ApprovalAnswer } from '../../../schemas/pipeline/approva
 import type { StepResult } from '../../../schemas/pipeline/plan.ts';
 import type { History } from '../../whole/support/history.ts';
 import { until } from '../../whole/support/processes.ts';
-import type { Behaviour, StepCall } from './behaviours.ts';
+import { closed, type Behaviour, type StepCall } from './behaviours.ts';
 
 /** What the workers do for one run. */
 export interface Script {
@@ -68,7 +68,8 @@ export class StagedRun {
     const { steps = {} } = this.script;
     const behaviour = steps[activityId] ?? steps[kind] ?? steps['*'] ?? unscripted;
     try {
-      const result = await behaviour(call);
+      // Whatever a test that has failed left waiting must not keep the worker from ending.
+      const result = await Promise.race([behaviour(call), closed(closing)]);
       call.ended = 'answered';
       return { cached: false, seconds: 0.01, ...result };
     } catch (error) {
