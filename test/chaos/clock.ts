@@ -1,6 +1,7 @@
 /**
- * Preloaded into a worker (`node --import`): SIGUSR2 moves this process's clock, the way a suspended laptop or a time
+ * Preloaded into a worker (`node --import`): SIGWINCH moves this process's clock, the way a suspended laptop or a time
  * server does: 61 s ahead the first time, back again the second. Timers and the monotonic clock are not touched.
+ * (Temporal's workers take SIGUSR2 for a request to shut down.)
  */
 const SHIFT_MS = 61_000;
 const RealDate = Date;
@@ -13,6 +14,6 @@ globalThis.Date = new Proxy(RealDate, {
     name === 'now' ? () => RealDate.now() + shiftMs : (Reflect.get(target, name, receiver) as unknown),
 });
 
-process.on('SIGUSR2', () => {
+process.on('SIGWINCH', () => {
   shiftMs = shiftMs === 0 ? SHIFT_MS : 0;
 });

@@ -139,9 +139,9 @@ const clockJump: Fault = {
     place.env['NODE_OPTIONS'] = `--import=${CLOCK}`;
   },
   async strike({ place }) {
-    process.kill(place.workerPid, 'SIGUSR2');
+    process.kill(place.workerPid, 'SIGWINCH');
     await sleep(JUMP_MS);
-    process.kill(place.workerPid, 'SIGUSR2');
+    process.kill(place.workerPid, 'SIGWINCH');
   },
 };
 
