@@ -173,6 +173,19 @@ async function ended(place: Place, workflowId: string): Promise<true | undefined
   return status === 'RUNNING' ? undefined : true;
 }
 
+/** A trial that did not come to its end is one that did not pass; the others go on. */
+function brokenTrial(trial: number, fault: Fault, error: unknown): Trial {
+  const nothing = { hitAtSeconds: 0, finishedBefore: 0, runSeconds: 0, attempts: 0, again: false };
+  const messages = [...messagesOf(error)].join(' ← ');
+  return { trial, fault: fault.name, ...nothing, problems: [messages] };
+}
+
+/** Messages of an error and of its causes. */
+function* messagesOf(error: unknown): Generator<string> {
+  for (let one = error; one !== undefined && one !== null; one = (one as { cause?: unknown }).cause)
+    yield one instanceof Error ? one.message : String(one);
+}
+
 /** The undisturbed run, then the trials, one after another. Equal seeds and faults give equal moments. */
 export async function chaos(
   server: TestServer,
@@ -191,7 +204,9 @@ export async function chaos(
   for (let trial = 0; trial < options.trials; trial += 1) {
     const fault = faults[trial % faults.length];
     if (fault === undefined) throw new Error('no faults were given');
-    const result = await chaosTrial(server, calm, { trial, random, fault });
+    const result = await chaosTrial(server, calm, { trial, random, fault }).catch((error: unknown) =>
+      brokenTrial(trial, fault, error),
+    );
     trials.push(result);
     options.onTrial?.(result);
   }
