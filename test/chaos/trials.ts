@@ -182,8 +182,7 @@ function brokenTrial(trial: number, fault: Fault, error: unknown): Trial {
 
 /** Messages of an error and of its causes. */
 function* messagesOf(error: unknown): Generator<string> {
-  for (let one = error; one !== undefined && one !== null; one = (one as { cause?: unknown }).cause)
-    yield one instanceof Error ? one.message : String(one);
+  for (let one = error; one instanceof Error; one = one.cause) yield one.message;
 }
 
 /** The undisturbed run, then the trials, one after another. Equal seeds and faults give equal moments. */
