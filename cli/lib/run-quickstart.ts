@@ -15,6 +15,7 @@ import { modelRootsWith } from '../../plugins/nf4-lora/worker/model-path.ts';
 import { importDataFile, loadSpec, localModelPath } from './load-spec.ts';
 import { openServer, whereIs, type Closing } from './open-server.ts';
 import { ownDataSpec } from './own-data-spec.ts';
+import { withNumbers } from './spec-numbers.ts';
 import { renderSamples } from './samples.ts';
 import { outcomeJson, renderOutcome } from './summary.ts';
 import { print, say, StatusLine } from './terminal.ts';
@@ -38,23 +39,17 @@ const WORKER_TIMEOUT_MS = 180_000;
 
 /** The spec that the options ask for, its data in the store. */
 async function specFor(options: QuickstartOptions, settings: Settings): Promise<AdaptationSpecInput> {
-  const { data, seed, target, budget } = options;
-  const base =
-    data === undefined
-      ? await loadSpec(options.spec ?? EXAMPLE, settings.storeRoot)
-      : await ownDataSpec({
-          path: resolve(data),
-          source: await importDataFile(resolve(data), settings.storeRoot, { name: data }),
-          input: options.input,
-          output: options.output,
-          instruction: options.instruction,
-        });
-  return {
-    ...base,
-    ...(seed === undefined ? {} : { seed }),
-    ...(target === undefined ? {} : { target }),
-    ...(budget === undefined ? {} : { budget: { ...base.budget, seconds: budget } }),
-  };
+  const { data } = options;
+  if (data === undefined)
+    return withNumbers(await loadSpec(options.spec ?? EXAMPLE, settings.storeRoot), options);
+  const spec = await ownDataSpec({
+    path: resolve(data),
+    source: await importDataFile(resolve(data), settings.storeRoot),
+    input: options.input,
+    output: options.output,
+    instruction: options.instruction,
+  });
+  return withNumbers(spec, options);
 }
 
 /** Exit code of a command that was interrupted. */
