@@ -80,13 +80,14 @@ async function oldReports(folder: string, keepRuns: number, limitMs: number) {
   };
 }
 
-/** The two that processes may be writing to stay: they are kept short by those. */
+/** Logs that nobody has written to for so long. The server's own is in use for as long as the home is. */
 async function oldLogs(home: string, limitMs: number): Promise<string[]> {
-  const files = await aged(home, false);
+  const folders = [home, join(home, 'logs'), join(home, 'temporal.db.server')];
+  const files = (await Promise.all(folders.map(async (folder) => await aged(folder, false)))).flat();
   return files
     .filter(({ path, mtimeMs }) => /\.log(\.|$)/.test(basename(path)) && mtimeMs < limitMs)
     .map(({ path }) => path)
-    .filter((path) => !['worker.log', 'server.log'].includes(basename(path)));
+    .filter((path) => basename(path) !== 'server.log');
 }
 
 async function removeFiles(paths: readonly string[], dryRun: boolean): Promise<Removed> {

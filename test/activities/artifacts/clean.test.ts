@@ -166,19 +166,15 @@ suite('cleaning', () => {
       await writeFile(join(reports, `${name}.html`), '<html>');
     }
     for (const name of ['gone.json', 'gone.html']) await age(join(reports, name), 1);
-    for (const name of ['worker.log', 'server.log', 'worker.log.1', 'notes.txt']) {
-      await writeFile(join(home, name), name);
-    }
+    for (const folder of ['logs', 'temporal.db.server']) await mkdir(join(home, folder));
+    const logs = ['logs/worker-7.log', 'temporal.db.server/server.log', 'temporal.db.server/server.log.1'];
+    for (const name of [...logs, 'notes.txt']) await writeFile(join(home, name), name);
     const result = await clean({ keepRuns: 1 });
-    assert.deepEqual([result.reports.count, result.logs.count, result.objects.count], [2, 1, 1]);
+    assert.deepEqual([result.reports.count, result.logs.count, result.objects.count], [2, 2, 1]);
     assert.deepEqual((await readdir(reports)).sort(), ['kept.html', 'kept.json']);
-    assert.deepEqual((await readdir(home)).sort(), [
-      'notes.txt',
-      'reports',
-      'server.log',
-      'store',
-      'worker.log',
-    ]);
+    assert.deepEqual(await readdir(join(home, 'logs')), []);
+    assert.deepEqual(await readdir(join(home, 'temporal.db.server')), ['server.log']);
+    assert.ok((await readdir(home)).includes('notes.txt'));
     assert.equal(await store.holds(kept), true);
   });
 });
