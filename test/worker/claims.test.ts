@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { alone, claim, claimAlone, claimants } from '../../worker/claims.ts';
-import { identify, isAlive } from '../../worker/process-id.ts';
+import { beganByPs, identify, isAlive } from '../../worker/process-id.ts';
 
 const CLAIMS = fileURLToPath(new URL('../../worker/claims.ts', import.meta.url));
 
@@ -33,6 +33,19 @@ suite('claims', () => {
     assert.ok(self);
     assert.equal(await isAlive(self), true);
     assert.equal(await isAlive({ ...self, birth: '0'.repeat(16) }), false);
+  });
+
+  test('by ps, too, a process is the same for whoever asks, in every time zone and language', async () => {
+    const { TZ, LC_ALL } = process.env;
+    const here = await beganByPs(process.pid);
+    Object.assign(process.env, { TZ: 'Asia/Tokyo', LC_ALL: 'de_DE.UTF-8' });
+    const there = await beganByPs(process.pid).finally(() => {
+      for (const [name, value] of Object.entries({ TZ, LC_ALL }))
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+    });
+    assert.ok(here);
+    assert.equal(there, here);
   });
 
   test('users are counted; one that was killed counts no more and leaves nothing', async () => {
