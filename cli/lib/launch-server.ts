@@ -72,9 +72,9 @@ async function launchOn(port: number, cliPath: string, files: ServerFiles): Prom
   died.catch(() => undefined);
   const id = child.pid === undefined ? null : await identify(child.pid);
   if (id === null) return await died;
-  await writeNote(files, { ...id, port });
-  startGuard(files);
   try {
+    await writeNote(files, { ...id, port });
+    startGuard(files);
     await Promise.race([untilServing(port, files), died]);
   } catch (error) {
     await stopProcess(child);
