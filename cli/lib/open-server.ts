@@ -1,6 +1,7 @@
 import { readConnectConfig } from '../../client/connect.ts';
 import { storeId } from '../../activities/shared/store-id.ts';
 import type { Settings } from '../../activities/shared/settings.ts';
+import type { Closing } from './closing.ts';
 import { startDevServer } from './dev-server.ts';
 import { configuredAddress, homeDatabase, useHomeServer, useLocalServer } from './home-server.ts';
 import { say } from './terminal.ts';
@@ -18,9 +19,6 @@ export interface RunServer {
   /** Rejects when a server that was started here ends by itself. */
   readonly died: Promise<never>;
 }
-
-/** What ends the things that were opened, in the order they were. */
-export type Closing = (() => Promise<void>)[];
 
 /**
  * Uses the server that is configured, or starts one of this home's own. On a server that others use as well, the
@@ -44,8 +42,8 @@ export async function openServer(settings: Settings, closing: Closing): Promise<
 
 async function openOwn(cliPath: string, settings: Settings, closing: Closing): Promise<RunServer> {
   const starting = startDevServer({ cliPath, databasePath: homeDatabase(settings) });
-  closing.push(async () => {
-    // One that could not be started has been told already.
+  await closing.add(async () => {
+    // One that could not be started has been reported already.
     const started = await starting.catch(() => null);
     await started?.stop();
   });

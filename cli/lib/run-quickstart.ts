@@ -9,11 +9,12 @@ import { readSettings, type Settings } from '../../activities/shared/settings.ts
 import { isEscadaFailure } from '../../plugins/api/failure.ts';
 import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
 import type { AdaptationOutcome } from '../../schemas/adapt/candidate.ts';
+import { Closing } from './closing.ts';
 import { explainError } from './explain.ts';
 import { follow } from './follow.ts';
 import { modelRootsWith } from '../../plugins/nf4-lora/worker/model-path.ts';
 import { importDataFile, loadSpec, localModelPath } from './load-spec.ts';
-import { openServer, whereIs, type Closing } from './open-server.ts';
+import { openServer, whereIs } from './open-server.ts';
 import { ownDataSpec } from './own-data-spec.ts';
 import { withNumbers } from './spec-numbers.ts';
 import { renderSamples } from './samples.ts';
@@ -57,15 +58,14 @@ const INTERRUPTED = 130;
 
 /** Server, worker, run, figures. Everything that was started is stopped again; the run itself is never cancelled. */
 export async function runQuickstart(options: QuickstartOptions): Promise<number> {
-  const closing: Closing = [];
+  const closing = new Closing();
   const work = climbOnce(options, closing);
   // After an interrupt nobody waits for it any more, and it fails as its connections close.
   work.catch(() => undefined);
   try {
     return await Promise.race([work, interrupted()]);
   } finally {
-    for (const close of closing.splice(0).reverse())
-      await close().catch((error: unknown) => say(explainError(error)));
+    await closing.end((error) => say(explainError(error)));
   }
 }
 
@@ -74,7 +74,7 @@ async function interrupted(): Promise<number> {
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
   });
-  say('\nStopping. The run is kept: `npm start` goes on where it was.');
+  say('\nStopping. The run is kept: `npm start` continues it.');
   return INTERRUPTED;
 }
 
@@ -97,7 +97,7 @@ async function climbOnce(options: QuickstartOptions, closing: Closing): Promise<
   const handle = await Promise.race([client.start(spec, { attach: true, scope }), ended]);
   const { workflowId, attached } = handle;
   say(`\nRun ${workflowId}: ${whereIs(server, workflowId)}`);
-  if (attached) say('It goes on already, started by an earlier command: this one follows it.');
+  if (attached) say('It is running already, started by an earlier command: this one follows it.');
   const outcome = await Promise.race([follow(client, workflowId, status), ended]);
   const runSeconds = (performance.now() - runStartedMs) / 1000;
   await conclude(outcome, { settings, setUpSeconds, runSeconds, json: options.json === true });
@@ -113,12 +113,12 @@ interface Opened {
 async function openWorker(settings: Settings, status: StatusLine, closing: Closing): Promise<Opened> {
   // First, so that a server that cannot be used is told by its own error, not by a worker that keeps ending.
   const client = await EscadaClient.connect(settings);
-  closing.push(() => client.close());
+  await closing.add(() => client.close());
   const home = dirname(settings.storeRoot);
   const env = { ...process.env, ESCADA_HOME: home, ESCADA_TASK_QUEUE: settings.taskQueue };
   const logPath = await workerLog(home);
   const worker = await WorkerProcess.start({ env, logPath, onRestart: (why) => status.line(`! ${why}`) });
-  closing.push(() => worker.stop());
+  await closing.add(() => worker.stop());
   await Promise.race([untilPolled(client), worker.failed]);
   return { client, failed: worker.failed };
 }
