@@ -1,6 +1,7 @@
 /** Old reports, logs and everything in the store of one home folder (`.escada`). */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isRunning } from '../../tools/bootstrap/lib/process-identity.mjs';
 import { runFolder } from '../steps/scratch.ts';
 import type { Retention } from '../shared/retention.ts';
 import { cleanStore, GRACE_MS, type CleanResult, type OpenRuns, type Removed } from './clean-store.ts';
@@ -80,14 +81,28 @@ async function oldReports(folder: string, keepRuns: number, limitMs: number) {
   };
 }
 
-/** Logs that nobody has written to for so long. The server's own is in use for as long as the home is. */
+/** Logs of a home's commands (`logs/`) and of its servers. */
+export async function logFiles(home: string): Promise<readonly Aged[]> {
+  const servers = (await readdir(home).catch(() => [])).filter((name) => name.endsWith('.server'));
+  const found = await Promise.all(
+    ['logs', ...servers].map(async (name) => await aged(join(home, name), false)),
+  );
+  return found.flat().filter(({ path }) => /\.log(\.|$)/.test(basename(path)));
+}
+
+/** Logs that processes may be writing to stay: they are kept short by those. */
 async function oldLogs(home: string, limitMs: number): Promise<string[]> {
-  const folders = [home, join(home, 'logs'), join(home, 'temporal.db.server')];
-  const files = (await Promise.all(folders.map(async (folder) => await aged(folder, false)))).flat();
-  return files
-    .filter(({ path, mtimeMs }) => /\.log(\.|$)/.test(basename(path)) && mtimeMs < limitMs)
-    .map(({ path }) => path)
-    .filter((path) => basename(path) !== 'server.log');
+  const old = (await logFiles(home)).filter(({ mtimeMs }) => mtimeMs < limitMs).map(({ path }) => path);
+  const used = await Promise.all(old.map(async (path) => await isLogInUse(basename(path))));
+  return old.filter((_, index) => used[index] === false);
+}
+
+/** A worker's log has its process in its name; what cannot be asked counts as running. */
+async function isLogInUse(name: string): Promise<boolean> {
+  const [, pid] = /^worker-(\d+)\.log/.exec(name) ?? [];
+  return (
+    name === 'server.log' || (pid !== undefined && (await isRunning(Number(pid), null).catch(() => true)))
+  );
 }
 
 async function removeFiles(paths: readonly string[], dryRun: boolean): Promise<Removed> {

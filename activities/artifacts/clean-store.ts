@@ -189,7 +189,13 @@ class Sweep {
   async #remove(path: string, kind: 'runs' | 'files'): Promise<boolean> {
     await makeFolder(this.#trash);
     const aside = join(this.#trash, ownedName(''));
-    await rename(path, aside);
+    try {
+      await rename(path, aside);
+    } catch (error) {
+      // Another one that cleans has taken it: workers that start together do.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
     const found = await stat(aside);
     if (kind === 'files' && lastUseMs(found) >= this.#limitMs) {
       await rename(aside, path);

@@ -1,5 +1,5 @@
 /** Leftovers of processes that were killed. Each name says whose it is; what a living process has is left alone. */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ownerState } from '../shared/owner.ts';
@@ -8,19 +8,31 @@ import { LOOSE_ROWS_PREFIX, ROWS_PREFIX, SPILL_FOLDER } from '../shared/rows-fol
 
 const list = async (folder: string): Promise<string[]> => await readdir(folder).catch(() => []);
 
-/** Removes half-written files, rows for child processes, spilled tables and holds whose process is dead. Returns how many. */
+/** Removes half-written and half-removed files, rows for child processes, spilled tables and holds whose process is dead. Returns how many. */
 export async function sweepLeftovers(root: string): Promise<number> {
   const dead = [
     ...(await deadIn(join(root, 'objects', 'incoming'), '')),
     ...(await deadIn(join(root, 'holds'), '')),
+    ...(await deadIn(join(root, 'trash'), '')),
     ...(await deadIn(join(root, 'actions'), TEMPORARY_PREFIX)),
     ...(await deadIn(tmpdir(), LOOSE_ROWS_PREFIX)),
     ...(await deadBelow(join(root, 'objects', 'sha256'))),
     ...(await deadBelow(join(root, 'folders'))),
   ];
   for (const run of await list(join(root, 'runs'))) dead.push(...(await deadInRun(join(root, 'runs', run))));
-  for (const path of dead) await rm(path, { recursive: true, force: true });
-  return dead.length;
+  let removed = 0;
+  for (const path of dead) if (await removeOwn(path)) removed += 1;
+  return removed;
+}
+
+/** False for what this user may not remove: the system's temporary folder holds leftovers of other users, too. */
+async function removeOwn(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => null);
+  if (found === null || found.uid !== (process.getuid?.() ?? found.uid)) return false;
+  return await rm(path, { recursive: true, force: true }).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function deadIn(folder: string, prefix: string): Promise<string[]> {

@@ -1,5 +1,6 @@
-import { readdir, stat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { logFiles } from '../../activities/artifacts/clean-home.ts';
 import { sizeOf } from '../../activities/artifacts/clean-store.ts';
 import type { Settings } from '../../activities/shared/settings.ts';
 import { megabytes } from './size.ts';
@@ -8,10 +9,7 @@ import { megabytes } from './size.ts';
 export async function diskUse({ storeRoot, cacheDir }: Settings): Promise<string> {
   const home = dirname(storeRoot);
   const [store, cache] = [await sizeOf(storeRoot), await sizeOf(cacheDir)];
-  const names = await readdir(home).catch(() => []);
-  const logs = await Promise.all(
-    names.filter((name) => /\.log(\.|$)/.test(name)).map(async (name) => await sizeOf(join(home, name))),
-  );
+  const logs = await Promise.all((await logFiles(home)).map(async ({ path }) => await sizeOf(path)));
   const logBytes = logs.reduce((sum, size) => sum + size, 0);
   const free = await freeBytes(home);
   return `store ${megabytes(store)} and logs ${megabytes(logBytes)} in ${home}, cache ${megabytes(cache)} in ${cacheDir}; ${megabytes(free)} free. \`escada clean\` removes what old runs left`;

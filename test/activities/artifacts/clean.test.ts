@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, stat, utimes, writeFile } from 'node:fs/promises';
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chown, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { promisify } from 'node:util';
-import { cleanHome, type OpenRun } from '../../../activities/artifacts/clean-home.ts';
+import { cleanHome, logFiles, type OpenRun } from '../../../activities/artifacts/clean-home.ts';
 import { FileStore } from '../../../activities/artifacts/file-store.ts';
 import { liveHolds, withHold } from '../../../activities/artifacts/holds.ts';
 import { noteReferences } from '../../../activities/artifacts/references.ts';
 import { sweepLeftovers } from '../../../activities/artifacts/sweep.ts';
+import { ownedName } from '../../../activities/shared/owner.ts';
 import { LOOSE_ROWS_PREFIX } from '../../../activities/shared/rows-folder.ts';
 import { writeAction } from '../../../activities/steps/action-cache.ts';
 import { openRunFolder, openScratch, runFolder } from '../../../activities/steps/scratch.ts';
@@ -153,6 +155,17 @@ suite('cleaning', () => {
     assert.deepEqual(await runs(), []);
   });
 
+  test('several may clean at once, as workers that start together do', async () => {
+    const { text, run, clean, runs } = await newHome();
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) await run(name, { x: await text(name) });
+    const done = await Promise.all([clean(), clean(), clean()]);
+    assert.deepEqual(await runs(), []);
+    assert.equal(
+      done.reduce((sum, { runs: { count } }) => sum + count, 0),
+      6,
+    );
+  });
+
   test('old reports and logs go, kept reports keep what they refer to', async () => {
     const { home, store, text, clean } = await newHome();
     const [kept, gone] = [await text('kept'), await text('gone')];
@@ -166,15 +179,28 @@ suite('cleaning', () => {
       await writeFile(join(reports, `${name}.html`), '<html>');
     }
     for (const name of ['gone.json', 'gone.html']) await age(join(reports, name), 1);
+    const { pid = 0 } = spawnSync('true');
+    const logs = [
+      ...[`worker-${process.pid}.log`, `worker-${pid}.log`, `worker-${pid}.log.1`].map(
+        (name) => `logs/${name}`,
+      ),
+      ...['server.log', 'server.log.1'].map((name) => `temporal.db.server/${name}`),
+    ];
     for (const folder of ['logs', 'temporal.db.server']) await mkdir(join(home, folder));
-    const logs = ['logs/worker-7.log', 'temporal.db.server/server.log', 'temporal.db.server/server.log.1'];
     for (const name of [...logs, 'notes.txt']) await writeFile(join(home, name), name);
+    assert.equal((await logFiles(home)).length, logs.length);
     const result = await clean({ keepRuns: 1 });
-    assert.deepEqual([result.reports.count, result.logs.count, result.objects.count], [2, 2, 1]);
-    assert.deepEqual((await readdir(reports)).sort(), ['kept.html', 'kept.json']);
-    assert.deepEqual(await readdir(join(home, 'logs')), []);
+    assert.deepEqual([result.reports.count, result.logs.count, result.objects.count], [2, 3, 1]);
+    assert.deepEqual(await readdir(join(home, 'logs')), [`worker-${process.pid}.log`]);
     assert.deepEqual(await readdir(join(home, 'temporal.db.server')), ['server.log']);
-    assert.ok((await readdir(home)).includes('notes.txt'));
+    assert.deepEqual((await readdir(reports)).sort(), ['kept.html', 'kept.json']);
+    assert.deepEqual((await readdir(home)).sort(), [
+      'logs',
+      'notes.txt',
+      'reports',
+      'store',
+      'temporal.db.server',
+    ]);
     assert.equal(await store.holds(kept), true);
   });
 });
@@ -196,13 +222,29 @@ const LEAVE = `
   writeFileSync(join(attemptDir, 'out', 'checkpoint'), 'kept');
   for (const name of [ownedName('rows-'), 'spill']) mkdirSync(join(attemptDir, name));
   mkdirSync(join(tmpdir(), ownedName('escada-rows-')));
-  mkdirSync(join(root, 'objects', 'incoming'), { recursive: true });
+  for (const folder of ['trash', 'objects/incoming']) mkdirSync(join(root, folder), { recursive: true });
+  mkdirSync(join(root, 'trash', ownedName('')));
   writeFileSync(join(root, 'objects', 'incoming', ownedName('')), 'half');
   mkdirSync(join(root, 'actions'));
   writeFileSync(join(root, 'actions', ownedName('.tmp-')), 'half');
   void withHold(root, 'run', () => new Promise(() => undefined));
   setTimeout(() => { console.log(attemptDir); process.kill(process.pid, 'SIGKILL'); }, 200);
 `;
+
+test('leftovers of another user in the common temporary folder are left alone', async () => {
+  const { pid = 0 } = spawnSync('true');
+  const root = await mkdtemp(join(tmpdir(), 'escada-sweep-'));
+  const [ours, theirs] = [1, 2].map((one) =>
+    join(tmpdir(), ownedName(`${LOOSE_ROWS_PREFIX}${one}-`).replace(`-${process.pid}-`, `-${pid}-`)),
+  ) as [string, string];
+  for (const folder of [ours, theirs]) await mkdir(folder);
+  // Only root may give a folder away; for others both are their own.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await chown(theirs, 1, 1);
+  await sweepLeftovers(root);
+  assert.deepEqual([existsSync(ours), existsSync(theirs)], [false, isRoot]);
+  await rm(theirs, { recursive: true, force: true });
+});
 
 test('leftovers of a killed process are swept, its checkpoints and what the living have are not', async () => {
   const root = join(await mkdtemp(join(tmpdir(), 'escada-sweep-')), 'store');
@@ -217,13 +259,13 @@ test('leftovers of a killed process are swept, its checkpoints and what the livi
   const mine = await openScratch(root, { namespace: 'n', workflowId: 'w', firstRunId: 'r', nodeId: 'step' });
   await mkdir(join(mine.attemptDir, 'spill'));
   await withHold(root, 'mine', async () => {
-    assert.ok((await sweepLeftovers(root)) >= 6);
+    assert.ok((await sweepLeftovers(root)) >= 7);
     assert.equal((await readdir(join(root, 'holds'))).length, 1);
   });
   assert.deepEqual(await readdir(attemptDir), ['out']);
   assert.deepEqual(await readdir(mine.attemptDir), ['spill']);
   assert.deepEqual(await readdir(join(root, 'objects', 'incoming')), []);
-  assert.deepEqual(await readdir(join(root, 'actions')), []);
+  for (const name of ['actions', 'trash']) assert.deepEqual(await readdir(join(root, name)), []);
   const loose = (await readdir(tmpdir())).filter((name) => name.startsWith(LOOSE_ROWS_PREFIX));
   assert.equal(await sweepLeftovers(root), 0, loose.join());
 });
