@@ -13,9 +13,7 @@ export function deviceClaims(home: string): string {
 }
 
 function onWait({ pid }: ProcessId): void {
-  process.stderr.write(
-    `worker: process ${pid} of this home works on the device; this one stands by for it\n`,
-  );
+  process.stderr.write(`worker: process ${pid} of this home uses the device; this one waits for it\n`);
 }
 
 /**

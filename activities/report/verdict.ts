@@ -45,7 +45,7 @@ function verdictText(data: Decided): Omit<Headline, 'without'> {
     case 'budget-exhausted':
       return {
         advice: `${rung} is the best that the budget allowed.`,
-        meaning: `The climb stopped for want of ${scarce(data)}, not of ideas: a larger budget may find something better.`,
+        meaning: `The budget of ${scarce(data)} ran out: a larger one may find something better.`,
       };
   }
 }

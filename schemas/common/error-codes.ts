@@ -85,7 +85,7 @@ export const ERROR_CODES = {
     help: 'Show fewer demonstrations or passages, lower task.maxPromptTokens or task.maxAnswerTokens, or take a model with a longer context.',
   },
   STEP_TIMED_OUT: {
-    meaning: 'A step did not end in its time, or its worker gave no sign of life any more.',
+    meaning: 'A step did not end in its time, or its worker stopped sending heartbeats.',
     retryable: true,
     help: 'See the log of the worker; give it less to do or more memory, and start again: finished steps are kept.',
   },

@@ -41,7 +41,7 @@ export async function tryRung(
   }
   if ('cutOff' in ended.value) {
     const by = ended.value.cutOff;
-    const reason = `The budget of ${by} ran out while it was being climbed.`;
+    const reason = `The budget of ${by} ran out while it was running.`;
     state.record({ outcome: 'cut-off', rung: id, by, seconds: seconds(), reason });
     return 'cut-off';
   }

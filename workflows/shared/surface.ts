@@ -27,7 +27,7 @@ export function surface(error: unknown): unknown {
 function timedOut({ activityId, activityType }: ActivityFailure, { timeoutType }: TimeoutFailure) {
   const why =
     timeoutType === 'HEARTBEAT'
-      ? 'its worker gave no sign of life any more.'
+      ? 'its worker stopped sending heartbeats.'
       : 'it did not end within its time.';
   return fail('STEP_TIMED_OUT', `${activityId ?? activityType}: ${why}`);
 }

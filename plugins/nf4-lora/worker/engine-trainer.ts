@@ -115,9 +115,9 @@ function trainedBy({ engineBuild, isaClass }: ModelDescription): TrainerDescript
 /** Says what stands in for a chat template, or for the system role of one: other programs must ask in the same way. */
 function templateWarnings({ chatTemplate, systemTurns }: ModelDescription): TrainingWarning[] {
   const plain =
-    'the model brings no chat template: system text, instruction and input stand in lines before the answer';
+    'the model brings no chat template: system text, instruction and input are put in lines before the answer';
   const merged =
-    "the model's chat template has no system role: system text stands in front of the next user turn";
+    "the model's chat template has no system role: system text is put in front of the next user turn";
   const messages = [
     ...(chatTemplate === 'default' ? [plain] : []),
     ...(systemTurns === 'merged' ? [merged] : []),

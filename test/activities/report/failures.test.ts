@@ -33,7 +33,7 @@ const CUT_OFF: CutOffRecord = {
   rung: 'full',
   by: 'tokens',
   seconds: 7,
-  reason: 'The budget of tokens ran out while it was being climbed.',
+  reason: 'The budget of tokens ran out while it was running.',
 };
 
 suite('a climb in which rungs failed', () => {
@@ -99,10 +99,10 @@ suite('a climb in which rungs failed', () => {
   test('a budget that ran out is called by its name', () => {
     const meaning = (rungs: ReportData['rungs'], path: ReportData['path']) =>
       headline({ ...data, rungs, path, decision: { ...data.decision, verdict: 'budget-exhausted' } }).meaning;
-    assert.match(meaning([CUT_OFF], []), /for want of tokens/);
-    assert.match(meaning([{ ...CUT_OFF, by: 'seconds' }], []), /for want of time/);
-    assert.match(meaning([], [refusal('tokens')]), /for want of tokens/);
-    assert.match(meaning([], [refusal('seconds')]), /for want of time/);
+    assert.match(meaning([CUT_OFF], []), /budget of tokens ran out/);
+    assert.match(meaning([{ ...CUT_OFF, by: 'seconds' }], []), /budget of time ran out/);
+    assert.match(meaning([], [refusal('tokens')]), /budget of tokens ran out/);
+    assert.match(meaning([], [refusal('seconds')]), /budget of time ran out/);
   });
 
   test('a rung that the tokens do not cover was not refused for want of seconds', () => {

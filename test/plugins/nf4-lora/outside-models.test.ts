@@ -154,7 +154,7 @@ suite('models from outside', () => {
       });
       const told = trained.warnings?.filter(({ kind }) => kind === 'chat-template');
       assert.equal(told?.length, 1);
-      assert.match(told[0]?.message ?? '', /no system role: system text stands in front/);
+      assert.match(told[0]?.message ?? '', /no system role: system text is put in front/);
     });
   });
 

@@ -23,7 +23,8 @@ const REFUSALS = {
   EACCES: 'Give yourself the right to it, or set ESCADA_CACHE_DIR to a folder of your own.',
   EPERM: 'Give yourself the right to it, or set ESCADA_CACHE_DIR to a folder of your own.',
   EROFS: 'This file system is read-only: set ESCADA_CACHE_DIR to a folder that can be written to.',
-  ENOTDIR: 'A file stands where a folder should be: move it away, or set ESCADA_CACHE_DIR to another folder.',
+  ENOTDIR:
+    'There is a file where a folder should be: move it away, or set ESCADA_CACHE_DIR to another folder.',
 };
 
 /** Exit code of a set-up that was interrupted. */
