@@ -60,7 +60,7 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
 function resampleWork(): ResampleWork {
   // Captured here: results of threads arrive outside the Activity's own context.
   const context = Context.current();
-  context.heartbeat();
+  context.heartbeat({ kind: 'bootstrap', done: 0 });
   return {
     signal: context.cancellationSignal,
     onProgress: (done, total) => context.heartbeat({ kind: 'bootstrap', done, total }),

@@ -93,7 +93,10 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
       /^No rung was measured: zero-shot failed with INTERNAL: .*RangeError: Invalid array length; icl/,
     );
     assert.match(message, /icl failed with ENGINE_CRASHED: the engine died/);
-    assert.match(message, /peft failed with STEP_TIMED_OUT: peft\/train: its worker gave no sign of life/);
+    assert.match(
+      message,
+      /peft failed with STEP_TIMED_OUT: peft\/train: its worker stopped sending heartbeats/,
+    );
     const { phase } = await run.query<Progress>('progress');
     assert.equal(phase, 'failed');
   });
