@@ -83,7 +83,7 @@ const freezeServer: Fault = {
   strike: async ({ server }) => await frozen(server.pid, FREEZE_MS),
 };
 
-/** The first worker stops in the middle of its steps, a second one gets them, then both work on them. */
+/** The first worker stops in the middle of its steps, a second one gets those of the table engine, then both continue. */
 const rival: Fault = {
   name: 'two workers on a step',
   absent: null,

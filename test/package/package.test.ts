@@ -143,6 +143,7 @@ suite('the package, installed elsewhere', { skip }, () => {
         'model',
         'plugins',
         'engine',
+        'disk',
         'trainer nf4-lora',
         'server and workers',
       ].map((name) => `ok   ${name}`),

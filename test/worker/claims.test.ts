@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { alone, claim, claimAlone, claimants } from '../../worker/claims.ts';
-import { beganByPs, identify, isAlive } from '../../worker/process-id.ts';
+import { startByPs } from '../../tools/bootstrap/lib/process-identity.mjs';
+import { identify, isAlive } from '../../worker/process-id.ts';
 
 const CLAIMS = fileURLToPath(new URL('../../worker/claims.ts', import.meta.url));
 
@@ -37,9 +38,9 @@ suite('claims', () => {
 
   test('by ps, too, a process is the same for whoever asks, in every time zone and language', async () => {
     const { TZ, LC_ALL } = process.env;
-    const here = await beganByPs(process.pid);
+    const here = await startByPs(process.pid);
     Object.assign(process.env, { TZ: 'Asia/Tokyo', LC_ALL: 'de_DE.UTF-8' });
-    const there = await beganByPs(process.pid).finally(() => {
+    const there = await startByPs(process.pid).finally(() => {
       for (const [name, value] of Object.entries({ TZ, LC_ALL }))
         if (value === undefined) delete process.env[name];
         else process.env[name] = value;

@@ -98,12 +98,12 @@ export class Place {
     await until('the second worker', async () => ((await this.#pollersOf()) > 1 ? true : undefined));
   }
 
-  /** How many workers poll the queue of the model's steps. */
+  /** How many workers poll the queue of the steps without the model: one at a time has the device. */
   async #pollersOf(): Promise<number> {
     const { temporal } = await this.client();
     const { pollers } = await temporal.workflowService.describeTaskQueue({
       namespace: temporal.options.namespace,
-      taskQueue: { name: `${this.settings.taskQueue}-gpu` },
+      taskQueue: { name: `${this.settings.taskQueue}-cpu` },
       taskQueueType: 2,
     });
     return new Set((pollers ?? []).map(({ identity }) => identity)).size;

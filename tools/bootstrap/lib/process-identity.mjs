@@ -42,10 +42,11 @@ function fieldsInProc(pid) {
 }
 
 /**
+ * When a process started, as `ps` tells it: for systems without /proc.
  * @param {number} pid
- * @returns {Promise<string | null>}
+ * @returns {Promise<string | null>} null without such a process.
  */
-async function startByPs(pid) {
+export async function startByPs(pid) {
   const args = ['-o', 'state=,lstart=', '-p', String(pid)];
   // The same words whoever asks.
   const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
