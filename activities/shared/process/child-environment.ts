@@ -1,8 +1,8 @@
 /** What a child process may know of a worker's environment. */
 
-/** Where programs, homes and temporary files are, language and clock. */
+/** Where programs, homes and temporary files are, language and clock; `ESCADA_HOME` says whose child it is. */
 const SYSTEM =
-  /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TMP|TEMP|XDG_(?:CACHE|CONFIG|DATA|RUNTIME)_(?:HOME|DIR)|SystemRoot|windir|COMSPEC|PATHEXT|USERPROFILE|APPDATA|LOCALAPPDATA)$/;
+  /^(?:PATH|HOME|ESCADA_HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TMP|TEMP|XDG_(?:CACHE|CONFIG|DATA|RUNTIME)_(?:HOME|DIR)|SystemRoot|windir|COMSPEC|PATHEXT|USERPROFILE|APPDATA|LOCALAPPDATA)$/;
 /** Threads, devices and libraries. */
 const COMPUTE =
   /^(?:OMP|GOMP|KMP|MKL|OPENBLAS|NUMEXPR|RAYON|CUDA|NVIDIA|NCCL|HIP|ROCR|HSA|PYTORCH|TORCH)_[A-Z0-9_]+$|^(?:DY)?LD_LIBRARY_PATH$|^RUST_BACKTRACE$/;

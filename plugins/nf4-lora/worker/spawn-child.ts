@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { ENGINE_ADDON, moduleUrl } from '../../../activities/shared/own-files.ts';
+import { childEnvironment } from '../../../activities/shared/process/child-environment.ts';
 import { closedOf, holdHandles, type SpawnedChild } from '../../../activities/shared/process/child.ts';
 import { EscadaFailure } from '../../api/failure.ts';
 
@@ -13,25 +14,13 @@ export function addonPath(given?: string): string {
   return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
 }
 
-/** Variables that the engine's process, and what it loads, may look at. */
-const PASSED = new Set([
-  'PATH',
-  'HOME',
-  'LANG',
-  'TZ',
-  'TMPDIR',
-  'TEMP',
-  'TMP',
-  'SystemRoot',
-  'LD_LIBRARY_PATH',
-]);
-const PASSED_PREFIXES = ['LC_', 'OMP_', 'RAYON_', 'CUDA_', 'NVIDIA_', 'ESCADA_ENGINE_'];
-
-/** What of the worker's environment the engine gets: settings by list, so that no token or key is in its reach. */
+/**
+ * What of the worker's environment the engine gets: what every child does, and its own settings; no token or key is in
+ * its reach.
+ */
 export function engineEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  const isPassed = (name: string): boolean =>
-    PASSED.has(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix));
-  return Object.fromEntries(Object.entries(env).filter(([name]) => isPassed(name)));
+  const own = Object.keys(env).filter((name) => name.startsWith('ESCADA_ENGINE_'));
+  return childEnvironment(env, own);
 }
 
 /** Starts the child: descriptor 3 takes requests, 4 gives replies. Throws `ENGINE_NOT_BUILT` when the addon is not there, `ENGINE_CRASHED` when there is no process. */

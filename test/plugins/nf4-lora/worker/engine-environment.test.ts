@@ -16,12 +16,12 @@ suite('environment of the engine', () => {
       CUDA_VISIBLE_DEVICES: '0',
       NVIDIA_VISIBLE_DEVICES: 'all',
       ESCADA_ENGINE_ADDON: '/e.node',
+      ESCADA_HOME: '/home',
     };
     const kept = {
       HF_TOKEN: 'secret',
       TEMPORAL_API_KEY: 'secret',
       AWS_SECRET_ACCESS_KEY: 'secret',
-      ESCADA_HOME: '/home',
       NODE_OPTIONS: '--require=/x.js',
       LD_PRELOAD: '/x.so',
       PATHS: 'x',
