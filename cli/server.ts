@@ -10,6 +10,7 @@ import { say } from './lib/terminal.ts';
 
 /** The Web UI's port, 1000 above, must be one too. */
 const PORT = { min: 1, max: 64_535, integer: true, wanted: 'a port from 1 to 64535, such as 7233' };
+const STAY_MS = 60_000;
 
 export const serverCommand = new Command('server')
   .description('Run a Temporal server with its Web UI over a SQLite file, until it is told to stop')
@@ -38,9 +39,12 @@ export const serverCommand = new Command('server')
     const stopped = new Promise<void>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
     });
+    // The server is detached, and neither it nor a handler of signals keeps this process running.
+    const staying = setInterval(() => undefined, STAY_MS);
     try {
       await Promise.race([stopped, server.died]);
     } finally {
+      clearInterval(staying);
       await server.stop();
     }
   });

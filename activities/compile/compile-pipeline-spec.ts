@@ -2,7 +2,7 @@ import type { PluginHost } from '../../plugins/host/host.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { PipelinePlan } from '../../schemas/pipeline/plan.ts';
 import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
-import { formatPath } from '../shared/issues.ts';
+import { describeIssue, formatPath } from '../shared/issues.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
 import { refuseOversize } from './refuse-oversize.ts';
@@ -16,7 +16,8 @@ export function compilePipelineSpec(
   const issues = new IssueList();
   const parsed = pipelineSpecSchema.safeParse(raw);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) issues.add(formatPath(issue.path) || 'spec', issue.message);
+    for (const issue of parsed.error.issues)
+      issues.add(formatPath(issue.path) || 'spec', describeIssue(issue, raw));
     issues.throwIfAny();
     throw parsed.error;
   }

@@ -3,7 +3,7 @@ import type { PipelineNode } from '../../schemas/pipeline/pipeline-spec.ts';
 import { literal } from '../../schemas/pipeline/references.ts';
 import type { TrainPlan } from '../../schemas/train/train-run.ts';
 import { trainSpecSchema, type TrainSpec } from '../../schemas/train/train-spec.ts';
-import { formatPath } from '../shared/issues.ts';
+import { describeIssue, formatPath } from '../shared/issues.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
 import { refuseOversize } from './refuse-oversize.ts';
@@ -55,7 +55,8 @@ export function compileTrainSpec(
   const issues = new IssueList();
   const parsed = trainSpecSchema.safeParse(raw);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) issues.add(formatPath(issue.path) || 'spec', issue.message);
+    for (const issue of parsed.error.issues)
+      issues.add(formatPath(issue.path) || 'spec', describeIssue(issue, raw));
     issues.throwIfAny();
     throw parsed.error;
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { nearest } from '../../schemas/common/nearest.ts';
 import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
-import { formatPath } from '../shared/issues.ts';
+import { describeIssue, formatPath } from '../shared/issues.ts';
 import { IssueList } from './issue-list.ts';
 import { refuseOversize } from './refuse-oversize.ts';
 
@@ -39,15 +39,15 @@ export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
   }
   const parsed = adaptationSpecSchema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) addIssue(issues, issue);
+  for (const issue of parsed.error.issues) addIssue(issues, issue, raw);
   issues.throwIfAny();
   throw parsed.error;
 }
 
-function addIssue(issues: IssueList, issue: z.core.$ZodIssue): void {
+function addIssue(issues: IssueList, issue: z.core.$ZodIssue, raw: unknown): void {
   const path = formatPath(issue.path);
   if (issue.code !== 'unrecognized_keys') {
-    issues.add(path || 'spec', issue.message);
+    issues.add(path || 'spec', describeIssue(issue, raw));
     return;
   }
   for (const key of issue.keys) {

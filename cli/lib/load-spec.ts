@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, readlink, stat } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, resolve } from 'node:path';
 import { decodeText } from '../../activities/shared/decode-text.ts';
 import { FileStore } from '../../activities/artifacts/file-store.ts';
@@ -15,14 +15,14 @@ const FORMATS: Readonly<Record<string, 'csv' | 'tsv' | 'jsonl' | 'parquet'>> = {
   '.parquet': 'parquet',
 };
 
-/** Reads a spec file, UTF-8 or UTF-16 with a byte order mark. Throws `FILE_NOT_FOUND`, or `INVALID_SPEC` when it is not JSON. */
+/** Reads a spec file, UTF-8 or UTF-16. Throws `FILE_NOT_FOUND`, or `INVALID_SPEC` when it is no JSON object. */
 export async function readSpecFile(path: string): Promise<AdaptationSpecInput> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw unreadableSpec(path, cause);
   });
   const text = decodeText(bytes);
   if (text === null) {
-    const message = `${path} is not text in UTF-8. Save it as UTF-8 (or as UTF-16 with a byte order mark).`;
+    const message = `${path} is not text in UTF-8. Save it as UTF-8.`;
     throw new EscadaFailure({ code: 'INVALID_SPEC', message });
   }
   if (text.trim() === '') {
@@ -31,8 +31,18 @@ export async function readSpecFile(path: string): Promise<AdaptationSpecInput> {
       message: `${path} is empty: give one JSON object with at least "name", "task", "data", "target" and "budget".`,
     });
   }
+  const read = parse(path, text);
+  if (typeof read === 'object' && read !== null && !Array.isArray(read)) return read as AdaptationSpecInput;
+  const what = Array.isArray(read) ? 'a list' : JSON.stringify(read).slice(0, 40);
+  throw new EscadaFailure({
+    code: 'INVALID_SPEC',
+    message: `${path} is ${what}; a spec is one JSON object.`,
+  });
+}
+
+function parse(path: string, text: string): unknown {
   try {
-    return JSON.parse(text) as AdaptationSpecInput;
+    return JSON.parse(text);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new EscadaFailure({ code: 'INVALID_SPEC', message: `${path} is not JSON: ${why}`, cause });
@@ -87,8 +97,13 @@ export async function importDataFile(
 }
 
 async function requireFile(path: string, name: string): Promise<void> {
-  const found = await stat(path).catch((cause: unknown) => {
-    throw noFile(`There is no file "${name}" (looked for ${path}).`, name, cause);
+  const found = await stat(path).catch(async (cause: unknown) => {
+    const target = await readlink(path).catch(() => null);
+    const message =
+      target === null
+        ? `There is no file "${name}" (looked for ${path}).`
+        : `"${name}" is a link to ${target}, where there is no file.`;
+    throw noFile(message, name, cause);
   });
   if (found.isFile()) return;
   const what = found.isDirectory() ? 'is a folder' : 'is not a regular file';

@@ -32,7 +32,7 @@ export const ERROR_CODES = {
   FILE_NOT_FOUND: {
     meaning: 'A file named in the input does not exist or cannot be read.',
     retryable: false,
-    help: 'Check the path; it is looked up under the data roots.',
+    help: 'Check the path. In a spec file it is relative to that file; in a run that was started elsewhere, to the data roots.',
   },
   PATH_OUTSIDE_DATA_ROOTS: {
     meaning: 'A path leads outside the folders the worker may read.',

@@ -9,7 +9,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { startDevServer, type DevServer } from '../../cli/lib/dev-server.ts';
+import { runningServer, startDevServer, type DevServer } from '../../cli/lib/dev-server.ts';
 import { identify } from '../../worker/process-id.ts';
 import { findTemporalCli, reasonToSkip, ROOT } from './support/needs.ts';
 import { disown, own, until } from './support/processes.ts';
@@ -91,6 +91,31 @@ suite('the Temporal server of a folder', { skip }, () => {
     await one.stop();
     assert.equal(await runs(two), true);
     await end(two);
+  });
+
+  test('`escada server` stays until it is told to stop, and takes its server with it', async () => {
+    const flags = ['--disable-warning=ExperimentalWarning', join(ROOT, 'cli/main.ts'), 'server'];
+    const { TEMPORAL_ADDRESS: _, ...env } = process.env;
+    const child = spawn(process.execPath, [...flags, '--db', databaseIn('command')], {
+      stdio: 'ignore',
+      env: { ...env, TEMPORAL_CLI_PATH: cliPath },
+    });
+    own(child.pid ?? 0);
+    const exited = once(child, 'exit');
+    const address = await until('the server to run', async () => {
+      if (child.exitCode !== null) throw new Error(`it ended by itself, exit ${child.exitCode}`);
+      return (await runningServer(databaseIn('command'))) ?? undefined;
+    });
+    assert.match(address, /^127\.0\.0\.1:/);
+    const server = await start('command');
+    assert.equal(server.shared, true);
+    await server.stop();
+    assert.equal(await runs(server), true);
+    child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+    disown(child.pid ?? 0);
+    assert.equal(await runs(server), false);
+    disown(server.pid);
   });
 
   test('two folders: two servers, two ports', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -15,6 +15,8 @@ const ENCODINGS: Readonly<Record<string, Buffer>> = {
   'UTF-8': Buffer.from(TEXT),
   'UTF-8 with a byte order mark': Buffer.from(`\ufeff${TEXT}`),
   'UTF-16, little end first': Buffer.from(`\ufeff${TEXT}`, 'utf16le'),
+  'UTF-16 without a mark, little end first': Buffer.from(TEXT, 'utf16le'),
+  'UTF-16 without a mark, big end first': swapped(Buffer.from(TEXT, 'utf16le')),
   'UTF-16, big end first': swapped(Buffer.from(`\ufeff${TEXT}`, 'utf16le')),
 };
 
@@ -40,6 +42,28 @@ suite('spec files as editors write them', () => {
     });
   });
 
+  test('UTF-32 and a file of zeros are no text', async () => {
+    const utf32 = Buffer.from(
+      Uint32Array.from([0xfeff, ...TEXT].map((c) => (typeof c === 'number' ? c : c.codePointAt(0)!))).buffer,
+    );
+    for (const bytes of [utf32, Buffer.alloc(64)]) {
+      const path = join(folder, 'zeros.json');
+      await writeFile(path, bytes);
+      await assert.rejects(readSpecFile(path), { code: 'INVALID_SPEC', message: /is not text in UTF-8/ });
+    }
+  });
+
+  test('JSON that is no object is refused as what it is', async () => {
+    const path = join(folder, 'other.json');
+    await writeFile(path, '[1]');
+    await assert.rejects(readSpecFile(path), {
+      code: 'INVALID_SPEC',
+      message: /other\.json is a list; a spec/,
+    });
+    await writeFile(path, '"x"');
+    await assert.rejects(readSpecFile(path), { message: /other\.json is "x"; a spec is one JSON object/ });
+  });
+
   test('a folder, a missing file', async () => {
     await assert.rejects(readSpecFile(folder), {
       code: 'FILE_NOT_FOUND',
@@ -61,6 +85,17 @@ suite('data files', () => {
     const { data } = await loadSpec(join(folder, 'spec.json'), join(folder, 'store'));
     const names = [data.source, data.documents?.source].map((source) => (source as { name?: string }).name);
     assert.deepEqual(names, ['rows.csv', './rows.csv']);
+  });
+
+  test('a link that leads nowhere is told from a missing file', async () => {
+    await symlink(join(folder, 'gone'), join(folder, 'link.csv'));
+    await assert.rejects(
+      importDataFile(join(folder, 'link.csv'), join(folder, 'store'), { name: 'link.csv' }),
+      {
+        code: 'FILE_NOT_FOUND',
+        message: /"link\.csv" is a link to .*gone, where there is no file/,
+      },
+    );
   });
 
   test('that are missing, folders or devices are refused by that name; a store in the way is not blamed on them', async () => {
