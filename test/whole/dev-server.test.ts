@@ -19,11 +19,17 @@ const skip = await reasonToSkip({ procfs: true });
 suite('the Temporal server of a folder', { skip }, () => {
   let root: string;
   let cliPath: string;
+  // Waiting for a server's end keeps no process running: that is for the commands that wait to do.
+  let staying: NodeJS.Timeout;
   before(async () => {
+    staying = setInterval(() => undefined, 60_000);
     root = await mkdtemp(join(tmpdir(), 'escada-server-'));
     cliPath = (await findTemporalCli()) ?? '';
   });
-  after(async () => await rm(root, { recursive: true, force: true, maxRetries: 5 }));
+  after(async () => {
+    clearInterval(staying);
+    await rm(root, { recursive: true, force: true, maxRetries: 5 });
+  });
 
   const databaseIn = (name: string) => join(root, name, 'temporal.db');
 
