@@ -1,8 +1,21 @@
 /** Writing files that survive a power failure: a reader sees the whole of one or nothing, and what was returned stays. */
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { chmod, copyFile, cp, link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  cp,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { outputFailure, withFileFailures } from './file-failures.ts';
 import { noteMovement } from './movement.ts';
 import { ownedName } from './owner.ts';
@@ -40,6 +53,34 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
+/**
+ * Makes a folder and those above it that are missing, private to this user; gives the uppermost one that was made. One by
+ * one: Node's own recursion takes a read-only disk for a missing file, and never ends under /proc.
+ */
+export async function makeMissing(folder: string): Promise<string | undefined> {
+  try {
+    await mkdir(folder, { mode: PRIVATE_FOLDER });
+    return folder;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    // The root of a file system is EISDIR on some.
+    if (['EEXIST', 'EISDIR'].includes(code) && (await stat(folder)).isDirectory()) return undefined;
+    if (code !== 'ENOENT' || dirname(folder) === folder) throw error;
+  }
+  const first = await makeMissing(dirname(folder));
+  await mkdir(folder, { mode: PRIVATE_FOLDER }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return;
+    // Its parent is there: the file system is one in which nobody makes folders.
+    throw error.code === 'ENOENT' ? noFolderIn(dirname(folder), error) : error;
+  });
+  return first ?? folder;
+}
+
+function noFolderIn(parent: string, cause: unknown): EscadaFailure {
+  const message = `No folder can be made in ${parent}.`;
+  return new EscadaFailure({ code: 'OUTPUT_NOT_WRITABLE', message, fields: { path: parent }, cause });
+}
+
 /** Folders whose entry in their parent is known to be on disk. */
 const durableFolders = new Set<string>();
 
@@ -49,7 +90,7 @@ const durableFolders = new Set<string>();
  */
 export async function makeFolder(path: string): Promise<void> {
   const folder = resolve(path);
-  const first = await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
+  const first = await makeMissing(folder);
   let made = first !== undefined;
   for (let at = folder; at !== dirname(at); at = dirname(at)) {
     if (!made && durableFolders.has(at)) return;
@@ -107,7 +148,7 @@ export async function linkOrCopy(
   to: string,
   options: { replace?: boolean } = {},
 ): Promise<void> {
-  await mkdir(dirname(to), { recursive: true, mode: PRIVATE_FOLDER });
+  await makeMissing(resolve(dirname(to)));
   if (options.replace !== true) {
     try {
       await link(from, to);

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { sha256OfBytes } from './publish.ts';
+import { link, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { makeMissing, sha256OfBytes } from './publish.ts';
 
 /**
  * 12 hexadecimal digits that tell this store from all others, also from a copy of it: made from a random file in it,
  * which the first look creates, and from where it lies.
  */
 export async function storeId(storeRoot: string): Promise<string> {
-  await mkdir(storeRoot, { recursive: true, mode: 0o700 });
+  await makeMissing(resolve(storeRoot));
   const path = join(storeRoot, 'id');
   const seed = (await readSeed(path)) ?? (await createSeed(path));
   return sha256OfBytes(`${seed}\n${await realpath(storeRoot)}`).slice(0, 12);

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '../../activities/shared/publish.ts';
 import { EscadaFailure } from '../../plugins/api/failure.ts';
 import { alone, claim, claimants, type Claim } from '../../worker/claims.ts';
 import { isAlive } from '../../worker/process-id.ts';
@@ -36,7 +36,7 @@ export async function startDevServer(options: {
   readonly port?: number;
 }): Promise<DevServer> {
   const files = serverFiles(options.databasePath);
-  await mkdir(files.folder, { recursive: true, mode: 0o700 });
+  await makeFolder(files.folder);
   return await alone(files.change, async () => {
     const use = await claim(files.users);
     try {

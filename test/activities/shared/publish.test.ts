@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
-import { link, mkdir, mkdtemp, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { FileStore } from '../../../activities/artifacts/file-store.ts';
-import { linkOrCopy, placeFile, placeFolder, publishFile } from '../../../activities/shared/publish.ts';
+import {
+  linkOrCopy,
+  makeMissing,
+  placeFile,
+  placeFolder,
+  publishFile,
+} from '../../../activities/shared/publish.ts';
 
 const newFolder = async (): Promise<string> => await mkdtemp(join(tmpdir(), 'escada-publish-'));
 
@@ -145,4 +151,26 @@ suite('outputs', () => {
     });
     assert.deepEqual((await readdir(root)).sort(), ['file', 'folder']);
   });
+});
+
+suite('folders that are missing', () => {
+  test('made one by one; the uppermost that was made is told; a file in the way is an error', async () => {
+    const base = await mkdtemp(join(tmpdir(), 'escada-missing-'));
+    assert.equal(await makeMissing(join(base, 'a/b/c')), join(base, 'a'));
+    assert.equal(await makeMissing(join(base, 'a/b/c')), undefined);
+    await writeFile(join(base, 'file'), 'x');
+    await assert.rejects(makeMissing(join(base, 'file')), { code: 'EEXIST' });
+    await assert.rejects(makeMissing(join(base, 'file/b')), { code: 'ENOTDIR' });
+    await rm(base, { recursive: true });
+  });
+
+  test(
+    'a place where no folder can be made is refused at once',
+    { skip: process.platform !== 'linux' },
+    async () => {
+      const refused = { code: 'OUTPUT_NOT_WRITABLE', message: 'No folder can be made in /proc.' };
+      await assert.rejects(makeMissing('/proc/escada-none/store'), refused);
+      await assert.rejects(publishFile('/proc/escada-none/store/x', 'y'), refused);
+    },
+  );
 });
