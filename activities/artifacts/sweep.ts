@@ -50,7 +50,7 @@ async function deadBelow(folder: string): Promise<string[]> {
   return all.flat();
 }
 
-/** Checkpoints of a killed attempt stay: the next one goes on from them. */
+/** Checkpoints of a killed attempt stay: the next one continues from them. */
 async function deadInRun(run: string): Promise<string[]> {
   const found = [
     ...(await deadIn(run, TEMPORARY_PREFIX)),

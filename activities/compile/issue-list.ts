@@ -8,7 +8,7 @@ export interface Issue {
 }
 
 /** A file of nothing but mistakes must not become a message of megabytes. */
-const [MOST_KEPT, MOST_SHOWN, MOST_CHARS] = [200, 50, 500];
+const [MAX_KEPT, MAX_SHOWN, MAX_CHARS] = [200, 50, 500];
 
 /** Collects issues so that a user hears of all of them at once. */
 export class IssueList {
@@ -25,7 +25,7 @@ export class IssueList {
 
   /** More are not kept, and looking for them is not worth the time. */
   get full(): boolean {
-    return this.issues.length >= MOST_KEPT;
+    return this.issues.length >= MAX_KEPT;
   }
 
   /** Whether this was said already, of whichever field. */
@@ -51,9 +51,9 @@ export class IssueList {
   /** Throws `INVALID_SPEC` when anything was added. Issues stand in the message, since UIs fold the details away. */
   throwIfAny(): void {
     if (this.issues.length === 0) return;
-    const shown = this.issues.slice(0, MOST_SHOWN);
+    const shown = this.issues.slice(0, MAX_SHOWN);
     const lines = shown.map(({ path, message }) => `${path}: ${message}`);
-    if (this.#count > MOST_SHOWN) lines.push(`and ${this.#count - MOST_SHOWN} more`);
+    if (this.#count > MAX_SHOWN) lines.push(`and ${this.#count - MAX_SHOWN} more`);
     throw new EscadaFailure({
       code: 'INVALID_SPEC',
       message: `The spec is not valid:\n- ${lines.join('\n- ')}`,
@@ -63,5 +63,5 @@ export class IssueList {
 }
 
 function shortened(text: string): string {
-  return text.length > MOST_CHARS ? `${text.slice(0, MOST_CHARS)}…` : text;
+  return text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}…` : text;
 }

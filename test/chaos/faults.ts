@@ -85,7 +85,7 @@ const freezeServer: Fault = {
 
 /** The first worker stops in the middle of its steps, a second one gets those of the table engine, then both continue. */
 const rival: Fault = {
-  name: 'two workers on a step',
+  name: 'two workers, one frozen',
   absent: null,
   async strike({ place }) {
     await place.startSecondWorker();
