@@ -133,13 +133,16 @@ test('a process is the same only with the same start', async () => {
 });
 
 test('a process that has ended runs no more, even while nobody waits for it', async (t) => {
-  // The shell becomes a program that never asks how its child ended.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 600'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  // The shell becomes a program that never asks how its child ended; it has become one once it repeats what it is told.
+  const parent = spawn('sh', ['-c', 'sleep 600 & echo $!; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   t.after(() => parent.kill('SIGKILL'));
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(String(line).trim());
+  parent.stdin.write('repeat\n');
+  await once(parent.stdout, 'data');
+  process.kill(pid, 'SIGKILL');
   while ((await processStart(pid)) !== null) await sleep(10);
   assert.ok(process.kill(pid, 0), 'its number is still taken');
   assert.equal(await isRunning(pid, null), process.platform !== 'linux');
