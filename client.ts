@@ -1,6 +1,6 @@
 /** Composition root of a client: typed starts, queries and cancellation of runs. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { readSettings, type Settings } from './activities/shared/settings.ts';
+import { readSettings, type Settings } from './runtime/settings.ts';
 import { connectTemporal } from './client/connect.ts';
 import { notFound } from './client/failures.ts';
 import { answerRun, queryRun } from './client/query-run.ts';
@@ -18,12 +18,12 @@ import {
   type TrainHandle,
 } from './client/start.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
-import type { AdaptationSpecInput } from './schemas/adapt/adaptation-spec.ts';
-import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/adapt/candidate.ts';
-import { QUERY_APPROVALS, QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/common/constants.ts';
-import type { Approval, ApprovalAnswer } from './schemas/pipeline/approval.ts';
-import type { PipelineSpecInput } from './schemas/pipeline/pipeline-spec.ts';
-import type { TrainSpecInput } from './schemas/train/train-spec.ts';
+import type { AdaptationSpecInput } from './schemas/spec/adaptation-spec.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/outcome/candidate.ts';
+import { QUERY_APPROVALS, QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/plan/constants.ts';
+import type { Approval, ApprovalAnswer } from './schemas/outcome/approval.ts';
+import type { PipelineSpecInput } from './schemas/spec/pipeline-spec.ts';
+import type { TrainSpecInput } from './schemas/spec/train-spec.ts';
 
 /** What differs from the environment's settings, and the plugins that specs may name beside the built-in ones. */
 export interface EscadaClientOptions extends Partial<Settings> {

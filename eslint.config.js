@@ -1,22 +1,22 @@
-// Lint rules: common typed linting, and the arrows between folders (tools/architecture/arrows.mjs).
+// Lint rules: common typed linting, and which folder may import which (tools/architecture/import-rules.mjs).
 import path from 'node:path';
 import js from '@eslint/js';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
-import { objectionTo } from './tools/architecture/arrows.mjs';
+import { objectionTo } from './tools/architecture/import-rules.mjs';
 
 const root = import.meta.dirname;
 
-/** ESLint rule: every import follows the arrows of the house. */
-const arrows = {
-  meta: { type: 'problem', schema: [], messages: { arrow: 'Against the arrows of the house: {{why}}.' } },
+/** ESLint rule: every import follows the import rules. */
+const importRules = {
+  meta: { type: 'problem', schema: [], messages: { against: 'Against the import rules: {{why}}.' } },
   create(context) {
     const file = path.relative(root, context.filename).replaceAll('\\', '/');
     const check = (node) => {
       if (typeof node.source?.value !== 'string') return;
       const typeOnly = node.importKind === 'type' || node.exportKind === 'type';
       const why = objectionTo(file, node.source.value, typeOnly);
-      if (why) context.report({ node, messageId: 'arrow', data: { why } });
+      if (why) context.report({ node, messageId: 'against', data: { why } });
     };
     return {
       ImportDeclaration: check,
@@ -56,8 +56,8 @@ export default defineConfig(
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: root } },
-    plugins: { escada: { rules: { arrows } } },
-    rules: { ...typed, 'escada/arrows': 'error' },
+    plugins: { escada: { rules: { 'import-rules': importRules } } },
+    rules: { ...typed, 'escada/import-rules': 'error' },
   },
   {
     // Programs that talk to a terminal, and the set-up that runs before any package is installed.

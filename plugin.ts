@@ -2,7 +2,7 @@
 import { SimplePlugin } from '@temporalio/plugin';
 import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createControlActivities, type ActivityDeps } from './activities/create-activities.ts';
-import { readSettings, type Settings } from './activities/shared/settings.ts';
+import { readSettings, type Settings } from './runtime/settings.ts';
 import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
 import { createProjectHost } from './plugins.ts';
 import { startLoopWatchdog } from './worker/loop-watchdog.ts';

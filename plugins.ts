@@ -1,6 +1,6 @@
 /** The list of plugins: what this project's workers and clients know. An npm package's plugin is added here. */
-import { corePlugin } from './activities/core-plugin.ts';
-import { readPluginConfig } from './activities/shared/plugin-config.ts';
+import { corePlugin } from './plugins/steps/index.ts';
+import { readPluginConfig } from './runtime/plugin-config.ts';
 import { curationPlugin } from './plugins/curation/index.ts';
 import { createPluginHost, type ListedPlugin, type PluginHost } from './plugins/host/host.ts';
 import { metricsPlugin } from './plugins/metrics/index.ts';

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import { readSettings, type Settings } from './activities/shared/settings.ts';
+import { readSettings, type Settings } from './runtime/settings.ts';
 import { listOpenRuns } from './client/open-runs.ts';
 import { createProjectHost } from './plugins.ts';
 import { connect, messageOf, notStarted } from './worker/connect.ts';

@@ -1,11 +1,11 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { cleanHome } from '../activities/artifacts/clean-home.ts';
-import type { Removed } from '../activities/artifacts/clean-store.ts';
-import { readRetention } from '../activities/shared/retention.ts';
-import { readSettings } from '../activities/shared/settings.ts';
+import { cleanHome } from '../core/store/clean-home.ts';
+import type { Removed } from '../core/store/clean-store.ts';
+import { readRetention } from '../worker/retention.ts';
+import { readSettings } from '../runtime/settings.ts';
 import { connectTemporal } from '../client/connect.ts';
 import { listOpenRuns, type OpenRunOnServer } from '../client/open-runs.ts';
-import { isEscadaFailure } from '../plugins/api/failure.ts';
+import { isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import { numberOption } from './lib/number-option.ts';
 import { megabytes } from './lib/size.ts';
 import { print, say } from './lib/terminal.ts';

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
-import { listMissing } from '../tools/bootstrap/lib/prerequisites.mjs';
-import { findModel, DEFAULT_MODEL } from '../tools/bootstrap/lib/model.mjs';
-import { findServer } from '../tools/bootstrap/lib/server.mjs';
-import { COMPILED, ENGINE_ADDON, PACKAGE_ROOT } from '../activities/shared/own-files.ts';
-import { readSettings } from '../activities/shared/settings.ts';
+import { listMissing } from '../runtime/bootstrap/prerequisites.mjs';
+import { findModel, DEFAULT_MODEL } from '../runtime/bootstrap/model.mjs';
+import { findServer } from '../runtime/bootstrap/server.mjs';
+import { COMPILED, ENGINE_ADDON, PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
+import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import { createProjectHost } from '../plugins.ts';

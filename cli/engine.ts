@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { PACKAGE_ROOT } from '../activities/shared/own-files.ts';
-import { ensureEngine } from '../tools/bootstrap/lib/engine.mjs';
-import { createProgress } from '../tools/bootstrap/lib/progress.mjs';
+import { PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
+import { ensureEngine } from '../runtime/bootstrap/engine.mjs';
+import { createProgress } from '../runtime/bootstrap/progress.mjs';
 import { print } from './lib/terminal.ts';
 
 const build = new Command('build')

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { FileStore } from '../activities/artifacts/file-store.ts';
-import { placeFile, placeFolder } from '../activities/shared/publish.ts';
-import { readSettings } from '../activities/shared/settings.ts';
-import { exportFormatSchema, type ExportFormat } from '../schemas/train/export-format.ts';
-import type { ReportData } from '../activities/report/report-data.ts';
-import type { ExportOutcome } from '../schemas/train/export-run.ts';
+import { FileStore } from '../core/store/file-store.ts';
+import { placeFile, placeFolder } from '../plugins/sdk/publish.ts';
+import { readSettings } from '../runtime/settings.ts';
+import { exportFormatSchema, type ExportFormat } from '../schemas/spec/export-format.ts';
+import type { ReportData } from '../core/report/report-data.ts';
+import type { ExportOutcome } from '../schemas/outcome/export-run.ts';
 import { exportSpec } from './lib/export-spec.ts';
 import { requireTarget } from './lib/export-target.ts';
 import { outcomeOf } from './lib/outcome.ts';

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `escada` command. One file per verb; this one only lists them and turns failures into messages and exit codes. */
 import { Command } from 'commander';
-import { readSettings } from '../activities/shared/settings.ts';
+import { readSettings } from '../runtime/settings.ts';
 import { approveCommand } from './approve.ts';
 import { cancelCommand } from './cancel.ts';
 import { cleanCommand } from './clean.ts';
@@ -20,7 +20,7 @@ import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
 import { trainCommand } from './train.ts';
 import { workerCommand } from './worker.ts';
-import { withDirectLoopback } from '../tools/bootstrap/lib/loopback.mjs';
+import { withDirectLoopback } from '../runtime/bootstrap/loopback.mjs';
 
 const program = new Command('escada')
   .description('Finds the cheapest way to make a language model do your task well.')

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { inputFailure } from '../plugins/nf4-lora/hub/failures.ts';
-import { createProgress } from '../tools/bootstrap/lib/progress.mjs';
-import { DEFAULT_MODEL, MODELS, ensureModel } from '../tools/bootstrap/lib/model.mjs';
+import { inputFailure } from '../runtime/hub/failures.ts';
+import { createProgress } from '../runtime/bootstrap/progress.mjs';
+import { DEFAULT_MODEL, MODELS, ensureModel } from '../runtime/bootstrap/model.mjs';
 import { pullFromHub } from './lib/pull-from-hub.ts';
 import { print } from './lib/terminal.ts';
 

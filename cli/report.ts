@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
-import { FileStore } from '../activities/artifacts/file-store.ts';
-import { placeFile } from '../activities/shared/publish.ts';
-import { readSettings } from '../activities/shared/settings.ts';
+import { FileStore } from '../core/store/file-store.ts';
+import { placeFile } from '../plugins/sdk/publish.ts';
+import { readSettings } from '../runtime/settings.ts';
 import { outcomeOf } from './lib/outcome.ts';
 import { renderOutcome } from './lib/summary.ts';
 import { print } from './lib/terminal.ts';

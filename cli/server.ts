@@ -1,10 +1,10 @@
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { PACKAGE_ROOT } from '../activities/shared/own-files.ts';
-import { readSettings } from '../activities/shared/settings.ts';
-import { createProgress } from '../tools/bootstrap/lib/progress.mjs';
-import { ensureServer } from '../tools/bootstrap/lib/server.mjs';
-import { startDevServer } from './lib/dev-server.ts';
+import { PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
+import { readSettings } from '../runtime/settings.ts';
+import { createProgress } from '../runtime/bootstrap/progress.mjs';
+import { ensureServer } from '../runtime/bootstrap/server.mjs';
+import { startDevServer } from '../runtime/server/dev-server.ts';
 import { numberOption } from './lib/number-option.ts';
 import { say } from './lib/terminal.ts';
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { readSettings } from '../activities/shared/settings.ts';
+import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
 import { loadSpec } from './lib/load-spec.ts';
 import { print } from './lib/terminal.ts';

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { queryRun } from '../client/query-run.ts';
-import type { Progress } from '../schemas/adapt/candidate.ts';
-import { QUERY_PROGRESS } from '../schemas/common/constants.ts';
-import type { TrainProgress } from '../schemas/train/train-run.ts';
+import type { Progress } from '../schemas/outcome/candidate.ts';
+import { QUERY_PROGRESS } from '../schemas/plan/constants.ts';
+import type { TrainProgress } from '../schemas/outcome/train-run.ts';
 import { describeStep } from './lib/follow.ts';
 import { pendingSteps } from './lib/pending.ts';
 import { progressLines } from './lib/progress-lines.ts';

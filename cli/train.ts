@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { FileStore } from '../activities/artifacts/file-store.ts';
-import { readSettings } from '../activities/shared/settings.ts';
+import { FileStore } from '../core/store/file-store.ts';
+import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
-import type { TrainSpecInput } from '../schemas/train/train-spec.ts';
+import type { TrainSpecInput } from '../schemas/spec/train-spec.ts';
 import { loadSpec } from './lib/load-spec.ts';
 import { warningLines } from './lib/warnings.ts';
 import { print } from './lib/terminal.ts';

@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
-import { EscadaFailure } from '../plugins/api/failure.ts';
+import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 
 const DEFAULT_ADDRESS = 'localhost:7233';
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)(:\d+)?$/i;

@@ -1,8 +1,8 @@
 /** What the server's errors mean in the product's words. */
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { EscadaFailure } from '../plugins/api/failure.ts';
-import { ERROR_CODES, type ErrorCode } from '../schemas/common/error-codes.ts';
+import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import { ERROR_CODES, type ErrorCode } from '../schemas/errors/error-codes.ts';
 
 /** The coded failure behind a refused update; null when it is something else. */
 export function refusedUpdate(error: unknown): EscadaFailure | null {

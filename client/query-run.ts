@@ -3,9 +3,9 @@ import {
   isGrpcDeadlineError,
   type Client,
 } from '@temporalio/client';
-import { EscadaFailure } from '../plugins/api/failure.ts';
-import { UPDATE_APPROVE } from '../schemas/common/constants.ts';
-import type { ApprovalAnswer } from '../schemas/pipeline/approval.ts';
+import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import { UPDATE_APPROVE } from '../schemas/plan/constants.ts';
+import type { ApprovalAnswer } from '../schemas/outcome/approval.ts';
 import { notFound, refusedUpdate } from './failures.ts';
 
 /** Queries and updates need a worker; without one they would wait for ever. */

@@ -1,5 +1,5 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client';
-import { EscadaFailure } from '../plugins/api/failure.ts';
+import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 
 /** Temporal's numbers for the two kinds of task queue. */
 const [WORKFLOW_TASKS, ACTIVITY_TASKS] = [1, 2];

@@ -1,7 +1,7 @@
 /** How a worker process reaches its server, and says so when it does not. */
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
-import { EscadaFailure, isEscadaFailure } from '../plugins/api/failure.ts';
+import { EscadaFailure, isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import type { Role } from './roles.ts';
 
 const RECONNECT_MS = 1000;

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { claimAlone } from './claims.ts';
-import type { ProcessId } from './process-id.ts';
+import { claimAlone } from '../runtime/claims.ts';
+import type { ProcessId } from '../runtime/process-id.ts';
 import type { Runner } from './run-together.ts';
 
 /** Folder of the claims on this machine's device; a home may be shared between machines. */

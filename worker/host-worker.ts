@@ -1,5 +1,5 @@
 /** What can go wrong between a host's Worker and ours. */
-import { EscadaFailure } from '../plugins/api/failure.ts';
+import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 
 /** Throws `PLUGIN_OPTIONS_INVALID` for an empty list or a word that is no role. */
 export function requireRoles(roles: readonly string[], known: readonly string[]): void {

@@ -1,4 +1,4 @@
-import { takeRunning } from '../activities/shared/running.ts';
+import { takeRunning } from '../activities/running.ts';
 
 export interface LoopWatchdogOptions {
   /** Where the warning goes. */

@@ -1,14 +1,14 @@
 /** What a worker of each role takes on: composition root that `worker.ts` and `plugin.ts` share. */
 import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from '@temporalio/worker';
-import { FileStore } from '../activities/artifacts/file-store.ts';
+import { FileStore } from '../core/store/file-store.ts';
 import {
   createControlActivities,
   createStepActivities,
   type ActivityDeps,
 } from '../activities/create-activities.ts';
-import { moduleUrl } from '../activities/shared/own-files.ts';
-import type { Settings } from '../activities/shared/settings.ts';
+import { moduleUrl } from '../plugins/sdk/package-paths.ts';
+import type { Settings } from '../runtime/settings.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 
 /** `control`: workflows and their small activities; `cpu`, `gpu`: the steps of that resource class. */

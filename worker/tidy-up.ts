@@ -2,9 +2,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
-import { cleanHome, type OpenRun } from '../activities/artifacts/clean-home.ts';
-import { sweepLeftovers } from '../activities/artifacts/sweep.ts';
-import { readRetention } from '../activities/shared/retention.ts';
+import { cleanHome, type OpenRun } from '../core/store/clean-home.ts';
+import { sweepLeftovers } from '../core/store/sweep.ts';
+import { readRetention } from './retention.ts';
 
 /** Time that a worker which ends waits for it: what is not removed by then goes at the next start. */
 const GRACE_MS = 5000;

@@ -1,5 +1,5 @@
 import { workflowInfo } from '@temporalio/workflow';
-import { WORKFLOW_NAMES } from '../schemas/common/constants.ts';
+import { WORKFLOW_NAMES } from '../schemas/plan/constants.ts';
 import { fail } from './shared/fail.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** The measured programs and what they print. */
 import { z } from 'zod';
-import { run } from '../../tools/bootstrap/lib/exec.mjs';
+import { run } from '../../runtime/bootstrap/exec.mjs';
 import { runForJson } from '../../tools/reference/programs.ts';
 
 const phaseSchema = z.object({

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { print, table } from '../../cli/lib/terminal.ts';
-import { DEFAULT_MODEL, ensureModel } from '../../tools/bootstrap/lib/model.mjs';
-import { createProgress } from '../../tools/bootstrap/lib/progress.mjs';
+import { DEFAULT_MODEL, ensureModel } from '../../runtime/bootstrap/model.mjs';
+import { createProgress } from '../../runtime/bootstrap/progress.mjs';
 import { buildExample, runForJson } from '../../tools/reference/programs.ts';
 import { writeTask } from './task.ts';
 

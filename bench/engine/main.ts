@@ -9,7 +9,7 @@ import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { print, say, table } from '../../cli/lib/terminal.ts';
-import { DEFAULT_MODEL } from '../../tools/bootstrap/lib/model.mjs';
+import { DEFAULT_MODEL } from '../../runtime/bootstrap/model.mjs';
 import type { Arm, Output } from './arms.ts';
 import { SHAPES, prepare, type Options } from './prepare.ts';
 import { goals, summarize, tableRows } from './summary.ts';

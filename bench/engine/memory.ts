@@ -11,8 +11,8 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { print, table } from '../../cli/lib/terminal.ts';
 import { memoryPlanSchema } from '../../plugins/nf4-lora/worker/protocol.ts';
-import { DEFAULT_MODEL, ensureModel } from '../../tools/bootstrap/lib/model.mjs';
-import { createProgress } from '../../tools/bootstrap/lib/progress.mjs';
+import { DEFAULT_MODEL, ensureModel } from '../../runtime/bootstrap/model.mjs';
+import { createProgress } from '../../runtime/bootstrap/progress.mjs';
 import { buildExample, runForJson } from '../../tools/reference/programs.ts';
 import { LORA } from './task.ts';
 

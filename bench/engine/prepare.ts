@@ -1,10 +1,10 @@
 /** What stands before the first measurement: programs, task files, models, and the chosen arms. */
 import { join } from 'node:path';
 import { say } from '../../cli/lib/terminal.ts';
-import { ensureEngine } from '../../tools/bootstrap/lib/engine.mjs';
-import { runOrFail } from '../../tools/bootstrap/lib/exec.mjs';
-import { DEFAULT_MODEL, ensureModel } from '../../tools/bootstrap/lib/model.mjs';
-import { createProgress } from '../../tools/bootstrap/lib/progress.mjs';
+import { ensureEngine } from '../../runtime/bootstrap/engine.mjs';
+import { runOrFail } from '../../runtime/bootstrap/exec.mjs';
+import { DEFAULT_MODEL, ensureModel } from '../../runtime/bootstrap/model.mjs';
+import { createProgress } from '../../runtime/bootstrap/progress.mjs';
 import { ExportingEngine } from '../../tools/reference/exports-engine.ts';
 import { llamaClient } from '../../tools/reference/llama/client.ts';
 import { ROOT, buildExample } from '../../tools/reference/programs.ts';

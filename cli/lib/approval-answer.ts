@@ -1,5 +1,5 @@
-import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { Approval } from '../../schemas/pipeline/approval.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import type { Approval } from '../../schemas/outcome/approval.ts';
 
 /** Characters of a digest that are enough to say what one looked at. */
 export const MIN_DIGEST_CHARACTERS = 12;

@@ -1,8 +1,8 @@
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { logFiles } from '../../activities/artifacts/clean-home.ts';
-import { sizeOf } from '../../activities/artifacts/clean-store.ts';
-import type { Settings } from '../../activities/shared/settings.ts';
+import { logFiles } from '../../core/store/clean-home.ts';
+import { sizeOf } from '../../core/store/clean-store.ts';
+import type { Settings } from '../../runtime/settings.ts';
 import { megabytes } from './size.ts';
 
 /** How much the store, the logs and the cache take, where they are, and what is free. */

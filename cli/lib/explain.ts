@@ -1,8 +1,8 @@
 import { isGrpcServiceError } from '@temporalio/client';
-import { redact } from '../../activities/shared/redact.ts';
-import { ERROR_CODES, type ErrorCode } from '../../schemas/common/error-codes.ts';
-import { isEscadaFailure } from '../../plugins/api/failure.ts';
-import { BootstrapError, explain } from '../../tools/bootstrap/lib/errors.mjs';
+import { redact } from '../../plugins/sdk/redact.ts';
+import { ERROR_CODES, type ErrorCode } from '../../schemas/errors/error-codes.ts';
+import { isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import { BootstrapError, explain } from '../../runtime/bootstrap/errors.mjs';
 
 /** gRPC's status for a server that cannot be reached. */
 const GRPC_UNAVAILABLE = 14;

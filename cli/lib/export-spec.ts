@@ -1,8 +1,8 @@
-import type { ReportData } from '../../activities/report/report-data.ts';
-import { EscadaFailure } from '../../plugins/api/failure.ts';
-import { literal } from '../../schemas/pipeline/references.ts';
-import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
-import type { ExportFormat } from '../../schemas/train/export-format.ts';
+import type { ReportData } from '../../core/report/report-data.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import { literal } from '../../schemas/plan/references.ts';
+import type { PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
+import type { ExportFormat } from '../../schemas/spec/export-format.ts';
 
 export interface ExportOptions {
   readonly format: ExportFormat;

@@ -1,8 +1,8 @@
 /** Which Temporal server a command talks to. */
 import { dirname, join } from 'node:path';
 import { readConnectConfig } from '../../client/connect.ts';
-import type { Settings } from '../../activities/shared/settings.ts';
-import { runningServer } from './dev-server.ts';
+import type { Settings } from '../../runtime/settings.ts';
+import { runningServer } from '../../runtime/server/dev-server.ts';
 
 /** A file that is not there: an empty one would be refused. */
 const NO_CONFIG = join(dirname(process.execPath), 'no-temporal.toml');

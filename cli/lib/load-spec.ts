@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readFile, readlink, stat } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, resolve } from 'node:path';
-import { decodeText } from '../../activities/shared/decode-text.ts';
-import { FileStore } from '../../activities/artifacts/file-store.ts';
-import { fileFailure } from '../../activities/shared/file-failures.ts';
-import { EscadaFailure, isEscadaFailure } from '../../plugins/api/failure.ts';
-import type { AdaptationSpecInput, DataSource } from '../../schemas/adapt/adaptation-spec.ts';
+import { decodeText } from '../../plugins/sdk/decode-text.ts';
+import { FileStore } from '../../core/store/file-store.ts';
+import { fileFailure } from '../../plugins/sdk/file-failures.ts';
+import { EscadaFailure, isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import type { AdaptationSpecInput, DataSource } from '../../schemas/spec/adaptation-spec.ts';
 
 const FORMATS: Readonly<Record<string, 'csv' | 'tsv' | 'jsonl' | 'parquet'>> = {
   '.csv': 'csv',

@@ -1,4 +1,4 @@
-import { EscadaFailure } from '../../plugins/api/failure.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 
 /** What a number on the command line must be. */
 export interface NumberRule {

@@ -1,8 +1,8 @@
 import { readConnectConfig } from '../../client/connect.ts';
-import { storeId } from '../../activities/shared/store-id.ts';
-import type { Settings } from '../../activities/shared/settings.ts';
+import { storeId } from '../../core/store/store-id.ts';
+import type { Settings } from '../../runtime/settings.ts';
 import type { Closing } from './closing.ts';
-import { startDevServer } from './dev-server.ts';
+import { startDevServer } from '../../runtime/server/dev-server.ts';
 import { configuredAddress, homeDatabase, useHomeServer, useLocalServer } from './home-server.ts';
 import { say } from './terminal.ts';
 

@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
 import { createReadStream } from 'node:fs';
-import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { AdaptationSpecInput, DataSource } from '../../schemas/adapt/adaptation-spec.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import type { AdaptationSpecInput, DataSource } from '../../schemas/spec/adaptation-spec.ts';
 
 /** Share of raw rows that usually survives curation. */
 const KEPT_SHARE = 0.85;

@@ -1,5 +1,5 @@
-import type { Progress } from '../../schemas/adapt/candidate.ts';
-import type { TrainProgress } from '../../schemas/train/train-run.ts';
+import type { Progress } from '../../schemas/outcome/candidate.ts';
+import type { TrainProgress } from '../../schemas/outcome/train-run.ts';
 
 /** What `escada status` tells of a run beside its running steps: phase, and a climb's finished steps or a training's failures. */
 export function progressLines(progress: Progress | TrainProgress): string[] {

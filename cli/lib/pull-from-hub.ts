@@ -1,6 +1,6 @@
-import { pullModel } from '../../plugins/nf4-lora/hub/pull.ts';
-import { parseTarget } from '../../plugins/nf4-lora/hub/repository.ts';
-import { withLock } from '../../tools/bootstrap/lib/lock.mjs';
+import { pullModel } from '../../runtime/hub/pull.ts';
+import { parseTarget } from '../../runtime/hub/repository.ts';
+import { withLock } from '../../runtime/bootstrap/lock.mjs';
 import { PullLog } from './pull-log.ts';
 import { print } from './terminal.ts';
 

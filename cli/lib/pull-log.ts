@@ -1,5 +1,5 @@
-import type { PullEvent } from '../../plugins/nf4-lora/hub/client.ts';
-import { inMegabytes } from '../../plugins/nf4-lora/hub/failures.ts';
+import type { PullEvent } from '../../runtime/hub/client.ts';
+import { inMegabytes } from '../../runtime/hub/failures.ts';
 import { StatusLine } from './terminal.ts';
 
 const REDRAW_EVERY_MS = 200;

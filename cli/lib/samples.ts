@@ -1,6 +1,6 @@
-import { readJsonl, type Prediction } from '../../activities/llm/jsonl.ts';
-import type { FileStore } from '../../activities/artifacts/file-store.ts';
-import type { AdaptationOutcome } from '../../schemas/adapt/candidate.ts';
+import { readJsonl, type Prediction } from '../../plugins/sdk/jsonl.ts';
+import type { FileStore } from '../../core/store/file-store.ts';
+import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
 
 const SAMPLE_ROWS = 3;
 

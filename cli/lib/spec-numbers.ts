@@ -1,4 +1,4 @@
-import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
 
 /** Numbers of a spec that the command line may give. */
 export interface SpecNumbers {

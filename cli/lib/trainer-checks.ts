@@ -1,5 +1,5 @@
-import { EscadaFailure } from '../../plugins/api/failure.ts';
-import type { TrainerV1 } from '../../plugins/api/trainer.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import type { TrainerV1 } from '../../plugins/sdk/contracts/trainer.ts';
 
 /** What `escada doctor` asks: it returns what it found, or throws what is wrong. */
 export interface Check {

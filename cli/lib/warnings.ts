@@ -1,4 +1,4 @@
-import type { TrainOutcome } from '../../schemas/train/train-run.ts';
+import type { TrainOutcome } from '../../schemas/outcome/train-run.ts';
 
 /** What a training warned of, a line each. */
 export function warningLines({

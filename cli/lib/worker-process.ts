@@ -2,10 +2,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { moduleUrl } from '../../activities/shared/own-files.ts';
-import { EscadaFailure } from '../../plugins/api/failure.ts';
-import { keepShort, lastWord, logSize, openLog, setAside, tailOf } from './log-file.ts';
-import { stopProcess } from './stop-process.ts';
+import { moduleUrl } from '../../plugins/sdk/package-paths.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import { keepShort, lastWord, logSize, openLog, setAside, tailOf } from '../../runtime/log-file.ts';
+import { stopProcess } from '../../runtime/server/stop-process.ts';
 
 const WORKER = fileURLToPath(moduleUrl('../../worker.ts', import.meta.url));
 /** Pause before the first restart; it doubles with every one that follows soon. */

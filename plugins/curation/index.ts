@@ -1,6 +1,6 @@
-import { PLUGIN_API_VERSION } from '../api/plugin.ts';
-import type { PluginV1 } from '../api/plugin.ts';
-import type { StepKindV1 } from '../api/step-kind.ts';
+import { PLUGIN_API_VERSION } from '../sdk/contracts/plugin.ts';
+import type { PluginV1 } from '../sdk/contracts/plugin.ts';
+import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
 import { STANDARD_PIPELINE, THOROUGH_PIPELINE } from './contract.ts';
 import { curationOptionsSchema } from './options.ts';
 import { standardPipeline, thoroughPipeline } from './named-pipelines.ts';

@@ -1,4 +1,4 @@
-import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
 import { CURATION_KINDS } from './contract.ts';
 
 const outputOf = (node: string, field: string): string => `\${nodes.${node}.output.${field}}`;

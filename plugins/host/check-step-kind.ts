@@ -1,5 +1,9 @@
-import { EscadaFailure } from '../api/failure.ts';
-import { DEFAULT_STALL_TIMEOUT_MS, MIN_HEARTBEAT_TIMEOUT_MS, type StepKindV1 } from '../api/step-kind.ts';
+import { EscadaFailure } from '../sdk/contracts/failure.ts';
+import {
+  DEFAULT_STALL_TIMEOUT_MS,
+  MIN_HEARTBEAT_TIMEOUT_MS,
+  type StepKindV1,
+} from '../sdk/contracts/step-kind.ts';
 
 type Timed = Pick<StepKindV1, 'kind' | 'startToCloseTimeoutMs' | 'heartbeatTimeoutMs' | 'stallTimeoutMs'>;
 

@@ -1,5 +1,5 @@
-import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
-import { EscadaFailure } from '../api/failure.ts';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
+import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 import { Registry, Shelf } from './registry.ts';
 

@@ -1,14 +1,14 @@
 import type { JsonObject } from '../../schemas/common/json.ts';
-import type { PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
-import type { ErrorCode } from '../../schemas/common/error-codes.ts';
-import { EscadaFailure } from '../api/failure.ts';
-import type { LanguageModelProviderV1 } from '../api/language-model.ts';
-import type { MetricFactoryV1, MetricV1 } from '../api/metric.ts';
-import type { PluginRegistrar } from '../api/plugin.ts';
-import type { RetrieverV1 } from '../api/retriever.ts';
-import type { RungV1 } from '../api/rung.ts';
-import type { StepKindV1 } from '../api/step-kind.ts';
-import type { TrainerV1 } from '../api/trainer.ts';
+import type { PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
+import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
+import { EscadaFailure } from '../sdk/contracts/failure.ts';
+import type { LanguageModelProviderV1 } from '../sdk/contracts/language-model.ts';
+import type { MetricFactoryV1, MetricV1 } from '../sdk/contracts/metric.ts';
+import type { PluginRegistrar } from '../sdk/contracts/plugin.ts';
+import type { RetrieverV1 } from '../sdk/contracts/retriever.ts';
+import type { RungV1 } from '../sdk/contracts/rung.ts';
+import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
+import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
 import { checkTimeouts } from './check-step-kind.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { METRIC_FACTORIES } from './worker/factories.ts';
 import { besideTheLoop } from './worker/beside-the-loop.ts';
 

@@ -3,12 +3,12 @@
  * its own. Brings one trainer and one model provider.
  */
 import { z } from 'zod';
-import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { PLUGIN_NAME, PROVIDER_ID } from './contract.ts';
 import { EngineLanguageModel, type EngineServices } from './worker/engine-language-model.ts';
 import { EnginePool } from './worker/engine-pool.ts';
 import { EngineTrainer } from './worker/engine-trainer.ts';
-import { findModelPath } from './worker/model-path.ts';
+import { findModelPath } from '../sdk/model-folder/model-path.ts';
 
 /** Options of the plugin; all have defaults. */
 export const nf4LoraOptionsSchema = z.strictObject({

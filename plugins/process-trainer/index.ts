@@ -3,7 +3,7 @@
  * trainer that specs choose by its id.
  */
 import { z } from 'zod';
-import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { PLUGIN_NAME } from './contract.ts';
 import { ProcessTrainer } from './worker/process-trainer.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { PLUGIN_API_VERSION } from '../api/plugin.ts';
-import type { PluginV1 } from '../api/plugin.ts';
+import { PLUGIN_API_VERSION } from '../sdk/contracts/plugin.ts';
+import type { PluginV1 } from '../sdk/contracts/plugin.ts';
 import { lexicalRetriever } from './worker/lexical-retriever.ts';
 
 /** Brings the retriever `lexical`. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RungV1 } from '../api/rung.ts';
+import type { RungV1 } from '../sdk/contracts/rung.ts';
 import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from './nodes.ts';
 
 const optionsSchema = z.strictObject({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PLUGIN_API_VERSION, type PluginV1 } from '../api/plugin.ts';
+import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { iclRung } from './icl.ts';
 import { peftRung } from './peft.ts';
 import { ragRung } from './rag.ts';

@@ -1,8 +1,8 @@
-import type { TokenWork } from '../api/rung.ts';
-import type { AdaptationSpec } from '../../schemas/adapt/adaptation-spec.ts';
-import type { PromptRecipe } from '../../schemas/adapt/candidate.ts';
-import { literal } from '../../schemas/pipeline/references.ts';
-import type { StepNode } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { TokenWork } from '../sdk/contracts/rung.ts';
+import type { AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
+import type { PromptRecipe } from '../../schemas/outcome/candidate.ts';
+import { literal } from '../../schemas/plan/references.ts';
+import type { StepNode } from '../../schemas/spec/pipeline-spec.ts';
 
 /** A recipe of this task for a plan: the same instruction for every arm, its texts as the user wrote them. */
 export function recipeOf(

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { RungContext, RungV1 } from '../api/rung.ts';
-import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { RungContext, RungV1 } from '../sdk/contracts/rung.ts';
+import type { PipelineNode, PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
 import { nameTextSchema } from '../../schemas/common/texts.ts';
-import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
-import { literal } from '../../schemas/pipeline/references.ts';
+import { loraConfigSchema } from '../../schemas/spec/lora-config.ts';
+import { literal } from '../../schemas/plan/references.ts';
 import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
 
 const optionsSchema = z.strictObject({

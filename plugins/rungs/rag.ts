@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Eligibility, RungContext, RungV1 } from '../api/rung.ts';
-import type { PipelineNode, PipelineSpecInput } from '../../schemas/pipeline/pipeline-spec.ts';
+import type { Eligibility, RungContext, RungV1 } from '../sdk/contracts/rung.ts';
+import type { PipelineNode, PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
 import { nameTextSchema } from '../../schemas/common/texts.ts';
-import { literal } from '../../schemas/pipeline/references.ts';
+import { literal } from '../../schemas/plan/references.ts';
 import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from './nodes.ts';
 
 const optionsSchema = z.strictObject({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RungV1 } from '../api/rung.ts';
+import type { RungV1 } from '../sdk/contracts/rung.ts';
 import { answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
 
 /** Instructions only: the baseline that every other rung must beat. */

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { FileStore } from '../../activities/artifacts/file-store.ts';
+import { FileStore } from '../../core/store/file-store.ts';
 import { createControlActivities, createStepActivities } from '../../activities/create-activities.ts';
-import { putJsonl } from '../../activities/llm/jsonl.ts';
+import { putJsonl } from '../../plugins/sdk/jsonl.ts';
 import { createProjectHost } from '../../plugins.ts';
-import type { Candidate, Score } from '../../schemas/adapt/candidate.ts';
+import type { Candidate, Score } from '../../schemas/outcome/candidate.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import type { StepResult } from '../../schemas/pipeline/plan.ts';
+import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
 
 const host = createProjectHost();
 const folder = await mkdtemp(join(tmpdir(), 'escada-liveness-'));

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
-import { WORKFLOW_NAMES } from '../../schemas/common/constants.ts';
+import { WORKFLOW_NAMES } from '../../schemas/plan/constants.ts';
 
 const entry = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
 

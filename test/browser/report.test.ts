@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Browser } from 'playwright-core';
-import { renderCharts } from '../../activities/report/charts/index.ts';
-import { renderHtml } from '../../activities/report/html.ts';
-import { reportPlace, TEXTS, type Texts } from '../activities/report/fixture.ts';
+import { renderCharts } from '../../core/report/charts/index.ts';
+import { renderHtml } from '../../core/report/html.ts';
+import { reportPlace, TEXTS, type Texts } from '../core/report/fixture.ts';
 import { openBrowser, openPage, picture, reasonToSkipBrowser } from './support/browser.ts';
 import { faintTexts, requestsDuring, widths } from './support/look.ts';
 

@@ -4,7 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { ErrorCode } from '../../schemas/common/error-codes.ts';
+import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import type { Place } from '../whole/support/place.ts';
 import { engineOf } from '../whole/support/processes.ts';
 import type { TestServer } from '../whole/support/server.ts';

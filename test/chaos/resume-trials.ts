@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRandom, type Random } from '../../examples/lib/random.ts';
 import { EngineProcess } from '../../plugins/nf4-lora/worker/engine-process.ts';
-import type { ParamsOf } from '../../activities/shared/process/methods.ts';
+import type { ParamsOf } from '../../plugins/sdk/process/methods.ts';
 import type { METHODS } from '../../plugins/nf4-lora/worker/protocol.ts';
 
 type Config = ParamsOf<typeof METHODS, 'train'>['config'];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { writeRows } from '../../activities/shared/process/rows.ts';
+import { writeRows } from '../../plugins/sdk/process/rows.ts';
 import { inFolder, TINY_MODEL, trainRows } from '../plugins/nf4-lora/support.ts';
 import { resumeTrials } from './resume-trials.ts';
 import { resumeVariants } from './resume-variants.ts';

@@ -1,7 +1,7 @@
 /** Faults at random moments, and what must hold afterwards. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
 import { createRandom, type Random } from '../../examples/lib/random.ts';
 import type { HistoryActivity } from '../whole/support/history.ts';

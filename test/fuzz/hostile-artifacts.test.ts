@@ -4,13 +4,13 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { FileStore } from '../../activities/artifacts/file-store.ts';
-import { findModelPath } from '../../plugins/nf4-lora/worker/model-path.ts';
+import { FileStore } from '../../core/store/file-store.ts';
+import { findModelPath } from '../../plugins/sdk/model-folder/model-path.ts';
 import { lexicalRetriever } from '../../plugins/retrieval/worker/lexical-retriever.ts';
 import { loadSqlite } from '../../plugins/retrieval/worker/sqlite.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
-import { ensureModel } from '../../tools/bootstrap/lib/model.mjs';
-import { silentProgress } from '../../tools/bootstrap/lib/progress.mjs';
+import { ensureModel } from '../../runtime/bootstrap/model.mjs';
+import { silentProgress } from '../../runtime/bootstrap/progress.mjs';
 
 let folder = '';
 before(async () => {

@@ -4,7 +4,7 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { isEscadaFailure } from '../../plugins/api/failure.ts';
+import { isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import { otherTrouble } from '../../plugins/curation/worker/read/unreadable.ts';
 import { watchMemory } from '../../tools/fuzz/memory.ts';
 import { READERS } from '../../tools/fuzz/readers.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { WorkerOptions } from '@temporalio/worker';
 import { EscadaPlugin, type EscadaPluginOptions } from '../../plugin.ts';
-import type { ErrorCode } from '../../schemas/common/error-codes.ts';
+import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import { WORKFLOWS_PATH } from '../../worker/roles.ts';
 
 const settings = { storeRoot: join(tmpdir(), 'escada-plugin-test', 'store') };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import { ERROR_CODES } from '../../schemas/common/error-codes.ts';
+import { ERROR_CODES } from '../../schemas/errors/error-codes.ts';
 import { errorPage } from '../../tools/schemas/error-page.ts';
 import { PUBLISHED, schemaText } from '../../tools/schemas/published.ts';
 

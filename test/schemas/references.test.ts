@@ -7,7 +7,7 @@ import {
   resolveReferences,
   stringsIn,
   withoutLiterals,
-} from '../../schemas/pipeline/references.ts';
+} from '../../schemas/plan/references.ts';
 
 const scope = {
   inputs: { train: 'T', nested: { a: [1, 2] } },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { EscadaClient } from '../../client.ts';
-import type { Approval } from '../../schemas/pipeline/approval.ts';
+import type { Approval } from '../../schemas/outcome/approval.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { until } from './support/processes.ts';

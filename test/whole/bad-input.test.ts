@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ErrorCode } from '../../schemas/common/error-codes.ts';
+import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import { reasonToSkip, TINY_MODEL } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { sampleRows, toCsv } from './support/rows.ts';

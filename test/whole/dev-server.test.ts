@@ -9,8 +9,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { runningServer, startDevServer, type DevServer } from '../../cli/lib/dev-server.ts';
-import { identify } from '../../worker/process-id.ts';
+import { runningServer, startDevServer, type DevServer } from '../../runtime/server/dev-server.ts';
+import { identify } from '../../runtime/process-id.ts';
 import { findTemporalCli, reasonToSkip, ROOT } from './support/needs.ts';
 import { disown, own, until } from './support/processes.ts';
 
@@ -55,7 +55,7 @@ suite('the Temporal server of a folder', { skip }, () => {
   /** Another process that uses the server of a folder. */
   async function user(name: string): Promise<{ readonly child: ChildProcess; readonly pid: number }> {
     const options = JSON.stringify({ cliPath, databasePath: databaseIn(name) });
-    const code = `const { startDevServer } = await import(${JSON.stringify(join(ROOT, 'cli/lib/dev-server.ts'))});
+    const code = `const { startDevServer } = await import(${JSON.stringify(join(ROOT, 'runtime/server/dev-server.ts'))});
       const server = await startDevServer(${options}); console.log(server.pid); setInterval(() => {}, 1000);`;
     const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', code];
     const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] });

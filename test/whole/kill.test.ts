@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
-import type { Flowchart } from '../../schemas/adapt/flowchart.ts';
+import type { Flowchart } from '../../schemas/spec/flowchart.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { engineOf, processesOf, until, untilNoneLeft } from './support/processes.ts';

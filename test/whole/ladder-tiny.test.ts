@@ -1,10 +1,10 @@
 /** A whole climb on a tiny random checkpoint: every layer real, no language skill needed. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { escapeHtml } from '../../activities/report/html.ts';
-import type { ReportData } from '../../activities/report/report-data.ts';
-import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
-import type { Estimate } from '../../schemas/adapt/candidate.ts';
+import { escapeHtml } from '../../core/report/html.ts';
+import type { ReportData } from '../../core/report/report-data.ts';
+import { MAX_DASHBOARD_BYTES } from '../../schemas/plan/constants.ts';
+import type { Estimate } from '../../schemas/outcome/candidate.ts';
 import { payloadsOf } from './support/history.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';

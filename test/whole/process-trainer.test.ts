@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import type { TrainSpecInput } from '../../schemas/train/train-spec.ts';
+import type { TrainSpecInput } from '../../schemas/spec/train-spec.ts';
 import { createProjectHost } from '../../plugins.ts';
 import { commandWith } from '../plugins/process-trainer/support/train.ts';
 import { activitiesOf } from './support/history.ts';

@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { EscadaClient } from '../../client.ts';
-import { storeId } from '../../activities/shared/store-id.ts';
+import { storeId } from '../../core/store/store-id.ts';
 import { findTemporalCli, reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { until, type CommandResult } from './support/processes.ts';

@@ -45,7 +45,7 @@ interface Ran {
 async function start(home: string, args: readonly string[], cliPath: string): Promise<Ran> {
   const isForeign = (name: string) => name.startsWith('TEMPORAL_') || name === 'NODE_TEST_CONTEXT';
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name)));
-  const child = spawn('node', [join(ROOT, 'tools/bootstrap/start.mjs'), ...args], {
+  const child = spawn('node', [join(ROOT, 'runtime/bootstrap/start.mjs'), ...args], {
     cwd: home,
     env: {
       ...inherited,

@@ -1,7 +1,7 @@
 /** A limit on tokens: rungs that it does not cover are not begun, and one that passes it is cut off. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import type { Flowchart } from '../../schemas/adapt/flowchart.ts';
+import type { Flowchart } from '../../schemas/spec/flowchart.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { climb, writeRows } from './support/runs.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { suite, test } from 'node:test';
-import { takeRunning, whileRunning } from '../../activities/shared/running.ts';
+import { takeRunning, whileRunning } from '../../activities/running.ts';
 import { startLoopWatchdog } from '../../worker/loop-watchdog.ts';
 
 /** Holds up the event loop. */

@@ -1,11 +1,11 @@
 /** The dashboard in the Temporal UI: what it says, and that it always fits. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MeasuredRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
-import { STANDARD_FLOWCHART } from '../../schemas/adapt/flowcharts.ts';
-import { MAX_DASHBOARD_BYTES } from '../../schemas/common/constants.ts';
-import { cell, scoreBar } from '../../workflows/adapt/dashboard-text.ts';
-import { renderDashboard } from '../../workflows/adapt/dashboard.ts';
+import type { MeasuredRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
+import { STANDARD_FLOWCHART } from '../../schemas/spec/flowcharts.ts';
+import { MAX_DASHBOARD_BYTES } from '../../schemas/plan/constants.ts';
+import { cell, scoreBar } from '../../workflows/shared/dashboard-text.ts';
+import { renderDashboard } from '../../workflows/shared/dashboard.ts';
 import { cutToBytes, summaryLine, utf8Bytes } from '../../schemas/common/plain-text.ts';
 
 const PROGRESS: Progress = {

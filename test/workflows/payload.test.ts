@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS } from '../../schemas/common/constants.ts';
+import { MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS } from '../../schemas/plan/constants.ts';
 import { guardHistory, guardPayload, jsonBytes } from '../../workflows/shared/payload.ts';
 
 test('sizes are those of the JSON that is sent', () => {

@@ -3,8 +3,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EscadaClient } from '../../client.ts';
-import { readSettings, type Settings } from '../../activities/shared/settings.ts';
-import { startDevServer } from '../../cli/lib/dev-server.ts';
+import { readSettings, type Settings } from '../../runtime/settings.ts';
+import { startDevServer } from '../../runtime/server/dev-server.ts';
 import { say } from '../../cli/lib/terminal.ts';
 import { WorkerProcess } from '../../cli/lib/worker-process.ts';
 

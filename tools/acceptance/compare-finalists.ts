@@ -1,8 +1,8 @@
-import { FileStore } from '../../activities/artifacts/file-store.ts';
-import { pairedBootstrap } from '../../activities/evaluate/statistics/index.ts';
+import { FileStore } from '../../core/store/file-store.ts';
+import { pairedBootstrap } from '../../core/decide/statistics/index.ts';
 import { createProjectHost } from '../../plugins.ts';
-import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
-import type { AdaptationOutcome, Estimate } from '../../schemas/adapt/candidate.ts';
+import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
+import type { AdaptationOutcome, Estimate } from '../../schemas/outcome/candidate.ts';
 
 interface Difference {
   readonly delta: number;

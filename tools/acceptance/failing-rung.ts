@@ -5,7 +5,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PACKAGE_ROOT } from '../../activities/shared/own-files.ts';
+import { PACKAGE_ROOT } from '../../plugins/sdk/package-paths.ts';
 import { print, say } from '../../cli/lib/terminal.ts';
 import { startCommand } from './start-command.ts';
 
@@ -50,7 +50,7 @@ async function main(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'escada-failing-'));
   try {
     await writeFile(join(folder, 'spec.json'), JSON.stringify(await failingSpec()));
-    const start = join(PACKAGE_ROOT, 'tools/bootstrap/start.mjs');
+    const start = join(PACKAGE_ROOT, 'runtime/bootstrap/start.mjs');
     const env = { ...process.env, ESCADA_HOME: join(folder, '.escada') };
     const ended = await startCommand({
       program: [process.execPath, start],

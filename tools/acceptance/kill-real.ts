@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { follow } from '../../cli/lib/follow.ts';
 import { loadSpec } from '../../cli/lib/load-spec.ts';
 import { print, say, StatusLine, table } from '../../cli/lib/terminal.ts';
-import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
 import { activitiesOf } from '../../test/whole/support/history.ts';
 import { engineOf, processesOf, until } from '../../test/whole/support/processes.ts';
 import { stepFolder } from '../../test/whole/support/step-folder.ts';

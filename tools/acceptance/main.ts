@@ -12,7 +12,7 @@ import { follow } from '../../cli/lib/follow.ts';
 import { importDataFile, readSpecFile } from '../../cli/lib/load-spec.ts';
 import { print, say, StatusLine, table } from '../../cli/lib/terminal.ts';
 import { renderOutcome } from '../../cli/lib/summary.ts';
-import type { AdaptationSpecInput } from '../../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
 import { openBenchPlace, type BenchPlace } from './bench-place.ts';
 import { compareFinalists, type SeedResult } from './compare-finalists.ts';
 import { ROOT, setUpForAcceptance } from './set-up.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { WorkflowHandle } from '@temporalio/client';
-import type { Approval } from '../../schemas/pipeline/approval.ts';
+import type { Approval } from '../../schemas/outcome/approval.ts';
 import { reasonToSkip, ROOT } from '../../test/whole/support/needs.ts';
 import { Place } from '../../test/whole/support/place.ts';
 import { until } from '../../test/whole/support/processes.ts';

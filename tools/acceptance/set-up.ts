@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { createProgress } from '../bootstrap/lib/progress.mjs';
-import { programEnvironment, setUp } from '../bootstrap/lib/set-up.mjs';
+import { createProgress } from '../../runtime/bootstrap/progress.mjs';
+import { programEnvironment, setUp } from '../../runtime/bootstrap/set-up.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readNote, serverFiles } from '../../cli/lib/server-note.ts';
-import { startDevServer } from '../../cli/lib/dev-server.ts';
+import { readNote, serverFiles } from '../../runtime/server/server-note.ts';
+import { startDevServer } from '../../runtime/server/dev-server.ts';
 import { problemsOf, startCommand, type Command, type Ended } from './start-command.ts';
 
 /** How the commands of a scenario are made. */

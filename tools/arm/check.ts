@@ -5,8 +5,8 @@
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { cargoEnv } from '../bootstrap/lib/cargo-target.mjs';
-import type { Env } from '../bootstrap/lib/exec.mjs';
+import { cargoEnv } from '../../runtime/bootstrap/cargo-target.mjs';
+import type { Env } from '../../runtime/bootstrap/exec.mjs';
 import { ROOT } from '../reference/programs.ts';
 import { EMULATOR, LINKER, TARGET, missingToCompile, missingToRun } from './needs.ts';
 

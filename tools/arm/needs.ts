@@ -1,6 +1,6 @@
 /** What a check for 64-bit ARM needs of the machine, and how to get what is missing. */
 import { readdir } from 'node:fs/promises';
-import { runOrFail, findOnPath, type Env } from '../bootstrap/lib/exec.mjs';
+import { runOrFail, findOnPath, type Env } from '../../runtime/bootstrap/exec.mjs';
 
 /** The target of the check. */
 export const TARGET = 'aarch64-unknown-linux-gnu';

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cargoEnv, cargoTargetFolder } from '../bootstrap/lib/cargo-target.mjs';
+import { cargoEnv, cargoTargetFolder } from '../../runtime/bootstrap/cargo-target.mjs';
 import { faults, lineOf } from './counts.ts';
 import type { ReaderCounts } from './counts.ts';
 

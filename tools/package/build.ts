@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { PACKAGE_ROOT } from '../../activities/shared/own-files.ts';
+import { PACKAGE_ROOT } from '../../plugins/sdk/package-paths.ts';
 
 // What a deleted source left behind must not be packed.
 rmSync(join(PACKAGE_ROOT, 'dist'), { recursive: true, force: true });

@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { say } from '../../cli/lib/terminal.ts';
-import { PACKAGE_ROOT } from '../../activities/shared/own-files.ts';
+import { PACKAGE_ROOT } from '../../plugins/sdk/package-paths.ts';
 import { llamaClient } from './llama/client.ts';
 import { openLlama } from './llama/greedy.ts';
 

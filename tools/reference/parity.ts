@@ -6,8 +6,8 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { print, say, table } from '../../cli/lib/terminal.ts';
-import { DEFAULT_MODEL, ensureModel } from '../bootstrap/lib/model.mjs';
-import { createProgress } from '../bootstrap/lib/progress.mjs';
+import { DEFAULT_MODEL, ensureModel } from '../../runtime/bootstrap/model.mjs';
+import { createProgress } from '../../runtime/bootstrap/progress.mjs';
 import { buildExample, runForJson } from './programs.ts';
 import { referencePython } from './venv.ts';
 

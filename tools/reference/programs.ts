@@ -1,8 +1,8 @@
 /** Programs that parity runs and benchmarks start: examples of the engine's crates, and scripts that print JSON. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { cargoEnv } from '../bootstrap/lib/cargo-target.mjs';
-import { runOrFail } from '../bootstrap/lib/exec.mjs';
+import { cargoEnv } from '../../runtime/bootstrap/cargo-target.mjs';
+import { runOrFail } from '../../runtime/bootstrap/exec.mjs';
 
 /** Repository root. */
 export const ROOT = join(import.meta.dirname, '../..');

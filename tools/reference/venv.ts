@@ -1,8 +1,8 @@
 /** The Python of the references (PyTorch, transformers, PEFT, bitsandbytes): found, or made once in the user's cache. */
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheFolder } from '../bootstrap/lib/cache.mjs';
-import { run, runOrFail } from '../bootstrap/lib/exec.mjs';
+import { cacheFolder } from '../../runtime/bootstrap/cache.mjs';
+import { run, runOrFail } from '../../runtime/bootstrap/exec.mjs';
 import { ROOT } from './programs.ts';
 
 const REQUIREMENTS = 'test/parity/requirements.txt';

@@ -7,8 +7,8 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cargoEnv } from '../bootstrap/lib/cargo-target.mjs';
-import type { Env } from '../bootstrap/lib/exec.mjs';
+import { cargoEnv } from '../../runtime/bootstrap/cargo-target.mjs';
+import type { Env } from '../../runtime/bootstrap/exec.mjs';
 import { ROOT } from '../reference/programs.ts';
 import { hostTarget, missingFor, type Check } from './needs.ts';
 

@@ -1,7 +1,7 @@
 /** What the checks of unsafe code need of the machine, and how to get what is missing. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runOrFail, type Env } from '../bootstrap/lib/exec.mjs';
+import { runOrFail, type Env } from '../../runtime/bootstrap/exec.mjs';
 
 /** One kind of check. */
 export type Check = 'address' | 'miri';

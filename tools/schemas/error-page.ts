@@ -1,4 +1,4 @@
-import { ERROR_CODES } from '../../schemas/common/error-codes.ts';
+import { ERROR_CODES } from '../../schemas/errors/error-codes.ts';
 
 /** The text of `docs/errors.md`. */
 export function errorPage(): string {

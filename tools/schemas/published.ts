@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { messageSchema } from '../../plugins/process-trainer/worker/protocol.ts';
-import { adaptationSpecSchema } from '../../schemas/adapt/adaptation-spec.ts';
-import { flowchartSchema } from '../../schemas/adapt/flowchart.ts';
+import { adaptationSpecSchema } from '../../schemas/spec/adaptation-spec.ts';
+import { flowchartSchema } from '../../schemas/spec/flowchart.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
-import { pipelineSpecSchema } from '../../schemas/pipeline/pipeline-spec.ts';
-import { trainSpecSchema } from '../../schemas/train/train-spec.ts';
-import { fullConfigSchema } from '../../schemas/train/full-config.ts';
-import { loraConfigSchema } from '../../schemas/train/lora-config.ts';
+import { pipelineSpecSchema } from '../../schemas/spec/pipeline-spec.ts';
+import { trainSpecSchema } from '../../schemas/spec/train-spec.ts';
+import { fullConfigSchema } from '../../schemas/spec/full-config.ts';
+import { loraConfigSchema } from '../../schemas/spec/lora-config.ts';
 
 /** Every schema that users and other languages may rely on, by the name of its committed file. */
 export const PUBLISHED = {

@@ -5,19 +5,19 @@ import type {
   DecisionRecord,
   Progress,
   TestResult,
-} from '../../schemas/adapt/candidate.ts';
-import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
-import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/common/constants.ts';
+} from '../../schemas/outcome/candidate.ts';
+import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
+import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { guardSpec } from '../shared/payload.ts';
 import { surface } from '../shared/surface.ts';
 import { climb, establishFacts } from './climb.ts';
-import { control } from './control.ts';
+import { control } from '../shared/control.ts';
 import { nothingMeasured } from './nothing-measured.ts';
 import { scoreFinalists } from './score-finalists.ts';
 import { ClimbState } from './state.ts';
-import { asCancellation, runCancelled } from './step-failure.ts';
+import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 
 export const progressQuery = defineQuery<Progress>(QUERY_PROGRESS);
 export const decisionsQuery = defineQuery<readonly DecisionRecord[]>(QUERY_DECISIONS);

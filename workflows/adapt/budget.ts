@@ -1,8 +1,8 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
-import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
-import type { BudgetUnit } from '../../schemas/adapt/candidate.ts';
+import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
+import type { BudgetUnit } from '../../schemas/outcome/candidate.ts';
 import type { ClimbState } from './state.ts';
-import { asCancellation, runCancelled } from './step-failure.ts';
+import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 
 /** What is left for climbing, after what scoring the finalists on test will take. */
 export interface BudgetLeft {

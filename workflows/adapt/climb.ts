@@ -1,5 +1,5 @@
-import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
-import type { FlowchartNode } from '../../schemas/adapt/flowchart.ts';
+import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
+import type { FlowchartNode } from '../../schemas/spec/flowchart.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { fail } from '../shared/fail.ts';
 import { budgetLeft } from './budget.ts';

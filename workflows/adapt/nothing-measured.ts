@@ -1,5 +1,5 @@
 import type { ApplicationFailure } from '@temporalio/workflow';
-import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
+import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { fail } from '../shared/fail.ts';
 import type { Reached } from './climb.ts';
 import type { ClimbState } from './state.ts';

@@ -1,5 +1,5 @@
-import type { PathStep } from '../../schemas/adapt/candidate.ts';
-import type { Comparison, Facts, FactValue } from '../../schemas/adapt/flowchart.ts';
+import type { PathStep } from '../../schemas/outcome/candidate.ts';
+import type { Comparison, Facts, FactValue } from '../../schemas/spec/flowchart.ts';
 
 export interface Evaluated {
   readonly holds: boolean;

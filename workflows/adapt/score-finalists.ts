@@ -1,13 +1,13 @@
-import type { Score, TestResult } from '../../schemas/adapt/candidate.ts';
-import type { DecideInput, DecideResult } from '../../schemas/adapt/control.ts';
-import type { AdaptationPlan } from '../../schemas/adapt/plan.ts';
+import type { Score, TestResult } from '../../schemas/outcome/candidate.ts';
+import type { DecideInput, DecideResult } from '../../schemas/plan/control.ts';
+import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
-import { control } from './control.ts';
+import { control } from '../shared/control.ts';
 import type { Reached } from './climb.ts';
 import type { ClimbState } from './state.ts';
-import { settled } from './step-failure.ts';
+import { settled } from '../shared/step-failure.ts';
 
 /**
  * Each finalist answers the test rows once; nothing is chosen on test but the winner. One whose scoring fails is named

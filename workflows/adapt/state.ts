@@ -1,11 +1,11 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/adapt/candidate.ts';
-import type { JudgeRungResult } from '../../schemas/adapt/control.ts';
-import type { FactValue, Flowchart } from '../../schemas/adapt/flowchart.ts';
-import type { StepResult } from '../../schemas/pipeline/plan.ts';
+import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
+import type { JudgeRungResult } from '../../schemas/plan/control.ts';
+import type { FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
+import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
 import type { StepObserver } from '../pipeline/interpreter.ts';
 import { Approvals } from '../shared/approvals.ts';
-import { renderDashboard } from './dashboard.ts';
+import { renderDashboard } from '../shared/dashboard.ts';
 import { WorkClock } from './work-clock.ts';
 
 /** A finalist: the best candidate of a rung. */

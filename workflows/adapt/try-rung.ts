@@ -1,13 +1,13 @@
-import type { DecisionRecord, RungOutput } from '../../schemas/adapt/candidate.ts';
-import type { JudgeRungResult } from '../../schemas/adapt/control.ts';
-import type { AdaptationPlan, PlannedRung } from '../../schemas/adapt/plan.ts';
+import type { DecisionRecord, RungOutput } from '../../schemas/outcome/candidate.ts';
+import type { JudgeRungResult } from '../../schemas/plan/control.ts';
+import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
 import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
-import { control } from './control.ts';
+import { control } from '../shared/control.ts';
 import type { ClimbState } from './state.ts';
-import { settled } from './step-failure.ts';
+import { settled } from '../shared/step-failure.ts';
 
 /**
  * Climbs one rung inside what is left of the budget and records how that ended: measured, failed, or cut off by the

@@ -5,7 +5,7 @@ import {
   proxyActivities,
   workflowInfo,
 } from '@temporalio/workflow';
-import { MAX_MAP_ITEMS, MAX_PLAN_STEPS } from '../../schemas/common/constants.ts';
+import { MAX_MAP_ITEMS, MAX_PLAN_STEPS } from '../../schemas/plan/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import type {
   PipelinePlan,
@@ -15,8 +15,8 @@ import type {
   PlannedStep,
   StepActivities,
   StepResult,
-} from '../../schemas/pipeline/plan.ts';
-import type { Scope } from '../../schemas/pipeline/references.ts';
+} from '../../schemas/plan/pipeline-plan.ts';
+import type { Scope } from '../../schemas/plan/references.ts';
 import type { Approvals } from '../shared/approvals.ts';
 import { fail } from '../shared/fail.ts';
 import { guardHistory, guardPayload } from '../shared/payload.ts';

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../schemas/common/json.ts';
-import { resolveReferences, type Scope } from '../../schemas/pipeline/references.ts';
+import { resolveReferences, type Scope } from '../../schemas/plan/references.ts';
 import { fail } from '../shared/fail.ts';
 
 /** Replaces every reference in a value. Throws `INVALID_SPEC` that names `where` when one leads nowhere. */

@@ -1,10 +1,10 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import { MAX_DASHBOARD_BYTES, MAX_RESULT_BYTES } from '../../schemas/common/constants.ts';
+import { MAX_DASHBOARD_BYTES, MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
-import { approvalLines } from '../adapt/dashboard.ts';
-import { code } from '../adapt/dashboard-text.ts';
-import { asCancellation, runCancelled } from '../adapt/step-failure.ts';
-import { control } from '../adapt/control.ts';
+import { approvalLines } from '../shared/dashboard.ts';
+import { code } from '../shared/dashboard-text.ts';
+import { asCancellation, runCancelled } from '../shared/step-failure.ts';
+import { control } from '../shared/control.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
 import { surface } from '../shared/surface.ts';

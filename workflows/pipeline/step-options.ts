@@ -1,6 +1,6 @@
 import { ActivityCancellationType, workflowInfo, type ActivityOptions } from '@temporalio/workflow';
-import { MAX_RESUMABLE_ATTEMPTS, MAX_STEP_SUMMARY_BYTES } from '../../schemas/common/constants.ts';
-import type { PlannedStep, RetryClass } from '../../schemas/pipeline/plan.ts';
+import { MAX_RESUMABLE_ATTEMPTS, MAX_STEP_SUMMARY_BYTES } from '../../schemas/plan/constants.ts';
+import type { PlannedStep, RetryClass } from '../../schemas/plan/pipeline-plan.ts';
 import { summaryLine } from '../../schemas/common/plain-text.ts';
 
 /**

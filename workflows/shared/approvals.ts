@@ -1,8 +1,8 @@
 import { condition, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
-import type { Approval, ApprovalAnswer, ApprovalRecord } from '../../schemas/pipeline/approval.ts';
-import { MAX_COMMENT_CHARACTERS, QUERY_APPROVALS, UPDATE_APPROVE } from '../../schemas/common/constants.ts';
+import type { Approval, ApprovalAnswer, ApprovalRecord } from '../../schemas/outcome/approval.ts';
+import { MAX_COMMENT_CHARACTERS, QUERY_APPROVALS, UPDATE_APPROVE } from '../../schemas/plan/constants.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
-import { control } from '../adapt/control.ts';
+import { control } from './control.ts';
 import { fail } from './fail.ts';
 import { guardHistory, guardPayload } from './payload.ts';
 import { Permits } from './permits.ts';

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import { ERROR_CODES, type ErrorCode } from '../../schemas/common/error-codes.ts';
+import { ERROR_CODES, type ErrorCode } from '../../schemas/errors/error-codes.ts';
 
 /** The only maker of failures inside workflow code; the code decides whether it may be retried. */
 export function fail(code: ErrorCode, message: string): ApplicationFailure {

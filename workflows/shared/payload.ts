@@ -1,6 +1,6 @@
 import { workflowInfo } from '@temporalio/workflow';
-import { beyondBounds } from '../../schemas/common/spec-bounds.ts';
-import { MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS, MAX_PAYLOAD_BYTES } from '../../schemas/common/constants.ts';
+import { beyondBounds } from '../../schemas/spec/spec-bounds.ts';
+import { MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS, MAX_PAYLOAD_BYTES } from '../../schemas/plan/constants.ts';
 import { utf8Bytes } from '../../schemas/common/plain-text.ts';
 import { fail } from './fail.ts';
 

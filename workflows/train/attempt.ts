@@ -5,8 +5,8 @@ import {
   proxyActivities,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ErrorCode } from '../../schemas/common/error-codes.ts';
-import type { PlannedStep, StepActivities, StepResult } from '../../schemas/pipeline/plan.ts';
+import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
+import type { PlannedStep, StepActivities, StepResult } from '../../schemas/plan/pipeline-plan.ts';
 import { FINAL_TYPES, stepOptions } from '../pipeline/step-options.ts';
 import { fail } from '../shared/fail.ts';
 import { guardPayload } from '../shared/payload.ts';

@@ -1,5 +1,5 @@
-import type { PlannedStep } from '../../schemas/pipeline/plan.ts';
-import type { TrainingState } from '../../schemas/train/train-run.ts';
+import type { PlannedStep } from '../../schemas/plan/pipeline-plan.ts';
+import type { TrainingState } from '../../schemas/outcome/train-run.ts';
 import { fail } from '../shared/fail.ts';
 
 const TEXTS = [

@@ -12,12 +12,12 @@ import {
   MAX_RESUMABLE_ATTEMPTS,
   QUERY_PROGRESS,
   TRAINING_ATTEMPTS_PER_RUN,
-} from '../../schemas/common/constants.ts';
+} from '../../schemas/plan/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import type { TrainingState, TrainOutcome, TrainProgress } from '../../schemas/train/train-run.ts';
-import { control } from '../adapt/control.ts';
-import { asCancellation, runCancelled } from '../adapt/step-failure.ts';
-import { cell } from '../adapt/dashboard-text.ts';
+import type { TrainingState, TrainOutcome, TrainProgress } from '../../schemas/outcome/train-run.ts';
+import { control } from '../shared/control.ts';
+import { asCancellation, runCancelled } from '../shared/step-failure.ts';
+import { cell } from '../shared/dashboard-text.ts';
 import { runPlan, type StepObserver } from '../pipeline/interpreter.ts';
 import { replaceReferences } from '../pipeline/replace-references.ts';
 import { Approvals } from '../shared/approvals.ts';

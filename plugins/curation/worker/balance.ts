@@ -1,5 +1,5 @@
-import { EscadaFailure } from '../../api/failure.ts';
-import type { StepContext, StepKindV1 } from '../../api/step-kind.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { balanceInputSchema, balanceOutputSchema } from './balance/options.ts';

@@ -1,5 +1,5 @@
 import { version } from '@duckdb/node-api';
-import type { StepKindV1 } from '../../api/step-kind.ts';
+import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 
 type Specific =

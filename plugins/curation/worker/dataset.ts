@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { StepContext } from '../../api/step-kind.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { StepContext } from '../../sdk/contracts/step-kind.ts';
 import type { Cell, Duck, Row } from './duck.ts';
 import { copyToParquet, parquetTable } from './sql.ts';
 import { PARQUET_TYPE } from './step-output.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import type { StepKindV1 } from '../../api/step-kind.ts';
+import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CURATION_KINDS } from '../contract.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { StepContext } from '../../api/step-kind.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { StepContext } from '../../sdk/contracts/step-kind.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import { publishSelect } from './dataset.ts';
 import type { OpenDataset } from './dataset.ts';

@@ -1,6 +1,6 @@
 import type { DuckDBAppender, DuckDBConnection, DuckDBInstance, DuckDBResultReader } from '@duckdb/node-api';
-import { whileWatchedElsewhere } from '../../../activities/shared/movement.ts';
-import type { StepContext } from '../../api/step-kind.ts';
+import { whileWatchedElsewhere } from '../../sdk/movement.ts';
+import type { StepContext } from '../../sdk/contracts/step-kind.ts';
 import type { CurationOptions } from '../options.ts';
 import { diskFailure, limitSpill, lockDown, openInstance } from './duck-instance.ts';
 import { MACROS } from './sql.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { StepKindV1 } from '../../api/step-kind.ts';
+import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';

@@ -1,7 +1,7 @@
 import { version } from '@duckdb/node-api';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { StepContext, StepKindV1 } from '../../api/step-kind.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { buildMessages } from '../../../activities/shared/prompts.ts';
-import { modelSchema } from '../../../schemas/adapt/recipe.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { LanguageModelV1 } from '../../api/language-model.ts';
-import type { StepContext, StepKindV1, StepServices } from '../../api/step-kind.ts';
+import { buildMessages } from '../../sdk/prompts.ts';
+import { modelSchema } from '../../../schemas/outcome/recipe.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
+import type { StepContext, StepKindV1, StepServices } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';

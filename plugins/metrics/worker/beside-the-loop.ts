@@ -1,8 +1,8 @@
-import { moduleUrl } from '../../../activities/shared/own-files.ts';
-import { Slices } from '../../../activities/shared/slices.ts';
-import { ThreadPool } from '../../../activities/shared/thread-pool.ts';
-import { EscadaFailure, isEscadaFailure } from '../../api/failure.ts';
-import type { MetricFactoryV1, MetricV1, MetricWork, NamedMetricRow } from '../../api/metric.ts';
+import { moduleUrl } from '../../sdk/package-paths.ts';
+import { Slices } from '../../sdk/slices.ts';
+import { ThreadPool } from '../../sdk/thread-pool.ts';
+import { EscadaFailure, isEscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { MetricFactoryV1, MetricV1, MetricWork, NamedMetricRow } from '../../sdk/contracts/metric.ts';
 import type { MetricAnswer, MetricJob, MetricThreadSettings } from './metric-thread.ts';
 import { partsOf } from './parted-metric.ts';
 

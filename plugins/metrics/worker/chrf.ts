@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { MetricFactoryV1, MetricRow, MetricV1 } from '../../api/metric.ts';
+import type { MetricFactoryV1, MetricRow, MetricV1 } from '../../sdk/contracts/metric.ts';
 import { countItems, overlap } from './text.ts';
 
 const MAX_ORDER = 6;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { MetricFactoryV1 } from '../../api/metric.ts';
+import type { MetricFactoryV1 } from '../../sdk/contracts/metric.ts';
 import { rowMean } from './row-mean.ts';
 import { tidy } from './text.ts';
 

@@ -1,4 +1,4 @@
-import type { MetricFactoryV1 } from '../../api/metric.ts';
+import type { MetricFactoryV1 } from '../../sdk/contracts/metric.ts';
 import { chrfMetric } from './chrf.ts';
 import { containsMetric } from './contains.ts';
 import { exactMatchMetric } from './exact-match.ts';

@@ -1,6 +1,6 @@
 /** A thread that scores rows: in it, a row that never ends holds up nobody, and can be ended. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { MetricRow } from '../../api/metric.ts';
+import type { MetricRow } from '../../sdk/contracts/metric.ts';
 import { METRIC_FACTORIES } from './factories.ts';
 import type { PartedMetric } from './parted-metric.ts';
 

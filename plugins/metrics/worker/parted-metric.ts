@@ -1,4 +1,4 @@
-import type { MetricRow, MetricV1 } from '../../api/metric.ts';
+import type { MetricRow, MetricV1 } from '../../sdk/contracts/metric.ts';
 
 /** A metric that says which part of it is at work, for messages about a row that takes too long. */
 export interface PartedMetric extends MetricV1 {

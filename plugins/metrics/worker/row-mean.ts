@@ -1,4 +1,4 @@
-import type { MetricRow, MetricV1 } from '../../api/metric.ts';
+import type { MetricRow, MetricV1 } from '../../sdk/contracts/metric.ts';
 
 /** A metric that is the mean of a number per row. Statistics: `[rows, sum]`. */
 export function rowMean(metric: {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { MetricFactoryV1 } from '../../api/metric.ts';
+import type { MetricFactoryV1 } from '../../sdk/contracts/metric.ts';
 import type { PartedMetric } from './parted-metric.ts';
 
 /** A regular expression that compiles is the only kind a spec can hold; the message names what is wrong. */

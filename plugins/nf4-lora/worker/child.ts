@@ -5,8 +5,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { ENGINE_ADDON } from '../../../activities/shared/own-files.ts';
-import { onEachLine } from '../../../activities/shared/process/lines.ts';
+import { ENGINE_ADDON } from '../../sdk/package-paths.ts';
+import { onEachLine } from '../../sdk/process/lines.ts';
 
 interface NativeEngine {
   handle(requestJson: string): void;

@@ -1,7 +1,7 @@
 /** The file of vectors that the engine writes: safetensors with `embeddings [rows, C] f32` and `tokens [rows] u32`. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { EscadaFailure } from '../../api/failure.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 
 /** One vector a row, and the tokens it was made of. */
 export interface EmbeddingRows {

@@ -1,8 +1,8 @@
-import { EscadaFailure } from '../../api/failure.ts';
-import { ERROR_CODES, type ErrorCode } from '../../../schemas/common/error-codes.ts';
-import { fileFailureFromText } from '../../../activities/shared/file-failures.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import { ERROR_CODES, type ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import { fileFailureFromText } from '../../sdk/file-failures.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import { processFailures, type ProcessFailures } from '../../../activities/shared/process/failures.ts';
+import { processFailures, type ProcessFailures } from '../../sdk/process/failures.ts';
 
 const ENGINE = { what: 'A file of the engine' } as const;
 

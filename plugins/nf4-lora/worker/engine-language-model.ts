@@ -12,14 +12,14 @@ import type {
   ModelDescription,
   ScoreRequest,
   ScoreResult,
-} from '../../api/language-model.ts';
+} from '../../sdk/contracts/language-model.ts';
 import { PROVIDER_ID } from '../contract.ts';
 import { readEmbeddings } from './embeddings-file.ts';
 import { protocolFailure } from './engine-errors.ts';
 import { type EnginePool, type LoadedEngine } from './engine-pool.ts';
 import { formatLabel, modelKey, USUAL, type ModelSource } from './model-key.ts';
 import { ROWS } from './protocol.ts';
-import { readRows, withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
+import { readRows, withScratch, writeRows } from '../../sdk/process/rows.ts';
 
 /** What the plugin hands to the models and trainers it makes. */
 export interface EngineServices {

@@ -1,5 +1,5 @@
-import { isEscadaFailure } from '../../api/failure.ts';
-import { whileWatchedElsewhere } from '../../../activities/shared/movement.ts';
+import { isEscadaFailure } from '../../sdk/contracts/failure.ts';
+import { whileWatchedElsewhere } from '../../sdk/movement.ts';
 import { cancelFailure } from './engine-errors.ts';
 import { EngineProcess, type EngineProcessOptions } from './engine-process.ts';
 import { modelKey, USUAL, type ModelSource } from './model-key.ts';

@@ -1,9 +1,6 @@
-import {
-  ProtocolProcess,
-  type ProtocolProcessOptions,
-} from '../../../activities/shared/process/protocol-process.ts';
-import type { ParamsOf } from '../../../activities/shared/process/methods.ts';
-import type { RequestOptions } from '../../../activities/shared/process/operation.ts';
+import { ProtocolProcess, type ProtocolProcessOptions } from '../../sdk/process/protocol-process.ts';
+import type { ParamsOf } from '../../sdk/process/methods.ts';
+import type { RequestOptions } from '../../sdk/process/operation.ts';
 import { ENGINE_FAILURES } from './engine-errors.ts';
 import {
   METHODS,

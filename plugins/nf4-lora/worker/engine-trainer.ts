@@ -11,15 +11,15 @@ import type {
   TrainingSample,
   TrainResult,
   TrainSummary,
-} from '../../api/trainer.ts';
-import type { ModelDescription } from '../../api/language-model.ts';
-import { checkedTrainConfig } from '../../../activities/shared/checked-lora-config.ts';
-import type { TrainingWarning } from '../../../schemas/train/warning.ts';
+} from '../../sdk/contracts/trainer.ts';
+import type { ModelDescription } from '../../sdk/contracts/language-model.ts';
+import { checkedTrainConfig } from '../../sdk/check-train-config.ts';
+import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
 import { TRAINER_ID } from '../contract.ts';
 import { protocolFailure } from './engine-errors.ts';
 import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
-import { baseModelName } from './base-model-name.ts';
-import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
+import { baseModelName } from '../../sdk/model-folder/base-model-name.ts';
+import { withScratch, writeRows } from '../../sdk/process/rows.ts';
 import type { EventOf, ResultOf, Sample } from './protocol.ts';
 import { readTrainingLog } from './training-log.ts';
 

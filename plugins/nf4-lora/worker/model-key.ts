@@ -1,6 +1,6 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EscadaFailure } from '../../api/failure.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { Quantization } from '../../../schemas/common/quantization.ts';
 import type { WeightFormat } from './protocol.ts';
 

@@ -3,13 +3,13 @@
  * are checked with them, because they come from another process.
  */
 import { z } from 'zod';
-import type * as process from '../../../activities/shared/process/methods.ts';
-import { replySchemaOf } from '../../../activities/shared/process/methods.ts';
+import type * as process from '../../sdk/process/methods.ts';
+import { replySchemaOf } from '../../sdk/process/methods.ts';
 import { blockSizeSchema } from '../../../schemas/common/quantization.ts';
-import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
-import { fullConfigSchema } from '../../../schemas/train/full-config.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
-import { trainingWarningSchema } from '../../../schemas/train/warning.ts';
+import { exportFormatSchema } from '../../../schemas/spec/export-format.ts';
+import { fullConfigSchema } from '../../../schemas/spec/full-config.ts';
+import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
+import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
 
 /** Version that both sides state in every message. */
 export const PROTOCOL_VERSION = 1;

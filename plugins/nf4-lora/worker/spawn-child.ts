@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { ENGINE_ADDON, moduleUrl } from '../../../activities/shared/own-files.ts';
-import { childEnvironment } from '../../../activities/shared/process/child-environment.ts';
-import { closedOf, holdHandles, type SpawnedChild } from '../../../activities/shared/process/child.ts';
-import { EscadaFailure } from '../../api/failure.ts';
+import { ENGINE_ADDON, moduleUrl } from '../../sdk/package-paths.ts';
+import { childEnvironment } from '../../sdk/process/child-environment.ts';
+import { closedOf, holdHandles, type SpawnedChild } from '../../sdk/process/child.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 
 const CHILD = fileURLToPath(moduleUrl('./child.ts', import.meta.url));
 

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { trainingWarningSchema } from '../../../schemas/train/warning.ts';
+import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
 import { sampleSchema } from './protocol.ts';
-import { readRows } from '../../../activities/shared/process/rows.ts';
+import { readRows } from '../../sdk/process/rows.ts';
 
 const logRowSchema = z.object({
   step: z.int(),

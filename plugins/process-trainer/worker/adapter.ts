@@ -1,7 +1,7 @@
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
-import { sha256OfFile } from '../../../activities/shared/publish.ts';
-import { EscadaFailure } from '../../api/failure.ts';
+import { sha256OfFile } from '../../sdk/publish.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { ResultOf } from './protocol.ts';
 
 /** Larger than any adapter's configuration. */

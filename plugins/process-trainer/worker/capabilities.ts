@@ -1,6 +1,6 @@
-import type { LoraConfig } from '../../../schemas/train/lora-config.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { TrainedModel } from '../../api/trainer.ts';
+import type { LoraConfig } from '../../../schemas/spec/lora-config.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { TrainedModel } from '../../sdk/contracts/trainer.ts';
 import type { Capabilities } from './protocol.ts';
 
 /** Refuses what a trainer does not do, all of it at once. Throws `TRAINER_UNSUPPORTED` with the fields. */

@@ -6,8 +6,8 @@
 import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { z } from 'zod';
-import { publishFile, sha256OfFile } from '../../../activities/shared/publish.ts';
-import { EscadaFailure } from '../../api/failure.ts';
+import { publishFile, sha256OfFile } from '../../sdk/publish.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import { logEntrySchema, type LogEntry } from './training-log.ts';
 
 const MANIFEST = 'manifest.json';

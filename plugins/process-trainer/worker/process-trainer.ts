@@ -1,18 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { canonicalJson } from '../../../activities/shared/canonical-json.ts';
-import { checkedLoraConfig } from '../../../activities/shared/checked-lora-config.ts';
-import { withScratch, writeRows } from '../../../activities/shared/process/rows.ts';
-import { sha256OfBytes, sha256OfFile } from '../../../activities/shared/publish.ts';
-import type { LoraConfig } from '../../../schemas/train/lora-config.ts';
+import { canonicalJson } from '../../sdk/canonical-json.ts';
+import { checkedLoraConfig } from '../../sdk/check-train-config.ts';
+import { withScratch, writeRows } from '../../sdk/process/rows.ts';
+import { sha256OfBytes, sha256OfFile } from '../../sdk/publish.ts';
+import type { LoraConfig } from '../../../schemas/spec/lora-config.ts';
 import type {
   TrainedModel,
   TrainerDescription,
   TrainerV1,
   TrainRequest,
   TrainResult,
-} from '../../api/trainer.ts';
+} from '../../sdk/contracts/trainer.ts';
 import type { TrainerOptions } from '../index.ts';
 import { requireAdapter } from './adapter.ts';
 import { requireSupported } from './capabilities.ts';

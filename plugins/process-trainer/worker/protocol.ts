@@ -3,9 +3,9 @@
  * as JSON Schema. What a command sends is checked with them.
  */
 import { z } from 'zod';
-import { requestIdSchema } from '../../../activities/shared/process/methods.ts';
-import type * as methods from '../../../activities/shared/process/methods.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
+import { requestIdSchema } from '../../sdk/process/methods.ts';
+import type * as methods from '../../sdk/process/methods.ts';
+import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
 
 /** Version that both sides state in every message. */
 export const PROTOCOL_VERSION = 1;

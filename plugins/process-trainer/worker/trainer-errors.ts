@@ -1,6 +1,6 @@
-import { EscadaFailure } from '../../api/failure.ts';
-import type { ErrorCode } from '../../../schemas/common/error-codes.ts';
-import { processFailures, type ProcessFailures } from '../../../activities/shared/process/failures.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import { processFailures, type ProcessFailures } from '../../sdk/process/failures.ts';
 
 /** Codes of the product's table that a trainer may report itself; all others become `TRAINER_FAILED`. */
 export const REPORTED_CODES = [

@@ -1,7 +1,7 @@
-import { childEnvironment } from '../../../activities/shared/process/child-environment.ts';
-import { spawnGuarded } from '../../../activities/shared/process/spawn-guarded.ts';
-import { ProtocolProcess } from '../../../activities/shared/process/protocol-process.ts';
-import { EscadaFailure, isEscadaFailure } from '../../api/failure.ts';
+import { childEnvironment } from '../../sdk/process/child-environment.ts';
+import { spawnGuarded } from '../../sdk/process/spawn-guarded.ts';
+import { ProtocolProcess } from '../../sdk/process/protocol-process.ts';
+import { EscadaFailure, isEscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { TrainerOptions } from '../index.ts';
 import { METHODS, PROTOCOL_VERSION, type ResultOf } from './protocol.ts';
 import { notStarted, trainerFailures } from './trainer-errors.ts';

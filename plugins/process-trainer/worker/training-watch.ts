@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import type { TrainingWarning } from '../../../schemas/train/warning.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { TrainingProgress, TrainSummary } from '../../api/trainer.ts';
+import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { TrainingProgress, TrainSummary } from '../../sdk/contracts/trainer.ts';
 import { dropCheckpoint, sealCheckpoint, type CheckpointIdentity, type Resume } from './checkpoints.ts';
 import type { ProgressEvent, TrainEvent } from './protocol.ts';
 import { Pace, TrainingLog } from './training-log.ts';

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { RetrieverHit } from '../../api/retriever.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { RetrieverHit } from '../../sdk/contracts/retriever.ts';
 import { foreignReason } from './lexical-tables.ts';
 import { MAX_QUERY_WORDS, anyOf, wordsOf } from './match-query.ts';
 import { loadSqlite } from './sqlite.ts';

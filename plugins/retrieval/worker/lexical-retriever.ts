@@ -1,4 +1,4 @@
-import type { RetrieverV1 } from '../../api/retriever.ts';
+import type { RetrieverV1 } from '../../sdk/contracts/retriever.ts';
 import { LEXICAL_RETRIEVER } from '../contract.ts';
 import { LAYOUT_VERSION } from './lexical-tables.ts';
 import { LexicalThread } from './lexical-thread-index.ts';

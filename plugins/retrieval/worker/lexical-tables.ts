@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { RetrieverDocument } from '../../api/retriever.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { RetrieverDocument } from '../../sdk/contracts/retriever.ts';
 import { loadSqlite } from './sqlite.ts';
 
 /** Marks our files among all SQLite files: "ESCX". */

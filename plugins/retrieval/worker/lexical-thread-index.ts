@@ -1,7 +1,12 @@
-import { moduleUrl } from '../../../activities/shared/own-files.ts';
-import { ThreadPool } from '../../../activities/shared/thread-pool.ts';
-import { EscadaFailure } from '../../api/failure.ts';
-import type { RetrieverDocument, RetrieverHit, RetrieverWork, StoredIndexV1 } from '../../api/retriever.ts';
+import { moduleUrl } from '../../sdk/package-paths.ts';
+import { ThreadPool } from '../../sdk/thread-pool.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type {
+  RetrieverDocument,
+  RetrieverHit,
+  RetrieverWork,
+  StoredIndexV1,
+} from '../../sdk/contracts/retriever.ts';
 import type { LexicalAnswer, LexicalJob, LexicalResult } from './lexical-thread.ts';
 
 /** Most documents, and about the most characters, that are handed to the thread at once. */

@@ -2,10 +2,10 @@
 import { rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort } from 'node:worker_threads';
-import type { ErrorCode } from '../../../schemas/common/error-codes.ts';
+import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import { isEscadaFailure } from '../../api/failure.ts';
-import type { RetrieverDocument, RetrieverHit } from '../../api/retriever.ts';
+import { isEscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { RetrieverDocument, RetrieverHit } from '../../sdk/contracts/retriever.ts';
 import { LexicalIndex, openIndex } from './lexical-index.ts';
 import { TableFiller } from './lexical-tables.ts';
 import { loadSqlite } from './sqlite.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { run } from '../../../tools/bootstrap/lib/exec.mjs';
+import { run } from '../../../runtime/bootstrap/exec.mjs';
 
 const BENCH = fileURLToPath(new URL('../../../bench/engine/memory.ts', import.meta.url));
 

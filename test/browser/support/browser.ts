@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
-import { findBrowser } from '../../../tools/bootstrap/lib/browser.mjs';
+import { findBrowser } from '../../../tools/test/browser.mjs';
 
 /** Screenshots to look at; git ignores them. */
 export const PICTURES = fileURLToPath(new URL('../../../test-output/', import.meta.url));

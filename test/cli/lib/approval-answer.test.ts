@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { approvalOptions, chooseApproval } from '../../../cli/lib/approval-answer.ts';
-import type { Approval } from '../../../schemas/pipeline/approval.ts';
+import type { Approval } from '../../../schemas/outcome/approval.ts';
 
 function pending(id: string, letter: string): Approval {
   const digest = letter.repeat(64);

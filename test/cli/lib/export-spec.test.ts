@@ -1,11 +1,11 @@
 /** What `escada export` starts: a pipeline that compiles as it is. */
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
-import { compilePipelineSpec } from '../../../activities/compile/compile-pipeline-spec.ts';
+import { compilePipelineSpec } from '../../../core/compile/compile-pipeline-spec.ts';
 import { exportSpec } from '../../../cli/lib/export-spec.ts';
 import { createProjectHost } from '../../../plugins.ts';
-import { exportFormatSchema } from '../../../schemas/train/export-format.ts';
-import { reportPlace } from '../../activities/report/fixture.ts';
+import { exportFormatSchema } from '../../../schemas/spec/export-format.ts';
+import { reportPlace } from '../../core/report/fixture.ts';
 
 suite('the pipeline of an export', () => {
   const host = createProjectHost();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withNumbers } from '../../../cli/lib/spec-numbers.ts';
-import type { AdaptationSpecInput } from '../../../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
 
 const SPEC: AdaptationSpecInput = {
   name: 'x',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cutLog, lastWord, tailOf } from '../../../cli/lib/log-file.ts';
+import { cutLog, lastWord, tailOf } from '../../../runtime/log-file.ts';
 import { WorkerProcess, workerLog } from '../../../cli/lib/worker-process.ts';
 
 suite("a command's worker", () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { compileSpec } from '../../../activities/compile/compile-spec.ts';
+import { compileSpec } from '../../../core/compile/compile-spec.ts';
 import { generateCatalogue } from '../../../examples/catalogue-questions/catalogue.ts';
 import { createProjectHost } from '../../../plugins.ts';
 

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { compileSpec } from '../../../activities/compile/compile-spec.ts';
-import { readPluginConfig } from '../../../activities/shared/plugin-config.ts';
+import { compileSpec } from '../../../core/compile/compile-spec.ts';
+import { readPluginConfig } from '../../../runtime/plugin-config.ts';
 import { processTrainerOptionsSchema } from '../../../plugins/process-trainer/index.ts';
 import { createProjectHost } from '../../../plugins.ts';
 

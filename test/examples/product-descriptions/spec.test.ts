@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { compileSpec } from '../../../activities/compile/compile-spec.ts';
+import { compileSpec } from '../../../core/compile/compile-spec.ts';
 import { createProjectHost } from '../../../plugins.ts';
 
 const folder = new URL('../../../examples/product-descriptions/', import.meta.url);

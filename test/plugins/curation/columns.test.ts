@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { adaptationSpecSchema } from '../../../schemas/adapt/adaptation-spec.ts';
+import { adaptationSpecSchema } from '../../../schemas/spec/adaptation-spec.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';
 

@@ -3,16 +3,16 @@ import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FileStore } from '../../../activities/artifacts/file-store.ts';
-import { EscadaFailure } from '../../../plugins/api/failure.ts';
-import type { LanguageModelV1 } from '../../../plugins/api/language-model.ts';
-import type { PluginRegistrar } from '../../../plugins/api/plugin.ts';
-import type { StepContext, StepKindV1 } from '../../../plugins/api/step-kind.ts';
+import { FileStore } from '../../../core/store/file-store.ts';
+import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
+import type { LanguageModelV1 } from '../../../plugins/sdk/contracts/language-model.ts';
+import type { PluginRegistrar } from '../../../plugins/sdk/contracts/plugin.ts';
+import type { StepContext, StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
 import { curationPlugin } from '../../../plugins/curation/index.ts';
-import { countingModel } from '../../../plugins/testing/counting-model.ts';
+import { countingModel } from '../../../plugins/sdk/testing/counting-model.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import type { PipelineSpecInput } from '../../../schemas/pipeline/pipeline-spec.ts';
+import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import { DuckDBInstance } from '@duckdb/node-api';
 
 /** A store, data folder and scratch folders on a real disk, and the plugin's kinds by name. */

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { StepContext } from '../../../plugins/api/step-kind.ts';
+import type { StepContext } from '../../../plugins/sdk/contracts/step-kind.ts';
 import { curationOptionsSchema } from '../../../plugins/curation/options.ts';
 import { withDuck, type Duck } from '../../../plugins/curation/worker/duck.ts';
 import { literal } from '../../../plugins/curation/worker/sql.ts';

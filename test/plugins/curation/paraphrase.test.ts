@@ -8,9 +8,9 @@ import {
   similarity,
   unquoted,
 } from '../../../plugins/curation/worker/paraphrase/judge.ts';
-import { answeringModel } from '../../../plugins/testing/answering-model.ts';
-import type { Answer } from '../../../plugins/testing/answering-model.ts';
-import { countingModel } from '../../../plugins/testing/counting-model.ts';
+import { answeringModel } from '../../../plugins/sdk/testing/answering-model.ts';
+import type { Answer } from '../../../plugins/sdk/testing/answering-model.ts';
+import { countingModel } from '../../../plugins/sdk/testing/counting-model.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';
 

@@ -3,7 +3,7 @@ import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { isEscadaFailure } from '../../../plugins/api/failure.ts';
+import { isEscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
 import { Harness, csvOf } from './harness.ts';
 
 const COLUMNS = { input: 'in', output: 'out' };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { pipelineSpecSchema } from '../../../schemas/pipeline/pipeline-spec.ts';
+import { pipelineSpecSchema } from '../../../schemas/spec/pipeline-spec.ts';
 import { checkExample, codeBlock } from './readme-examples.ts';
 
 suite('README pages', () => {

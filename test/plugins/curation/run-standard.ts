@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '../../../schemas/common/json.ts';
-import { resolveReferences } from '../../../schemas/pipeline/references.ts';
-import { pipelineSpecSchema } from '../../../schemas/pipeline/pipeline-spec.ts';
+import { resolveReferences } from '../../../schemas/plan/references.ts';
+import { pipelineSpecSchema } from '../../../schemas/spec/pipeline-spec.ts';
 import type { Harness } from './harness.ts';
 
 export type Outputs = { readonly [node: string]: JsonObject };

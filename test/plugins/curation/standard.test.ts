@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFile, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { isEscadaFailure } from '../../../plugins/api/failure.ts';
+import { isEscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';
 import { digestsOf, runStandard } from './run-standard.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { CURATION_KINDS } from '../../../plugins/curation/contract.ts';
-import { countingModel } from '../../../plugins/testing/counting-model.ts';
+import { countingModel } from '../../../plugins/sdk/testing/counting-model.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';
 

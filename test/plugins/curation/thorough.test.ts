@@ -3,7 +3,7 @@ import { copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import { compileSpec } from '../../../activities/compile/compile-spec.ts';
+import { compileSpec } from '../../../core/compile/compile-spec.ts';
 import { createProjectHost } from '../../../plugins.ts';
 import { GOOD_SPEC } from '../../fixtures/specs.ts';
 import { Harness } from './harness.ts';

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { nearest } from '../../../schemas/common/nearest.ts';
-import type { PluginV1 } from '../../../plugins/api/plugin.ts';
-import type { MetricFactoryV1 } from '../../../plugins/api/metric.ts';
-import type { StepKindV1 } from '../../../plugins/api/step-kind.ts';
+import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
+import type { MetricFactoryV1 } from '../../../plugins/sdk/contracts/metric.ts';
+import type { StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
 import { createProjectHost } from '../../../plugins.ts';
 
 function plugin(changes: Partial<PluginV1> = {}): PluginV1 {

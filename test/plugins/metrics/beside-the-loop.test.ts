@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { suite, test } from 'node:test';
-import type { MetricV1, NamedMetricRow } from '../../../plugins/api/metric.ts';
+import type { MetricV1, NamedMetricRow } from '../../../plugins/sdk/contracts/metric.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { metricsPlugin } from '../../../plugins/metrics/index.ts';
 

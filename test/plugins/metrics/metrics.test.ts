@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MetricFactoryV1 } from '../../../plugins/api/metric.ts';
+import type { MetricFactoryV1 } from '../../../plugins/sdk/contracts/metric.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { METRIC_IDS } from '../../../plugins/metrics/contract.ts';
 import { metricsPlugin } from '../../../plugins/metrics/index.ts';

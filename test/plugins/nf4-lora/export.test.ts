@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { writeRows } from '../../../activities/shared/process/rows.ts';
+import { writeRows } from '../../../plugins/sdk/process/rows.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { inFolder, LOAD, TINY_MODEL, trainRows, withEngine } from './support.ts';

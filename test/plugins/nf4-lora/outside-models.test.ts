@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { ERROR_CODES } from '../../../schemas/common/error-codes.ts';
-import { isEscadaFailure } from '../../../plugins/api/failure.ts';
-import type { LanguageModelV1 } from '../../../plugins/api/language-model.ts';
-import type { TrainerV1 } from '../../../plugins/api/trainer.ts';
+import { ERROR_CODES } from '../../../schemas/errors/error-codes.ts';
+import { isEscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
+import type { LanguageModelV1 } from '../../../plugins/sdk/contracts/language-model.ts';
+import type { TrainerV1 } from '../../../plugins/sdk/contracts/trainer.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
-import { findModelPath, modelRootsWith } from '../../../plugins/nf4-lora/worker/model-path.ts';
+import { findModelPath, modelRootsWith } from '../../../plugins/sdk/model-folder/model-path.ts';
 import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
 
 const { signal } = new AbortController();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { ModelChoice } from '../../../plugins/api/language-model.ts';
+import type { ModelChoice } from '../../../plugins/sdk/contracts/language-model.ts';
 import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { METHODS } from '../../../plugins/nf4-lora/worker/protocol.ts';

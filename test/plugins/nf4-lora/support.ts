@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FullTrainingConfig, LoraTrainingConfig } from '../../../plugins/api/trainer.ts';
+import type { FullTrainingConfig, LoraTrainingConfig } from '../../../plugins/sdk/contracts/trainer.ts';
 import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
-import { writeRows } from '../../../activities/shared/process/rows.ts';
-import { startInProc } from '../../../tools/bootstrap/lib/process-identity.mjs';
+import { writeRows } from '../../../plugins/sdk/process/rows.ts';
+import { startInProc } from '../../../runtime/bootstrap/process-identity.mjs';
 
 /** Two layers, 384 tokens, random weights: answers mean nothing, but every operation is the real one. */
 export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));

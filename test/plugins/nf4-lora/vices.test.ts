@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { findVices } from '../../../activities/train/vices.ts';
-import type { TrainingProgress, TrainResult } from '../../../plugins/api/trainer.ts';
+import { findVices } from '../../../plugins/steps/train/vices.ts';
+import type { TrainingProgress, TrainResult } from '../../../plugins/sdk/contracts/trainer.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
-import type { TrainingWarning } from '../../../schemas/train/warning.ts';
+import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
+import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
 import { inFolder, TINY_MODEL } from './support.ts';
 
 const THINGS = {

@@ -4,10 +4,10 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { TrainingProgress } from '../../../plugins/api/trainer.ts';
+import type { TrainingProgress } from '../../../plugins/sdk/contracts/trainer.ts';
 import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
+import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
 import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows, withEngine, writeTrainRows } from './support.ts';
 
 const signal = new AbortController().signal;

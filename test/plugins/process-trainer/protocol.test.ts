@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { ERROR_CODES } from '../../../schemas/common/error-codes.ts';
-import { loraConfigSchema } from '../../../schemas/train/lora-config.ts';
+import { ERROR_CODES } from '../../../schemas/errors/error-codes.ts';
+import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
 import {
   capabilitiesSchema,
   messageSchema,

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { suite, test } from 'node:test';
-import type { PluginRegistrar } from '../../../plugins/api/plugin.ts';
-import type { RetrieverDocument, RetrieverV1 } from '../../../plugins/api/retriever.ts';
+import type { PluginRegistrar } from '../../../plugins/sdk/contracts/plugin.ts';
+import type { RetrieverDocument, RetrieverV1 } from '../../../plugins/sdk/contracts/retriever.ts';
 import { retrievalPlugin } from '../../../plugins/retrieval/index.ts';
 import { lexicalRetriever } from '../../../plugins/retrieval/worker/lexical-retriever.ts';
 

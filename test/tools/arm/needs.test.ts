@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EMULATOR, LINKER, TARGET, missingToCompile, missingToRun } from '../../../tools/arm/needs.ts';
-import { run } from '../../../tools/bootstrap/lib/exec.mjs';
+import { run } from '../../../runtime/bootstrap/exec.mjs';
 
 test('the target counts as there exactly when the compiler can use it', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'escada-arm-'));

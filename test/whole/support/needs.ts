@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { addonPath } from '../../../plugins/nf4-lora/worker/spawn-child.ts';
-import { findModelPath } from '../../../plugins/nf4-lora/worker/model-path.ts';
-import { findServer } from '../../../tools/bootstrap/lib/server.mjs';
+import { findModelPath } from '../../../plugins/sdk/model-folder/model-path.ts';
+import { findServer } from '../../../runtime/bootstrap/server.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', import.meta.url));

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
-import { startDevServer, type DevServer } from '../../../cli/lib/dev-server.ts';
+import { startDevServer, type DevServer } from '../../../runtime/server/dev-server.ts';
 import { findTemporalCli } from './needs.ts';
 import { disown, own, until } from './processes.ts';
 

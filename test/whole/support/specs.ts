@@ -1,4 +1,4 @@
-import type { AdaptationSpecInput } from '../../../schemas/adapt/adaptation-spec.ts';
+import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
 
 /** Rows of `sampleRows` that `tinySpec` uses up, and a few more. */
 export const TINY_ROWS = 56;

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256OfBytes } from '../../../activities/shared/publish.ts';
+import { sha256OfBytes } from '../../../plugins/sdk/publish.ts';
 
 /** Folder with the attempts of a step of the only run with this id in a store; a path that does not exist before. */
 export async function stepFolder(storeRoot: string, workflowId: string, nodeId: string): Promise<string> {

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { EscadaClient } from '../../../client.ts';
 import { after, before, suite, test } from 'node:test';
 import { answerRun, queryRun } from '../../../client/query-run.ts';
-import type { Approval, ApprovalRecord } from '../../../schemas/pipeline/approval.ts';
+import type { Approval, ApprovalRecord } from '../../../schemas/outcome/approval.ts';
 import { answer, failing, Gate, hanging, when, type Behaviour } from '../support/behaviours.ts';
 import { Stage } from '../support/stage.ts';
 import type { StagedRun } from '../support/staged-run.ts';

@@ -1,8 +1,8 @@
 /** Rungs and finalists that fail or are cut off, with real judging, deciding and reporting; only steps are scripted. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/adapt/candidate.ts';
-import type { AdaptationPlan } from '../../../schemas/adapt/plan.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import { crashing, failing, hanging, silent, type Behaviour } from '../support/behaviours.ts';
 import { compiledWith, withBudget, withSteps } from '../support/compiled.ts';
 import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';

@@ -1,7 +1,7 @@
 /** Pipelines: order, permits, failures, cancellation and sizes, on a real server with scripted steps. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { MAX_PAYLOAD_BYTES } from '../../../schemas/common/constants.ts';
+import { MAX_PAYLOAD_BYTES } from '../../../schemas/plan/constants.ts';
 import type { JsonValue } from '../../../schemas/common/json.ts';
 import {
   answer,

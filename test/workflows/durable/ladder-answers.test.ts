@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, suite, test } from 'node:test';
-import type { AdaptationSpecInput } from '../../../schemas/adapt/adaptation-spec.ts';
-import type { AdaptationOutcome, Progress } from '../../../schemas/adapt/candidate.ts';
-import type { AdaptationPlan } from '../../../schemas/adapt/plan.ts';
-import type { PlannedApproval } from '../../../schemas/pipeline/plan.ts';
+import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
+import type { AdaptationOutcome, Progress } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
+import type { PlannedApproval } from '../../../schemas/plan/pipeline-plan.ts';
 import type { Behaviour } from '../support/behaviours.ts';
 import { compiledWith, withBudget, withRung } from '../support/compiled.ts';
 import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';

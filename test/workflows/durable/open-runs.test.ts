@@ -1,7 +1,7 @@
 /** Cleaning beside runs on a real server: what an open run's history refers to stays, whatever the store itself knows of it. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { cleanHome } from '../../../activities/artifacts/clean-home.ts';
+import { cleanHome } from '../../../core/store/clean-home.ts';
 import { listOpenRuns } from '../../../client/open-runs.ts';
 import { answer, Gate, when } from '../support/behaviours.ts';
 import { Stage } from '../support/stage.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { RawValue } from '@temporalio/common';
 import { after, before, suite, test } from 'node:test';
-import { WORKFLOW_NAMES } from '../../../schemas/common/constants.ts';
+import { WORKFLOW_NAMES } from '../../../schemas/plan/constants.ts';
 import { Stage } from '../support/stage.ts';
 
 /** Lists or objects inside one another, as bytes: what makes JSON of values gives up long before what reads it. */

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import type { PlannedStep } from '../../../schemas/pipeline/plan.ts';
-import type { TrainOutcome, TrainProgress } from '../../../schemas/train/train-run.ts';
-import type { TrainSpecInput } from '../../../schemas/train/train-spec.ts';
+import type { PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
+import type { TrainOutcome, TrainProgress } from '../../../schemas/outcome/train-run.ts';
+import type { TrainSpecInput } from '../../../schemas/spec/train-spec.ts';
 import { until } from '../../whole/support/processes.ts';
 import { answer, crashing, failing, hanging, inTurn, silent, type Behaviour } from '../support/behaviours.ts';
 import { ABSENT_KIND } from '../support/kinds.ts';

@@ -1,10 +1,10 @@
 /** What a scripted step worker does when a workflow calls a step. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { EscadaFailure } from '../../../plugins/api/failure.ts';
-import type { ErrorCode } from '../../../schemas/common/error-codes.ts';
+import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
+import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import type { StepResult } from '../../../schemas/pipeline/plan.ts';
+import type { StepResult } from '../../../schemas/plan/pipeline-plan.ts';
 
 /** One call of a step, as the worker sees it. */
 export interface StepCall {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
-import { publishFile } from '../../../activities/shared/publish.ts';
+import { publishFile } from '../../../plugins/sdk/publish.ts';
 import { WORKFLOWS_PATH } from '../../../worker/roles.ts';
 import { ROOT } from '../../whole/support/needs.ts';
 

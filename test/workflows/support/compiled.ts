@@ -1,8 +1,8 @@
-import { compileSpec } from '../../../activities/compile/compile-spec.ts';
+import { compileSpec } from '../../../core/compile/compile-spec.ts';
 import { createProjectHost } from '../../../plugins.ts';
-import type { ControlActivities } from '../../../schemas/adapt/control.ts';
-import type { AdaptationPlan } from '../../../schemas/adapt/plan.ts';
-import type { PipelinePlan, PlannedNode, PlannedStep } from '../../../schemas/pipeline/plan.ts';
+import type { ControlActivities } from '../../../schemas/plan/control.ts';
+import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
+import type { PipelinePlan, PlannedNode, PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
 import type { Stage } from './stage.ts';
 
 /** A scripted `compileSpec`: the product's own plan, with what a test changes in it. */

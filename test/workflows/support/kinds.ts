@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { PluginV1 } from '../../../plugins/api/plugin.ts';
-import type { StepKindV1 } from '../../../plugins/api/step-kind.ts';
-import type { ResourceClass, RetryClass } from '../../../schemas/pipeline/plan.ts';
+import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
+import type { StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
+import type { ResourceClass, RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
 
 /** A kind that specs may name although no worker has it. */
 export const ABSENT_KIND = 'test.absent@1';

@@ -1,6 +1,6 @@
 /** A whole ladder without a model: which rows a rung answers right is scripted, the scores are the product's own. */
-import type { AdaptationSpecInput } from '../../../schemas/adapt/adaptation-spec.ts';
-import { putJsonl, type Prediction } from '../../../activities/llm/jsonl.ts';
+import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
+import { putJsonl, type Prediction } from '../../../plugins/sdk/jsonl.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { answer, type Behaviour } from './behaviours.ts';
 import type { Stage } from './stage.ts';

@@ -1,12 +1,12 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
-import { EscadaFailure } from '../../../plugins/api/failure.ts';
-import { translateFailure } from '../../../activities/shared/failures.ts';
-import type { ControlActivities } from '../../../schemas/adapt/control.ts';
+import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
+import { translateFailure } from '../../../activities/failures.ts';
+import type { ControlActivities } from '../../../schemas/plan/control.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import type { Approval, ApprovalAnswer } from '../../../schemas/pipeline/approval.ts';
-import type { StepResult } from '../../../schemas/pipeline/plan.ts';
+import type { Approval, ApprovalAnswer } from '../../../schemas/outcome/approval.ts';
+import type { StepResult } from '../../../schemas/plan/pipeline-plan.ts';
 import type { History } from '../../whole/support/history.ts';
 import { until } from '../../whole/support/processes.ts';
 import { closed, type Behaviour, type StepCall } from './behaviours.ts';

@@ -2,8 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { cacheFolder } from '../../bootstrap/lib/cache.mjs';
-import { runOrFail } from '../../bootstrap/lib/exec.mjs';
+import { cacheFolder } from '../../../runtime/bootstrap/cache.mjs';
+import { runOrFail } from '../../../runtime/bootstrap/exec.mjs';
 
 /** Carries llama.cpp v0.5.0. */
 const VERSION = '3.22.1';

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { moduleUrl } from '../../../../activities/shared/own-files.ts';
-import type { StepContext } from '../../../api/step-kind.ts';
+import { moduleUrl } from '../../../sdk/package-paths.ts';
+import type { StepContext } from '../../../sdk/contracts/step-kind.ts';
 import type { CurationOptions } from '../../options.ts';
 import type { Duck } from '../duck.ts';
 import type {
@@ -19,7 +19,7 @@ import { bandPlan } from './minhash.ts';
 import type { NearDedupeInput } from './options.ts';
 import { ScratchFile } from './scratch-file.ts';
 import { fillIntegers, hashJobs } from './texts.ts';
-import { ThreadPool } from '../../../../activities/shared/thread-pool.ts';
+import { ThreadPool } from '../../../sdk/thread-pool.ts';
 
 type HashPool = ThreadPool<HashJob, HashResult>;
 type LinkPool = ThreadPool<LinkJob, LinkResult>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { modelSchema } from '../../../../schemas/adapt/recipe.ts';
+import { modelSchema } from '../../../../schemas/outcome/recipe.ts';
 import { datasetInputSchema, datasetOutputSchema } from '../step-output.ts';
 
 export const paraphraseInputSchema = datasetInputSchema.extend({

@@ -1,5 +1,5 @@
 import { nearest } from '../../../../schemas/common/nearest.ts';
-import { EscadaFailure } from '../../../api/failure.ts';
+import { EscadaFailure } from '../../../sdk/contracts/failure.ts';
 import type { DataFile } from './unreadable.ts';
 
 /** Which column of the source is what. */

@@ -3,8 +3,8 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat, symlink } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { DataSource } from '../../../../schemas/adapt/adaptation-spec.ts';
-import type { StepContext, StepServices } from '../../../api/step-kind.ts';
+import type { DataSource } from '../../../../schemas/spec/adaptation-spec.ts';
+import type { StepContext, StepServices } from '../../../sdk/contracts/step-kind.ts';
 import { unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 

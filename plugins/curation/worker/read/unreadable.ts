@@ -1,4 +1,4 @@
-import { EscadaFailure } from '../../../api/failure.ts';
+import { EscadaFailure } from '../../../sdk/contracts/failure.ts';
 
 /** A user's data file: where it lies for this step, and what to call it in messages. */
 export interface DataFile {

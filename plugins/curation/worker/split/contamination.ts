@@ -1,4 +1,4 @@
-import { EscadaFailure } from '../../../api/failure.ts';
+import { EscadaFailure } from '../../../sdk/contracts/failure.ts';
 import type { Duck } from '../duck.ts';
 import { parquetTable } from '../sql.ts';
 import { SPLITS } from './assign.ts';

@@ -1,4 +1,4 @@
-import { EscadaFailure } from '../../../api/failure.ts';
+import { EscadaFailure } from '../../../sdk/contracts/failure.ts';
 import type { Group } from './groups.ts';
 import type { Sizes } from './assign.ts';
 import type { Lineage } from './options.ts';

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { onEachLine } from '../../../../activities/shared/process/lines.ts';
+import { onEachLine } from '../../../../plugins/sdk/process/lines.ts';
 import { spawnChild } from '../../../../plugins/nf4-lora/worker/spawn-child.ts';
 
 suite('the path of the engine', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
-import { onEachLine } from '../../../../activities/shared/process/lines.ts';
+import { onEachLine } from '../../../../plugins/sdk/process/lines.ts';
 import { spawnChild } from '../../../../plugins/nf4-lora/worker/spawn-child.ts';
 
 interface AnyReply {

@@ -6,9 +6,9 @@ import { suite, test } from 'node:test';
 import { EngineProcess } from '../../../../plugins/nf4-lora/worker/engine-process.ts';
 import type { EventOf, ResultOf } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 import { ROWS } from '../../../../plugins/nf4-lora/worker/protocol.ts';
-import { readRows, writeRows } from '../../../../activities/shared/process/rows.ts';
+import { readRows, writeRows } from '../../../../plugins/sdk/process/rows.ts';
 import { readTrainingLog } from '../../../../plugins/nf4-lora/worker/training-log.ts';
-import type { LoraConfig } from '../../../../schemas/train/lora-config.ts';
+import type { LoraConfig } from '../../../../schemas/spec/lora-config.ts';
 import {
   ENDLESS_CONFIG,
   exists,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
 import { z } from 'zod';
-import { fullConfigSchema } from '../../../../schemas/train/full-config.ts';
-import { loraConfigSchema } from '../../../../schemas/train/lora-config.ts';
+import { fullConfigSchema } from '../../../../schemas/spec/full-config.ts';
+import { loraConfigSchema } from '../../../../schemas/spec/lora-config.ts';
 import { METHODS, replySchema } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 
 const PAGE = new URL('../../../../plugins/nf4-lora/PROTOCOL.md', import.meta.url);

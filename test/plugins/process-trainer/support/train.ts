@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ProcessTrainer } from '../../../../plugins/process-trainer/worker/process-trainer.ts';
 import { trainerOptionsSchema, type TrainerOptions } from '../../../../plugins/process-trainer/index.ts';
-import type { LoraTrainingConfig, TrainingProgress, TrainRequest } from '../../../../plugins/api/trainer.ts';
+import type {
+  LoraTrainingConfig,
+  TrainingProgress,
+  TrainRequest,
+} from '../../../../plugins/sdk/contracts/trainer.ts';
 import { TINY_MODEL, TRAIN_CONFIG, trainRows } from '../../nf4-lora/support.ts';
 
 const SCRIPT = fileURLToPath(new URL('./trainer.ts', import.meta.url));

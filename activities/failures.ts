@@ -1,0 +1,64 @@
+import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
+import { MAX_INTERNAL_ATTEMPTS } from '../schemas/plan/constants.ts';
+import { ERROR_CODES } from '../schemas/errors/error-codes.ts';
+import { EscadaFailure, isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import { fileFailure } from '../plugins/sdk/file-failures.ts';
+import { redact, redactJson } from '../plugins/sdk/redact.ts';
+
+/** Longest text of a failure: a history is no log. */
+const MAX_MESSAGE_CHARS = 8000;
+
+/** Causes that are kept: what lies deeper explains nothing to a person. */
+const MAX_CAUSES = 4;
+
+/** The only place that makes an `ApplicationFailure`: type = code, retryable as the error table says; secrets masked. */
+export function toApplicationFailure(
+  failure: EscadaFailure,
+  { retryable } = ERROR_CODES[failure.code] as { readonly retryable: boolean },
+): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: shown(failure.message),
+    type: failure.code,
+    nonRetryable: !retryable,
+    details: [redactJson(failure.fields)],
+    cause: causeOf(failure, MAX_CAUSES),
+  });
+}
+
+/** Masked before it is cut: half of a secret would pass. */
+function shown(message: string): string {
+  return redact(message.slice(0, 4 * MAX_MESSAGE_CHARS)).slice(0, MAX_MESSAGE_CHARS);
+}
+
+/** The chain of causes as messages alone: stacks hold paths of the worker's machine, and texts that nobody has masked. */
+function causeOf({ cause }: { readonly cause?: unknown }, left: number): Error | undefined {
+  if (!(cause instanceof Error) || left === 0) return undefined;
+  const copy = new Error(shown(cause.message), { cause: causeOf(cause, left - 1) });
+  copy.name = cause.name;
+  copy.stack = `${cause.name}: ${copy.message}`;
+  return copy;
+}
+
+/**
+ * Turns coded failures, and what an operating system says about disks, paths and rights, into application failures. What
+ * has no code is a bug, which most likely repeats itself: `INTERNAL`, final with the last of a few attempts (`attempt`
+ * counts from 1). Temporal's own failures (a cancellation) pass.
+ */
+export function translateFailure(error: unknown, attempt = 1): unknown {
+  if (error instanceof TemporalFailure) return error;
+  const failure = isEscadaFailure(error) ? error : fileFailure(error);
+  if (failure !== null) return toApplicationFailure(failure);
+  return toApplicationFailure(internalFailure(error), {
+    retryable: isTransient(error) || attempt < MAX_INTERNAL_ATTEMPTS,
+  });
+}
+
+function internalFailure(error: unknown): EscadaFailure {
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new EscadaFailure({ code: 'INTERNAL', message: `Unexpected ${what}`, cause: error });
+}
+
+/** Errors of the operating system come and go: a socket, a network file system. */
+function isTransient(error: unknown): boolean {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+}

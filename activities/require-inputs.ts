@@ -1,0 +1,26 @@
+import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import type { JsonObject } from '../schemas/common/json.ts';
+import type { FileStore } from '../core/store/file-store.ts';
+import { referencesIn } from '../core/store/references.ts';
+
+/**
+ * Checks before a step starts that everything it refers to is in the store and whole. Throws `ARTIFACT_MISSING` or
+ * `ARTIFACT_DAMAGED` that names the step. A run that is started again makes it anew: a stored result counts only as
+ * long as all of its artifacts are there.
+ */
+export async function requireInputs(store: FileStore, input: JsonObject, nodeId: string): Promise<void> {
+  for (const ref of referencesIn(input)) {
+    try {
+      await store.localPath(ref);
+    } catch (cause) {
+      if (!(cause instanceof EscadaFailure)) throw cause;
+      const message = `Step ${nodeId} cannot start. ${cause.message}`;
+      throw new EscadaFailure({
+        code: cause.code,
+        message,
+        fields: { ...cause.fields, step: nodeId },
+        cause,
+      });
+    }
+  }
+}

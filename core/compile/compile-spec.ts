@@ -1,0 +1,188 @@
+import type { AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
+import { STANDARD_FLOWCHART } from '../../schemas/spec/flowcharts.ts';
+import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
+import { INTERPRETER_VERSION } from '../../schemas/plan/constants.ts';
+import type { PipelinePlan } from '../../schemas/plan/pipeline-plan.ts';
+import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import type { RungContext, RungV1, TokenWork } from '../../plugins/sdk/contracts/rung.ts';
+import type { PluginHost } from '../../plugins/host/host.ts';
+import { sha256OfBytes } from '../../plugins/sdk/publish.ts';
+import { canonicalJson } from '../../plugins/sdk/canonical-json.ts';
+import { formatPath } from '../../plugins/sdk/issues.ts';
+import { checkFlowchart } from './check-flowchart.ts';
+import { wrongPartNames } from './check-part-names.ts';
+import { compilePipeline } from './compile-pipeline.ts';
+import { IssueList } from './issue-list.ts';
+import { parseAdaptationSpec } from './parse-spec.ts';
+import { testPipeline } from './test-pipeline.ts';
+import { withTokenBudget } from './with-token-budget.ts';
+import { withApprovals } from './with-approvals.ts';
+
+const CURATION_INPUTS = [
+  'source',
+  'columns',
+  'model',
+  'task',
+  'maxPromptTokens',
+  'maxAnswerTokens',
+  'sizes',
+  'seed',
+] as const;
+
+/** Rows' worth of tokens in a finalist's prompt, on average: the question, and demonstrations for some finalists. */
+const TEST_PROMPT_ROWS = 2;
+
+/**
+ * Compiles a spec into a plan. Pure: reads nothing but its arguments, so that a client may run it as a courtesy before
+ * it starts a run. Throws `INVALID_SPEC` with every issue, or `BUDGET_TOO_SMALL`.
+ */
+export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
+  const spec = parseAdaptationSpec(raw);
+  const issues = new IssueList();
+  const { registry } = host;
+  checkMetrics(spec, host, issues);
+  const curation = compileCuration(spec, host, issues);
+  const chart = spec.flowchart ?? withTokenBudget(STANDARD_FLOWCHART, spec);
+  const flowchart = withApprovals(chart, spec, issues);
+  checkFlowchart(flowchart, registry.rungs.names(), issues);
+  const rungs = compileRungs(spec, host, issues);
+  const test = compilePipeline(
+    testPipeline(spec),
+    {
+      registry,
+      inputs: ['test', 'train', 'candidate'],
+      path: 'test',
+    },
+    issues,
+  );
+  issues.throwIfAny();
+  const speed = registry.providers.get(spec.model.provider).assumedTokensPerSecond;
+  checkBudget(spec, rungs, flowchart.start, flowchart);
+  return {
+    interpreterVersion: INTERPRETER_VERSION,
+    spec,
+    specDigest: sha256OfBytes(canonicalJson(spec)),
+    flowchart,
+    curation,
+    rungs,
+    test,
+    testEstimateSeconds: Math.ceil(secondsOf(testWork(spec), speed)),
+    testEstimateTokens: tokensOf(testWork(spec)),
+    ...(spec.approvals.release
+      ? { releaseGate: { timeoutSeconds: spec.approvals.timeoutSeconds ?? null } }
+      : {}),
+    plugins: host.plugins,
+  };
+}
+
+function checkMetrics({ metrics }: AdaptationSpec, { registry }: PluginHost, issues: IssueList): void {
+  issues.attempt('metrics.primary.id', () => registry.metric(metrics.primary));
+  for (const [at, choice] of metrics.secondary.entries())
+    issues.attempt(`metrics.secondary[${at}].id`, () => registry.metric(choice));
+}
+
+function compileCuration(spec: AdaptationSpec, host: PluginHost, issues: IssueList): PipelinePlan {
+  const { curation } = spec.data;
+  const raw =
+    typeof curation === 'string'
+      ? issues.attempt('data.curation', () => host.registry.pipelines.get(curation))
+      : curation;
+  const options = { registry: host.registry, inputs: CURATION_INPUTS, path: 'data.curation' };
+  if (raw === null) return { interpreterVersion: INTERPRETER_VERSION, name: 'invalid', nodes: [] };
+  const plan = compilePipeline(raw, options, issues);
+  if (plan.nodes.length > 0 && !plan.nodes.some((node) => node.id === 'split')) {
+    issues.add('data.curation', 'must have a node "split" that outputs train, dev and test');
+  }
+  const train = plan.nodes.findIndex((node) => node.id === 'train');
+  if (train >= 0 && train < plan.nodes.findIndex((node) => node.id === 'split')) {
+    issues.add('data.curation', 'a node "train" replaces the training rows: it must come after the split');
+  }
+  return plan;
+}
+
+function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList): PlannedRung[] {
+  for (const id of Object.keys(spec.rungs)) issues.attempt(`rungs.${id}`, () => host.registry.rungs.get(id));
+  const provider = issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
+  if (provider === null) return [];
+  const speed = provider.assumedTokensPerSecond;
+  return host.registry.rungs.values().flatMap((rung) => {
+    const options = rung.optionsSchema.safeParse(spec.rungs[rung.id] ?? {});
+    if (options.success) return [compileRung(rung, { spec, options: options.data }, speed, host, issues)];
+    for (const issue of options.error.issues) {
+      issues.add(['rungs', rung.id, formatPath(issue.path)].filter(Boolean).join('.'), issue.message);
+    }
+    return [];
+  });
+}
+
+function compileRung(
+  rung: RungV1,
+  context: RungContext,
+  speed: TokenWork,
+  host: PluginHost,
+  issues: IssueList,
+): PlannedRung {
+  const work = rung.estimate(context);
+  const { eligible, reason } = rung.eligibility(context.spec.profile, context);
+  for (const { path, message } of wrongPartNames(
+    rung.names,
+    context.options,
+    `rungs.${rung.id}`,
+    host.registry,
+  ))
+    issues.add(path, message);
+  const plan = compilePipeline(
+    rung.toPlan(context),
+    { registry: host.registry, inputs: ['train', 'dev'], path: `rungs.${rung.id}.plan` },
+    issues,
+  );
+  return {
+    id: rung.id,
+    eligible,
+    eligibilityReason: reason,
+    estimateSeconds: Math.ceil(secondsOf(work, speed)),
+    estimateTokens: tokensOf(work),
+    costRank: rung.costRank,
+    plan,
+  };
+}
+
+/** One finalist's answers to the test rows; prompts may hold a few demonstrations. */
+function testWork({ task, data }: AdaptationSpec): TokenWork {
+  const rowTokens = task.maxPromptTokens + task.maxAnswerTokens;
+  const { test } = data.sizes;
+  return { prompt: test * rowTokens * TEST_PROMPT_ROWS, generate: test * task.maxAnswerTokens, train: 0 };
+}
+
+/** Seconds at the provider's assumed speeds (tokens a second). */
+const secondsOf = (work: TokenWork, speed: TokenWork): number =>
+  work.prompt / speed.prompt + work.generate / speed.generate + work.train / speed.train;
+
+const tokensOf = ({ prompt, generate, train }: TokenWork): number => prompt + generate + train;
+
+/** A budget below the first rung's estimate could only end in "exhausted": refuse it before anything is spent. */
+function checkBudget(
+  spec: AdaptationSpec,
+  rungs: readonly PlannedRung[],
+  start: string,
+  chart: AdaptationPlan['flowchart'],
+): void {
+  const node = chart.nodes[start];
+  const firstTry = node?.form === 'approve' ? chart.nodes[node.next] : node;
+  const first = firstTry?.form === 'try' ? rungs.find((rung) => rung.id === firstTry.rung) : undefined;
+  const { seconds, tokens = Number.POSITIVE_INFINITY } = spec.budget;
+  const { estimateSeconds = 0, estimateTokens = 0 } = first ?? {};
+  if (seconds < estimateSeconds) throw budgetTooSmall('seconds', seconds, estimateSeconds, first?.id ?? '');
+  if (tokens < estimateTokens) throw budgetTooSmall('tokens', tokens, estimateTokens, first?.id ?? '');
+}
+
+function budgetTooSmall(
+  unit: 'seconds' | 'tokens',
+  given: number,
+  needed: number,
+  rung: string,
+): EscadaFailure {
+  const of = unit === 'seconds' ? 's' : 'tokens';
+  const message = `budget.${unit}: ${given} ${of} do not cover the first rung (${rung}), which is estimated at ${needed} ${of}. Raise budget.${unit} to at least ${needed}, or lower data.sizes.dev.`;
+  return new EscadaFailure({ code: 'BUDGET_TOO_SMALL', message, fields: { unit, given, needed } });
+}

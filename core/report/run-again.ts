@@ -1,0 +1,74 @@
+import type { ModelDescription } from '../../plugins/sdk/contracts/language-model.ts';
+import type { Candidate } from '../../schemas/outcome/candidate.ts';
+import type { ReportData } from './report-data.ts';
+
+/** The system that won, as far as it takes to set it up again. */
+export function winnerOf(data: ReportData): Candidate | undefined {
+  return data.candidates.find(({ id }) => id === data.decision.candidateId);
+}
+
+/** Name and value of everything that makes up the winner. */
+export function winnerFacts(data: ReportData): [string, string][] {
+  const winner = winnerOf(data);
+  if (winner === undefined) return [];
+  const { recipe, adapter } = winner;
+  const { model, task } = data.plan.spec;
+  const shots = recipe.choose === 'similar' ? 'most similar to the input' : 'always the same ones';
+  return [
+    ['Candidate', winner.id],
+    ['Model', `${model.id}, weights as ${model.weightFormat}, by ${model.provider}`],
+    ['System prompt', recipe.system === '' ? '(empty)' : recipe.system],
+    ['Instruction', recipe.instruction],
+    ['Demonstrations', recipe.shots === 0 ? 'none' : `${recipe.shots} training rows, ${shots}`],
+    ['Longest answer', `${task.maxAnswerTokens} tokens`],
+    ...(adapter === null
+      ? []
+      : ([
+          ['Adapter', adapter.uri],
+          ['Adapter files', `PEFT format, in the artifact store under folders/${adapter.sha256}`],
+        ] as [string, string][])),
+  ];
+}
+
+/** How texts become prompts, where the model does not bring all that says so. */
+function templateFacts(model: ModelDescription): [string, string][] {
+  const plain =
+    model.chatTemplate === 'default' ? ['none of its own: plain text, answer behind the input'] : [];
+  const merged =
+    model.systemTurns === 'merged' ? ['no system role: system text in front of the user turn'] : [];
+  const notes = [...plain, ...merged];
+  return notes.length === 0 ? [] : [['Chat template', notes.join('; ')]];
+}
+
+/** What the run was and what ran it. */
+export function runFacts(data: ReportData): [string, string][] {
+  const { plan, model } = data;
+  const { spec } = plan;
+  const engine: [string, string][] =
+    model === null
+      ? []
+      : [
+          ['Weights', `${(model.parameters / 1e6).toFixed(1)} M parameters, digest ${model.modelDigest}`],
+          ...templateFacts(model),
+          ['Engine', `${model.engineBuild}, instruction set ${model.isaClass}`],
+        ];
+  return [
+    ['Run', data.workflowId],
+    ['Time', `${data.seconds.toFixed(0)} s of ${spec.budget.seconds} s`],
+    ['Metric', [spec.metrics.primary, ...spec.metrics.secondary].map(({ id }) => id).join(', ')],
+    ['Target', String(spec.target)],
+    [
+      'Statistics',
+      `${spec.statistics.level * 100} % intervals, ${spec.statistics.resamples} resamples, margin ${spec.statistics.nonInferiorityMargin}`,
+    ],
+    ['Seed', String(spec.seed)],
+    ...engine,
+    ['Plugins', plan.plugins.map(({ name, apiVersion }) => `${name} (API ${apiVersion})`).join(', ')],
+    ['Spec digest', plan.specDigest],
+    ['Plan', data.planArtifact.uri],
+  ];
+}
+
+/** Commands that repeat the run; finished steps come from the store. */
+export const RUN_AGAIN = `escada start spec.json        # the spec below: equal steps are taken from the store
+escada report RUN             # with the id that start printed`;

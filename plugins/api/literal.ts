@@ -1,1 +1,0 @@
-export { literal } from '../../schemas/pipeline/references.ts';

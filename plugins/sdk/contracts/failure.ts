@@ -1,0 +1,26 @@
+import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import type { JsonObject } from '../../../schemas/common/json.ts';
+
+const MARK = Symbol.for('escada.failure');
+
+/**
+ * A failure with a stable code. Code outside `activities/failures.ts` throws this; only there does it become an
+ * `ApplicationFailure`. The message says what happened and what to do; `fields` are for machines.
+ */
+export class EscadaFailure extends Error {
+  readonly code: ErrorCode;
+  readonly fields: JsonObject;
+  readonly [MARK] = true;
+
+  constructor(failure: { code: ErrorCode; message: string; fields?: JsonObject; cause?: unknown }) {
+    super(failure.message, failure.cause === undefined ? {} : { cause: failure.cause });
+    this.name = 'EscadaFailure';
+    this.code = failure.code;
+    this.fields = failure.fields ?? {};
+  }
+}
+
+/** Recognises failures across copies of this module. */
+export function isEscadaFailure(error: unknown): error is EscadaFailure {
+  return typeof error === 'object' && error !== null && (error as { [MARK]?: boolean })[MARK] === true;
+}

@@ -1,0 +1,1 @@
+export { literal } from '../../../schemas/plan/references.ts';

@@ -1,0 +1,70 @@
+import type { z } from 'zod';
+import type { JsonObject } from '../../../schemas/common/json.ts';
+import type { ResourceClass, RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
+import type { ArtifactStoreV1 } from './artifact-store.ts';
+import type { LanguageModelV1, ModelChoice } from './language-model.ts';
+import type { MetricV1 } from './metric.ts';
+import type { PartNames } from './part-names.ts';
+import type { RetrieverV1 } from './retriever.ts';
+import type { TrainerV1 } from './trainer.ts';
+
+/** What a step may ask of its host. Every look-up throws a coded error that lists what there is. */
+export interface StepServices {
+  readonly store: ArtifactStoreV1;
+  languageModel(provider: string, choice: ModelChoice): LanguageModelV1;
+  trainer(id: string): TrainerV1;
+  metric(choice: { readonly id: string; readonly with: JsonObject }): MetricV1;
+  retriever(id: string): RetrieverV1;
+  /**
+   * A user's file: its absolute path, links followed, and the name that the spec gave it, whose ending tells the format.
+   * Throws `PATH_OUTSIDE_DATA_ROOTS` or `FILE_NOT_FOUND`.
+   */
+  resolveDataPath(path: string): Promise<{ readonly path: string; readonly name: string }>;
+}
+
+export interface StepContext extends StepServices {
+  /** Aborted on cancellation, time-out, pause, reset and worker shutdown. */
+  readonly signal: AbortSignal;
+  /** Reports progress; sent on at the pace Temporal allows. It counts as movement, so never call it from a timer. */
+  heartbeat(details: JsonObject): void;
+  /** Folder of this attempt, empty at its start. */
+  readonly scratchDir: string;
+  /** Folders of earlier attempts of the same step, newest first; read or link from them, never write. */
+  readonly earlierScratchDirs: readonly string[];
+}
+
+/** Shortest heartbeat time-out of a kind: a worker that is busy for a second or two must not be taken for dead. */
+export const MIN_HEARTBEAT_TIMEOUT_MS = 5000;
+
+/** How long a step may go without a sign of movement where its kind says nothing else. */
+export const DEFAULT_STALL_TIMEOUT_MS = 900_000;
+
+/** A kind of step: schema of its options, schema of its output, how it is scheduled, and what it does. */
+export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObject> {
+  readonly specificationVersion: 'v1';
+  /** `name@major`, also the Activity type. */
+  readonly kind: string;
+  readonly title: string;
+  readonly resource: ResourceClass;
+  readonly retry: RetryClass;
+  /** True when equal inputs give equal outputs, so that a stored result may be used. */
+  readonly cacheable: boolean;
+  readonly startToCloseTimeoutMs: number;
+  /** At least `MIN_HEARTBEAT_TIMEOUT_MS`. The worker heartbeats at half of it or more often, for as long as the step moves. */
+  readonly heartbeatTimeoutMs: number;
+  /**
+   * Longest time without a movement before an attempt fails with `STEP_STALLED`; default `DEFAULT_STALL_TIMEOUT_MS`. A
+   * movement is: a call of `heartbeat`, an event or sign of life of an engine or trainer, a message of a thread, rows
+   * that arrive. Waiting for the device, statements of the table engine and operations with a limit of their own do not count.
+   */
+  readonly stallTimeoutMs?: number;
+  readonly withSchema: z.ZodType<With>;
+  readonly outputSchema: z.ZodType<Output>;
+  /** Fields of `with` that name what a plugin brings. */
+  readonly names?: PartNames;
+  /** One plain-text line for timelines; `with` may still hold references. */
+  summarize(input: JsonObject): string;
+  /** What else the result depends on (engine build, instruction-set class …). */
+  doCacheSalt?(input: With, services: StepServices, signal: AbortSignal): Promise<string>;
+  doRun(input: With, context: StepContext): Promise<Output>;
+}

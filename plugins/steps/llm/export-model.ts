@@ -1,0 +1,150 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { ExportRequest, ExportResult } from '../../sdk/contracts/language-model.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
+import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
+import { exportFormatSchema, MOST_DRIFT_NATS } from '../../../schemas/spec/export-format.ts';
+import { buildMessages } from '../../sdk/prompts.ts';
+import { modelSalt } from './generate-answers.ts';
+import { readJsonl, type Prediction } from '../../sdk/jsonl.ts';
+
+const checkSchema = z.strictObject({
+  /** Answered rows (JSONL) whose inputs are asked again. */
+  predictions: artifactRefSchema,
+  recipe: bareRecipeSchema,
+  maxNewTokens: maxNewTokensSchema,
+  /** Only the first so many rows. */
+  rowsLimit: z.int().min(1).max(1000).default(24),
+  /** Larger drifts fail the step; the default follows the format. */
+  mostDriftNats: z.number().positive().optional(),
+});
+
+const optionsSchema = z.strictObject({
+  model: modelSchema,
+  /** Adapter folder artifact; null exports the base alone. */
+  adapter: artifactRefSchema.nullable(),
+  format: exportFormatSchema,
+  /** Which weights the adapter is added to: those it was trained on, or those of the model's file. */
+  base: z.enum(['trained', 'stored']).default('trained'),
+  /** Folders only: larger weights are spread over several files, as `max_shard_size` of transformers does. */
+  maxShardBytes: z.int().min(1).optional(),
+  /** Null releases without a comparison. */
+  check: checkSchema.nullable(),
+});
+
+/** What the exporter would refuse once the model is open is refused when the run starts. */
+const withSchema = optionsSchema
+  .refine(({ format, maxShardBytes }) => maxShardBytes === undefined || !format.startsWith('gguf'), {
+    path: ['maxShardBytes'],
+    message: 'a GGUF file is not cut into shards; leave it out',
+  })
+  .refine(({ format, adapter }) => adapter !== null || format !== 'gguf-lora', {
+    path: ['adapter'],
+    message: 'gguf-lora writes an adapter, so there must be one',
+  });
+
+const driftSchema = z.strictObject({
+  rows: z.int(),
+  equalAnswers: z.int(),
+  logProbDifferenceNats: z.number().nullable(),
+});
+
+const outputSchema = z.strictObject({
+  /** A file, or a packed folder. */
+  export: artifactRefSchema,
+  form: z.enum(['file', 'folder']),
+  format: exportFormatSchema,
+  /** Of the file with the weights; of shards that of the lines `<sha256>  <name>` of all. */
+  sha256: z.string(),
+  sizeBytes: z.int(),
+  merged: z.int(),
+  drift: driftSchema.nullable(),
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+async function promptsOf(
+  check: z.infer<typeof checkSchema>,
+  context: StepContext,
+): Promise<NonNullable<ExportRequest['check']>> {
+  const rows = await readJsonl<Prediction>(context.store, check.predictions, { limit: check.rowsLimit });
+  const { system, instruction } = check.recipe;
+  return {
+    rows: rows.map(({ id, input }) => ({
+      id,
+      messages: buildMessages({ system, instruction, shots: [], input }),
+    })),
+    maxNewTokens: check.maxNewTokens,
+  };
+}
+
+/** Throws `EXPORT_DRIFT` when the export answers too differently. */
+export function requireFaithful(
+  input: Pick<With, 'check' | 'format'>,
+  { drift }: Pick<ExportResult, 'drift'>,
+): void {
+  if (drift === undefined || input.check === null || input.format === 'gguf-lora') return;
+  const most = input.check.mostDriftNats ?? MOST_DRIFT_NATS[input.format];
+  const { rows, equalAnswers, logProbDifferenceNats } = drift;
+  if (logProbDifferenceNats !== null && logProbDifferenceNats <= most) return;
+  const found =
+    logProbDifferenceNats === null
+      ? 'not a finite number of nats'
+      : `${logProbDifferenceNats.toPrecision(3)} nats`;
+  throw new EscadaFailure({
+    code: 'EXPORT_DRIFT',
+    message: `The export as ${input.format} is ${found} per token away from base and adapter, more than ${most}; ${equalAnswers} of ${rows} answers are equal.`,
+    fields: { format: input.format, mostDriftNats: most, ...drift },
+  });
+}
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const { store } = context;
+  const model = context.languageModel(input.model.provider, input.model);
+  if (model.doExport === undefined) {
+    throw new EscadaFailure({
+      code: 'MODEL_UNSUPPORTED',
+      message: `The provider ${input.model.provider} does not export models.`,
+      fields: { provider: input.model.provider },
+    });
+  }
+  const form = input.format.startsWith('gguf') ? 'file' : 'folder';
+  const outPath = join(context.scratchDir, form === 'file' ? 'model.gguf' : 'model');
+  const result = await model.doExport({
+    ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
+    format: input.format,
+    base: input.base,
+    outPath,
+    maxShardBytes: input.maxShardBytes,
+    ...(input.check === null ? {} : { check: await promptsOf(input.check, context) }),
+    signal: context.signal,
+  });
+  requireFaithful(input, result);
+  const { sha256, sizeBytes, merged, drift } = result;
+  const put = form === 'file' ? store.putFile(outPath, 'application/gguf') : store.putFolder(outPath);
+  return { export: await put, form, format: input.format, sha256, sizeBytes, merged, drift: drift ?? null };
+}
+
+/** A model for other programs; released only if it answers as base and adapter do. */
+export const exportModel: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'model.export@1',
+  title: 'Export a model',
+  resource: 'gpu',
+  retry: 'idempotentWrite',
+  cacheable: true,
+  startToCloseTimeoutMs: 6 * 3_600_000,
+  heartbeatTimeoutMs: 10_000,
+  // Folders of many gigabytes are hashed and copied in silence.
+  stallTimeoutMs: 3_600_000,
+  withSchema,
+  outputSchema,
+  names: { 'model.provider': 'providers' },
+  summarize: (input) => `export as ${JSON.stringify(input['format'])}`,
+  doCacheSalt: modelSalt,
+  doRun: run,
+};

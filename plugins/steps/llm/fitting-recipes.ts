@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.ts';
+import { modelSchema, promptRecipeSchema, skippedSchema } from '../../../schemas/outcome/recipe.ts';
+import { modelSalt } from './generate-answers.ts';
+import { recipePrompts } from './recipe-prompts.ts';
+import { recipeName } from './recipe-name.ts';
+
+const withSchema = z.strictObject({
+  model: modelSchema,
+  recipes: z.array(promptRecipeSchema).min(1).max(64),
+  rows: artifactRefSchema,
+  train: artifactRefSchema,
+  maxNewTokens: maxNewTokensSchema,
+  seed: seedSchema,
+});
+
+const outputSchema = z.strictObject({
+  /** Those whose prompts fit, in the order they were given in. */
+  recipes: z.array(promptRecipeSchema).min(1),
+  fitting: z.int().min(1),
+  skipped: z.array(skippedSchema),
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+/** Rows counted in one call. */
+const CHUNK_ROWS = 256;
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const model = context.languageModel(input.model.provider, input.model);
+  // What cannot be counted is found out by asking.
+  if (!model.capabilities.count)
+    return { recipes: input.recipes, fitting: input.recipes.length, skipped: [] };
+  const { contextTokens } = await model.doDescribe(context.signal);
+  const recipes: Output['recipes'] = [];
+  const skipped: Output['skipped'] = [];
+  for (const recipe of input.recipes) {
+    const longest = await longestPrompt(model, { ...input, recipe }, context);
+    if (longest + input.maxNewTokens <= contextTokens) recipes.push(recipe);
+    else
+      skipped.push({
+        name: recipeName(recipe),
+        reason: reasonFor(longest, input.maxNewTokens, contextTokens),
+      });
+  }
+  if (recipes.length > 0) return { recipes, fitting: recipes.length, skipped };
+  const each = skipped.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
+  throw new EscadaFailure({
+    code: 'PROMPT_TOO_LONG',
+    message: `No prompt of this rung fits the context of ${input.model.id}. ${each}.`,
+    fields: { contextTokens, skipped: skipped.map((one) => ({ ...one })) },
+  });
+}
+
+const reasonFor = (longest: number, answer: number, context: number): string =>
+  `its longest prompt has ${longest} tokens and its answer may have ${answer}; the context holds ${context}`;
+
+async function longestPrompt(
+  model: LanguageModelV1,
+  input: Parameters<typeof recipePrompts>[0],
+  context: StepContext,
+): Promise<number> {
+  const prompts = await recipePrompts(input, context);
+  let longest = 0;
+  for (let start = 0; start < prompts.length; start += CHUNK_ROWS) {
+    const chunk = prompts.slice(start, start + CHUNK_ROWS);
+    const rows = chunk.map(({ row, messages }) => ({ id: row.id, messages }));
+    const counts = await model.doCount({ rows, signal: context.signal });
+    longest = Math.max(longest, ...counts.map(({ promptTokens }) => promptTokens));
+    context.heartbeat({ kind: 'count', done: start + chunk.length, total: prompts.length });
+  }
+  return longest;
+}
+
+/** Leaves out the recipes whose prompts, with room for an answer, are longer than the model's context. */
+export const fittingRecipes: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'select.fitting@1',
+  title: 'Leave out prompts that do not fit',
+  resource: 'gpu',
+  retry: 'readOnly',
+  cacheable: true,
+  startToCloseTimeoutMs: 3_600_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema,
+  outputSchema,
+  names: { 'model.provider': 'providers', 'recipes.retrieval.retriever': 'retrievers' },
+  summarize: () => 'leave out prompts that do not fit the context',
+  doCacheSalt: modelSalt,
+  doRun: run,
+};

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import type { StepContext, StepKindV1, StepServices } from '../../sdk/contracts/step-kind.ts';
+import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.ts';
+import { modelSchema, promptRecipeSchema, usageSchema } from '../../../schemas/outcome/recipe.ts';
+import { putJsonl, type Prediction } from '../../sdk/jsonl.ts';
+import { recipePrompts } from './recipe-prompts.ts';
+
+const withSchema = z.strictObject({
+  model: modelSchema,
+  recipe: promptRecipeSchema,
+  /** Adapter folder artifact; null for the bare model. */
+  adapter: artifactRefSchema.nullable(),
+  rows: artifactRefSchema,
+  train: artifactRefSchema,
+  maxNewTokens: maxNewTokensSchema,
+  seed: seedSchema,
+});
+
+const outputSchema = z.strictObject({ predictions: artifactRefSchema, usage: usageSchema });
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+/** What answers depend on beyond the step's options: the weights, the engine and the instruction set. */
+export async function modelSalt(
+  input: { readonly model: With['model'] },
+  services: StepServices,
+  signal: AbortSignal,
+): Promise<string> {
+  const model = await services.languageModel(input.model.provider, input.model).doDescribe(signal);
+  return [model.modelDigest, model.weightFormat, model.engineBuild, model.isaClass].join(' ');
+}
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const { store } = context;
+  const prompts = await recipePrompts(input, context);
+  const result = await context.languageModel(input.model.provider, input.model).doGenerate({
+    rows: prompts.map(({ row, messages }) => ({ id: row.id, messages })),
+    ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
+    maxNewTokens: input.maxNewTokens,
+    temperature: 0,
+    topP: 1,
+    seed: input.seed,
+    stop: [],
+    signal: context.signal,
+    onProgress: (progress) => context.heartbeat({ kind: 'generate', ...progress }),
+  });
+  const predictions = result.answers.map((answer, index): Prediction => {
+    const { row, found } = prompts[index] ?? { row: undefined, found: [] };
+    return {
+      ...answer,
+      prediction: answer.text.trim(),
+      input: row?.input ?? '',
+      reference: row?.output ?? '',
+      ...(found.length === 0 ? {} : { passages: found.map(({ id }) => id) }),
+    };
+  });
+  const { promptTokens, newTokens, seconds } = result;
+  return {
+    predictions: await putJsonl(store, predictions.map(onlyColumns)),
+    usage: { rows: prompts.length, promptTokens, newTokens, seconds },
+  };
+}
+
+function onlyColumns(row: Prediction): Prediction {
+  const { id, input, reference, prediction, promptTokens, newTokens, finish, passages } = row;
+  const columns = { id, input, reference, prediction, promptTokens, newTokens, finish };
+  return passages === undefined ? columns : { ...columns, passages };
+}
+
+/** Answers every row of a split with one recipe. */
+export const generateAnswers: StepKindV1<With, Output> = {
+  specificationVersion: 'v1',
+  kind: 'generate.answers@1',
+  title: 'Answer rows',
+  resource: 'gpu',
+  retry: 'idempotentWrite',
+  cacheable: true,
+  startToCloseTimeoutMs: 6 * 3_600_000,
+  heartbeatTimeoutMs: 10_000,
+  withSchema,
+  outputSchema,
+  names: { 'model.provider': 'providers', 'recipe.retrieval.retriever': 'retrievers' },
+  summarize: (input) => {
+    const recipe = input['recipe'] as { shots?: number; choose?: string } | string | undefined;
+    const shots = typeof recipe === 'object' && recipe.shots ? `${recipe.shots} ${recipe.choose} shots` : '';
+    return shots === '' ? 'answer rows' : `answer rows with ${shots}`;
+  },
+  doCacheSalt: modelSalt,
+  doRun: run,
+};

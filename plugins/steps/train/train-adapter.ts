@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
+import {
+  TRAINING_STEP,
+  trainingInput,
+  trainingOutcome,
+  trainingOutput,
+  trainingSalt,
+  trainRequest,
+} from './training-step.ts';
+
+const withSchema = z.strictObject({ ...trainingInput, config: loraConfigSchema });
+
+const outputSchema = z.strictObject({
+  adapter: artifactRefSchema,
+  adapterSha256: z.string(),
+  ...trainingOutput,
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const trainer = context.trainer(input.trainer);
+  const request = await trainRequest(input, context);
+  const result = await trainer.doTrain(request);
+  return {
+    adapter: await context.store.putFolder(result.adapterPath),
+    adapterSha256: result.adapterSha256,
+    ...(await trainingOutcome(trainer, request, result, context)),
+  };
+}
+
+/** Trains a LoRA adapter; an attempt goes on from the newest complete checkpoint of the attempts before it. */
+export const trainAdapter: StepKindV1<With, Output> = {
+  ...TRAINING_STEP,
+  kind: 'train.adapter@1',
+  title: 'Train an adapter',
+  withSchema: withSchema,
+  outputSchema,
+  summarize: (input) => {
+    const config = input['config'] as { learningRate?: unknown; r?: unknown } | undefined;
+    return `train LoRA r=${JSON.stringify(config?.r)} lr=${JSON.stringify(config?.learningRate)}`;
+  },
+  doCacheSalt: trainingSalt,
+  doRun: run,
+};

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { fullConfigSchema } from '../../../schemas/spec/full-config.ts';
+import {
+  TRAINING_STEP,
+  trainingInput,
+  trainingOutcome,
+  trainingOutput,
+  trainingSalt,
+  trainRequest,
+} from './training-step.ts';
+
+const withSchema = z.strictObject({ ...trainingInput, config: fullConfigSchema });
+
+const outputSchema = z.strictObject({
+  /** Packed folder as transformers reads it. */
+  model: artifactRefSchema,
+  modelSha256: z.string(),
+  ...trainingOutput,
+});
+
+type With = z.infer<typeof withSchema>;
+type Output = z.infer<typeof outputSchema>;
+
+async function run(input: With, context: StepContext): Promise<Output> {
+  const trainer = context.trainer(input.trainer);
+  if (trainer.doTrainFull === undefined) {
+    const message = `trainer: "${input.trainer}" trains adapters only. Take another trainer, or config.method "lora".`;
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message, fields: { trainer: input.trainer } });
+  }
+  const request = await trainRequest(input, context);
+  const result = await trainer.doTrainFull(request);
+  return {
+    model: await context.store.putFolder(result.modelPath),
+    modelSha256: result.modelSha256,
+    ...(await trainingOutcome(trainer, request, result, context)),
+  };
+}
+
+/** Trains all weights; an attempt goes on from the newest complete checkpoint of the attempts before it. */
+export const trainFull: StepKindV1<With, Output> = {
+  ...TRAINING_STEP,
+  kind: 'train.full@1',
+  title: 'Train all weights',
+  withSchema,
+  outputSchema,
+  summarize: (input) => {
+    const config = input['config'] as { learningRate?: unknown } | undefined;
+    return `train all weights lr=${JSON.stringify(config?.learningRate)}`;
+  },
+  doCacheSalt: trainingSalt,
+  doRun: run,
+};

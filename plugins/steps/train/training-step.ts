@@ -1,0 +1,161 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import type { StepContext, StepServices } from '../../sdk/contracts/step-kind.ts';
+import type {
+  TrainedModel,
+  TrainerV1,
+  TrainingConfig,
+  TrainRequest,
+  TrainSummary,
+} from '../../sdk/contracts/trainer.ts';
+import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
+import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
+import { readRows } from '../data/read-rows.ts';
+import { modelSalt } from '../llm/generate-answers.ts';
+import { buildMessages } from '../../sdk/prompts.ts';
+import { briefly, reportProgress } from './progress.ts';
+import { findVices } from './vices.ts';
+import { adoptCheckpoints, requireProgress } from './checkpoints.ts';
+
+/** Input of every training step, but for its settings. */
+export const trainingInput = {
+  trainer: z.string().min(1),
+  model: modelSchema,
+  recipe: bareRecipeSchema,
+  rows: artifactRefSchema,
+  /** Only the first so many rows; null for all. */
+  rowsLimit: z.int().min(1).nullable().default(null),
+  /** Rows for the replies after every epoch, such as a held-out split; null for some of `rows`. */
+  samples: artifactRefSchema.nullable().default(null),
+};
+
+/** Output of every training step, but for what was trained. */
+export const trainingOutput = {
+  /** Settings and loss curve (JSON). */
+  training: artifactRefSchema,
+  rows: z.int(),
+  steps: z.int(),
+  /** Labelled tokens trained on, over all steps. */
+  tokens: z.int(),
+  lossFirstNats: z.number(),
+  lossLastNats: z.number(),
+  /** Steps whose update was left out because they were not finite. */
+  skippedSteps: z.int(),
+  /** The first ones; `training` has all. */
+  warnings: z.array(trainingWarningSchema),
+  warningCount: z.int(),
+  seconds: z.number(),
+};
+
+type Input = z.infer<z.ZodObject<typeof trainingInput>>;
+
+/** How every training step runs: attempts go on from checkpoints, for as long as these get further. */
+export const TRAINING_STEP = {
+  specificationVersion: 'v1',
+  resource: 'gpu',
+  retry: 'resumable',
+  cacheable: true,
+  startToCloseTimeoutMs: 7 * 86_400_000,
+  heartbeatTimeoutMs: 10_000,
+  // Checkpoints of many gigabytes are hashed and copied in silence.
+  stallTimeoutMs: 3_600_000,
+  names: { trainer: 'trainers', 'model.provider': 'providers' },
+} as const;
+
+/** The base, as its provider finds it. Throws `INVALID_SPEC` when the provider has no weights to hand out. */
+async function trainedModel(
+  { model: { provider, ...choice } }: Pick<Input, 'model'>,
+  services: StepServices,
+  signal: AbortSignal,
+): Promise<TrainedModel> {
+  const model = services.languageModel(provider, choice);
+  if (model.doLocate === undefined) {
+    const message = `model.provider: the models of "${provider}" have no weights on this machine, so nothing can be trained on them. Use a provider that has.`;
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message, fields: { provider, model: choice.id } });
+  }
+  const { modelDigest } = await model.doDescribe(signal);
+  return { provider, ...choice, path: await model.doLocate(), digest: modelDigest };
+}
+
+/** What was trained depends on what trains it, as well as on the weights and on the engine that counts their tokens. */
+export async function trainingSalt(
+  input: Input,
+  services: StepServices,
+  signal: AbortSignal,
+): Promise<string> {
+  const model = await trainedModel(input, services, signal);
+  const { build } = await services.trainer(input.trainer).doDescribe(model, signal);
+  return `${await modelSalt(input, services, signal)} ${build}`;
+}
+
+/** Rows of `samples` that the seed chooses from. */
+const MOST_SAMPLES = 1000;
+
+/** What a trainer is asked for, with the checkpoints of earlier attempts in its folder. */
+export async function trainRequest<Config extends TrainingConfig>(
+  input: Input & { readonly config: Config },
+  context: StepContext,
+): Promise<TrainRequest<Config>> {
+  const { system, instruction } = input.recipe;
+  const rows = await readRows(
+    await context.store.localPath(input.rows),
+    input.rowsLimit === null ? {} : { limit: input.rowsLimit },
+  );
+  const asked = (all: typeof rows) =>
+    all.map((row) => ({
+      id: row.id,
+      messages: buildMessages({ system, instruction, shots: [], input: row.input }),
+      answer: row.output,
+    }));
+  const samples =
+    input.samples === null
+      ? null
+      : await readRows(await context.store.localPath(input.samples), { limit: MOST_SAMPLES });
+  const outDir = join(context.scratchDir, 'out');
+  await mkdir(outDir);
+  await requireProgress(context.earlierScratchDirs);
+  await adoptCheckpoints(context.earlierScratchDirs, outDir);
+  const model = await trainedModel(input, context, context.signal);
+  return {
+    model,
+    rows: asked(rows),
+    ...(samples === null ? {} : { sampleRows: asked(samples) }),
+    config: input.config,
+    outDir,
+    signal: context.signal,
+    onProgress: reportProgress(input.config.loggingSteps ?? 1, (progress) =>
+      context.heartbeat({ kind: 'train', provider: model.provider, ...progress }),
+    ),
+  };
+}
+
+/** The step's output besides what was trained. */
+export async function trainingOutcome<Config extends TrainingConfig>(
+  trainer: TrainerV1,
+  request: TrainRequest<Config>,
+  result: TrainSummary,
+  { store }: StepContext,
+): Promise<z.infer<z.ZodObject<typeof trainingOutput>>> {
+  // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
+  const by = { id: trainer.id, ...result.by };
+  const rows = request.rows.length;
+  const { losses, skippedSteps = 0, arithmetic, samples = [] } = result;
+  const warnings = [...(result.warnings ?? []), ...findVices(samples)].sort((a, b) => a.step - b.step);
+  const { config } = request;
+  const training = { trainer: by, config, rows, losses, skippedSteps, arithmetic, warnings, samples };
+  return {
+    training: await store.putJson(training),
+    rows,
+    steps: result.steps,
+    tokens: result.labelledTokens,
+    lossFirstNats: result.lossFirstNats,
+    lossLastNats: result.lossLastNats,
+    skippedSteps,
+    warnings: briefly(warnings),
+    warningCount: warnings.length,
+    seconds: result.seconds,
+  };
+}

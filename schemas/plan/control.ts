@@ -1,0 +1,92 @@
+/** Arguments and results of the control activities. Types only: workflow code sees the activities through them. */
+import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { JsonValue } from '../common/json.ts';
+import type { TrainPlan } from '../outcome/train-run.ts';
+import type { ApprovalRecord } from '../outcome/approval.ts';
+import type {
+  AdaptationOutcome,
+  Candidate,
+  Decision,
+  DecisionRecord,
+  MeasuredRecord,
+  PathStep,
+  RungOutput,
+  Score,
+  TestResult,
+} from '../outcome/candidate.ts';
+import type { Facts } from '../spec/flowchart.ts';
+import type { AdaptationPlan } from './adaptation-plan.ts';
+
+export interface CompileResult {
+  readonly plan: AdaptationPlan;
+  readonly artifact: ArtifactRef;
+}
+
+export interface JudgeRungInput {
+  readonly rung: string;
+  readonly output: RungOutput;
+  readonly best: Candidate | null;
+  /** Candidates compared on dev before this rung. */
+  readonly triedBefore: number;
+  readonly target: number;
+  readonly primary: { readonly id: string; readonly with: { readonly [key: string]: JsonValue } };
+  readonly statistics: { readonly level: number; readonly resamples: number; readonly seed: number };
+  /** Wall seconds the rung took. */
+  readonly seconds: number;
+}
+
+export interface JudgeRungResult {
+  readonly record: MeasuredRecord;
+  /** The rung's best candidate. */
+  readonly candidate: Candidate;
+  /** True when it takes the lead: first of all, or better than the best so far by a real margin. */
+  readonly leads: boolean;
+}
+
+export interface DecideInput {
+  readonly finalists: readonly {
+    readonly candidate: Candidate;
+    readonly costRank: number;
+    readonly score: Score;
+  }[];
+  readonly failed: TestResult['failed'];
+  readonly reached: 'target-met' | 'target-not-met' | 'budget-exhausted';
+  readonly target: number;
+  readonly nonInferiorityMargin: number;
+  readonly primary: JudgeRungInput['primary'];
+  readonly statistics: JudgeRungInput['statistics'];
+}
+
+export interface DecideResult {
+  readonly decision: Decision;
+  readonly test: TestResult;
+}
+
+export interface WriteReportInput {
+  readonly workflowId: string;
+  readonly plan: ArtifactRef;
+  readonly curation: { readonly [node: string]: JsonValue };
+  readonly candidates: readonly Candidate[];
+  readonly decision: Decision;
+  readonly rungs: readonly DecisionRecord[];
+  readonly test: TestResult;
+  readonly path: readonly PathStep[];
+  readonly facts: Facts;
+  readonly seconds: number;
+  readonly approvals: readonly ApprovalRecord[];
+}
+
+/** Activities that the workflows call by name, beside the step kinds. */
+export interface ControlActivities {
+  compileSpec(input: { readonly spec: unknown }): Promise<CompileResult>;
+  compilePipelineSpec(input: { readonly spec: unknown }): Promise<{
+    readonly plan: AdaptationPlan['curation'];
+    readonly inputs: { readonly [key: string]: JsonValue };
+  }>;
+  compileTrainSpec(input: { readonly spec: unknown }): Promise<{ readonly plan: TrainPlan }>;
+  /** Stores what is to be approved; its SHA-256 is the digest that answers are bound to. */
+  openApproval(input: { readonly of: JsonValue }): Promise<{ readonly subject: ArtifactRef }>;
+  judgeRung(input: JudgeRungInput): Promise<JudgeRungResult>;
+  decide(input: DecideInput): Promise<DecideResult>;
+  writeReport(input: WriteReportInput): Promise<AdaptationOutcome['report']>;
+}

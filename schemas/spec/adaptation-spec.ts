@@ -1,0 +1,118 @@
+import { z } from 'zod';
+import { artifactRefSchema } from '../common/artifact-ref.ts';
+import {
+  levelSchema,
+  maxNewTokensSchema,
+  maxPromptTokensSchema,
+  resamplesSchema,
+  seedSchema,
+} from '../common/limits.ts';
+import { quantizationSchema } from '../common/quantization.ts';
+import { pipelineSpecSchema } from './pipeline-spec.ts';
+import { atMostMembers, nameTextSchema, optionsSchema, pathTextSchema } from '../common/texts.ts';
+import { flowchartSchema } from './flowchart.ts';
+import { profileSchema } from './profile.ts';
+
+/** A file under the data roots, or bytes already in the artifact store. */
+export const dataSourceSchema = z.union([
+  z.strictObject({ path: pathTextSchema, format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']).optional() }),
+  z.strictObject({
+    artifact: artifactRefSchema,
+    format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']),
+    /** The file it was made from, as its owner wrote it: messages name it. */
+    name: pathTextSchema.optional(),
+  }),
+]);
+
+/** A metric by name, with its options. */
+export const metricChoiceSchema = z.strictObject({ id: nameTextSchema, with: optionsSchema.default({}) });
+
+/** What a user writes to have a model adapted. Sizes in rows, lengths in tokens of the model's own tokenizer. */
+export const adaptationSpecSchema = z.strictObject({
+  specVersion: z.literal(1).default(1),
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
+  task: z.strictObject({
+    instruction: z.string().min(1).max(2000),
+    system: z.string().max(2000).default(''),
+    maxPromptTokens: maxPromptTokensSchema.default(512),
+    maxAnswerTokens: maxNewTokensSchema.default(64),
+  }),
+  data: z.strictObject({
+    source: dataSourceSchema,
+    columns: z.strictObject({
+      input: nameTextSchema,
+      output: nameTextSchema,
+      group: nameTextSchema.optional(),
+      /** What kind of row it is: steps may sample or balance by it. */
+      category: nameTextSchema.optional(),
+    }),
+    /** Texts to look answers up in; each row of the file is one document. */
+    documents: z
+      .strictObject({
+        source: dataSourceSchema,
+        columns: z.strictObject({ text: nameTextSchema, title: nameTextSchema.optional() }),
+      })
+      .optional(),
+    sizes: z
+      .strictObject({
+        train: z.int().min(8).max(1_000_000).default(240),
+        dev: z.int().min(8).max(10_000).default(32),
+        test: z.int().min(8).max(10_000).default(48),
+      })
+      .prefault({}),
+    /** A named pipeline of a plugin, or one of your own. It must end in a node `split`. */
+    curation: z.union([nameTextSchema, pipelineSpecSchema]).default('standard'),
+  }),
+  model: z
+    .strictObject({
+      provider: nameTextSchema.default('nf4-lora'),
+      id: pathTextSchema.default('smollm2-135m-instruct'),
+      weightFormat: z.enum(['nf4', 'f32']).default('nf4'),
+      /** Of `nf4`; blocks of 64 with double quantization when absent. */
+      quantization: quantizationSchema.optional(),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      primary: metricChoiceSchema.default({ id: 'chrf', with: {} }),
+      secondary: z.array(metricChoiceSchema).max(8).default([]),
+    })
+    .prefault({}),
+  /** Score of the primary metric (0 to 1) at which climbing stops. */
+  target: z.number().min(0).max(1),
+  budget: z.strictObject({
+    seconds: z.int().min(1).max(31_536_000),
+    /** Tokens read, generated and trained on, in all; cached results cost nothing. */
+    tokens: z.int().min(1).max(1_000_000_000_000).optional(),
+  }),
+  /** Where a person must say yes. */
+  approvals: z
+    .strictObject({
+      /** Rungs that are climbed only with approval. */
+      rungs: z.array(nameTextSchema).max(20).default([]),
+      /** Whether the winner needs approval before it counts as released. */
+      release: z.boolean().default(false),
+      /** Without an answer in this time the answer is no; without this, the run waits. */
+      timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
+    })
+    .prefault({}),
+  profile: profileSchema.prefault({}),
+  /** Options of single rungs, by rung id; each rung checks its own. */
+  rungs: atMostMembers(z.record(z.string().max(200), optionsSchema), 40).default({}),
+  /** Your own decision graph; the default is the flowchart named `standard`. */
+  flowchart: flowchartSchema.optional(),
+  statistics: z
+    .strictObject({
+      level: levelSchema.default(0.95),
+      resamples: resamplesSchema.default(2000),
+      /** A cheaper candidate wins if it is not worse than the best by more than this. */
+      nonInferiorityMargin: z.number().min(0).max(1).default(0.02),
+    })
+    .prefault({}),
+  seed: seedSchema.default(1),
+});
+
+export type AdaptationSpec = z.infer<typeof adaptationSpecSchema>;
+export type AdaptationSpecInput = z.input<typeof adaptationSpecSchema>;
+export type MetricChoice = z.infer<typeof metricChoiceSchema>;
+export type DataSource = z.infer<typeof dataSourceSchema>;

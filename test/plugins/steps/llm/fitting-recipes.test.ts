@@ -1,0 +1,130 @@
+/** Recipes whose prompts do not fit the model are left out by name; the others go on. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { z } from 'zod';
+import { FileStore } from '../../../../core/store/file-store.ts';
+import { createStepActivities } from '../../../../activities/create-activities.ts';
+import type { PluginV1 } from '../../../../plugins/sdk/contracts/plugin.ts';
+import { countingModel } from '../../../../plugins/sdk/testing/counting-model.ts';
+import { createProjectHost } from '../../../../plugins.ts';
+import type { JsonObject } from '../../../../schemas/common/json.ts';
+import type { StepResult } from '../../../../schemas/plan/pipeline-plan.ts';
+
+/** Models that count words, with the context that their id names; `mute` ones do not count. */
+const counting: PluginV1 = {
+  name: 'counting',
+  apiVersion: 1,
+  needs: [],
+  optionsSchema: z.strictObject({}),
+  register: (registrar) =>
+    registrar.addLanguageModelProvider({
+      id: 'words',
+      assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
+      open: ({ id }) =>
+        id === 'mute'
+          ? countingModel(id, { count: false })
+          : countingModel(id, { contextTokens: Number(id) }),
+    }),
+  close: async () => undefined,
+};
+
+const host = createProjectHost([{ plugin: counting }]);
+const folder = await mkdtemp(join(tmpdir(), 'escada-fitting-'));
+const activities = createStepActivities({
+  host,
+  store: new FileStore(join(folder, 'store')),
+  dataRoots: [folder],
+});
+
+async function run(kind: string, input: JsonObject): Promise<JsonObject> {
+  const activity = activities[kind] as unknown as (input: JsonObject) => Promise<StepResult>;
+  const env = new MockActivityEnvironment();
+  return (await env.run<[JsonObject], StepResult, typeof activity>(activity, input)).output;
+}
+
+async function dataset(name: string, rows: readonly (readonly [string, string])[]): Promise<JsonObject> {
+  await writeFile(
+    join(folder, name),
+    rows.map(([input, output]) => `${JSON.stringify({ input, output })}\n`).join(''),
+  );
+  const columns = { input: 'input', output: 'output' };
+  return (await run('curate.read@1', { source: { path: name }, columns }))['dataset'] as JsonObject;
+}
+
+const recipe = (shots: number) => ({
+  system: '',
+  instruction: 'Go',
+  shots,
+  choose: shots === 0 ? 'none' : 'fixed',
+});
+
+suite('recipes that fit', () => {
+  after(async () => {
+    await host.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const ask = async (contextTokens: number | 'mute', shots: readonly number[]): Promise<JsonObject> => {
+    const [rows, train] = [
+      await dataset('dev.jsonl', [
+        ['a', 'x'],
+        ['a b c', 'x'],
+      ]),
+      await dataset('train.jsonl', [
+        ['one two', 'three'],
+        ['four five', 'six'],
+        ['seven eight', 'nine'],
+      ]),
+    ];
+    const model = { provider: 'words', id: String(contextTokens), weightFormat: 'f32' };
+    return await run('select.fitting@1', {
+      model,
+      recipes: shots.map(recipe),
+      rows,
+      train,
+      maxNewTokens: 2,
+      seed: 1,
+    });
+  };
+
+  test('the longest row, its demonstrations and room for an answer count', async () => {
+    // Go and three words, two of an answer: 6; four more with each demonstration.
+    for (const [context, fitting] of [
+      [18, [0, 1, 3]],
+      [17, [0, 1]],
+      [10, [0, 1]],
+      [9, [0]],
+    ] as const) {
+      const output = await ask(context, [0, 1, 3]);
+      assert.deepEqual(output['recipes'], fitting.map(recipe), `a context of ${context}`);
+      assert.equal(output['fitting'], fitting.length);
+    }
+    const { skipped } = await ask(9, [3, 0, 1]);
+    assert.deepEqual(skipped, [
+      {
+        name: '3-fixed',
+        reason: 'its longest prompt has 16 tokens and its answer may have 2; the context holds 9',
+      },
+      {
+        name: '1-fixed',
+        reason: 'its longest prompt has 8 tokens and its answer may have 2; the context holds 9',
+      },
+    ]);
+  });
+
+  test('when none fits the step fails and says why of each', async () => {
+    await assert.rejects(ask(5, [0, 3]), (error: { type?: string; message: string }) => {
+      assert.equal(error.type, 'PROMPT_TOO_LONG');
+      assert.match(error.message, /3-fixed: its longest prompt has 16 tokens/);
+      return true;
+    });
+  });
+
+  test('a model that cannot count is asked', async () => {
+    assert.equal((await ask('mute', [0, 3]))['fitting'], 2);
+  });
+});
