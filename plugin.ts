@@ -1,7 +1,7 @@
 /** Composition root inside a host's worker: `Worker.create({ …, plugins: [new EscadaPlugin()] })`. */
 import { SimplePlugin } from '@temporalio/plugin';
 import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createControlActivities, type ActivityDeps } from './activities/create-activities.ts';
+import { createControlActivities, type ActivityDeps } from './activities/control-activities.ts';
 import { readSettings, type Settings } from './runtime/settings.ts';
 import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
 import { createProjectHost } from './plugins.ts';

@@ -6,7 +6,7 @@ import {
   createControlActivities,
   createStepActivities,
   type ActivityDeps,
-} from '../activities/create-activities.ts';
+} from '../activities/control-activities.ts';
 import { moduleUrl } from '../plugins/sdk/package-paths.ts';
 import type { Settings } from '../runtime/settings.ts';
 import type { PluginHost } from '../plugins/host/host.ts';

@@ -46,7 +46,7 @@ class ProgressView {
     const pending = await pendingSteps(client, workflowId).catch(() => []);
     if (progress !== null) {
       this.#tellFinished(progress);
-      if (progress.phase === 'climb' || progress.phase === 'test')
+      if (progress.phase === 'ladder' || progress.phase === 'test')
         await this.#tellDecisions(client, workflowId);
     }
     this.#tellApprovals(progress?.approvals ?? [], workflowId);
@@ -85,7 +85,7 @@ class ProgressView {
   }
 }
 
-/** How the climb of a rung ended, in a line. */
+/** How a rung ended, in a line. */
 export function recordText(record: DecisionRecord): string {
   const { rung, reason } = record;
   if (record.outcome === 'failed') return `${rung}: failed. ${reason}`;

@@ -2,7 +2,7 @@ import type { Registry } from '../../plugins/host/registry.ts';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { Candidate, MeasuredRecord } from '../../schemas/outcome/candidate.ts';
-import type { JudgeRungInput, JudgeRungResult } from '../../schemas/plan/control.ts';
+import type { JudgeRungInput, JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import { correctedLevel, correctedLow, pairedBootstrap, type ResampleWork } from './statistics/index.ts';
 
 type Rows = readonly (readonly number[])[];

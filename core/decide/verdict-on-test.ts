@@ -1,5 +1,5 @@
 import type { FinalVerdict } from '../../schemas/outcome/candidate.ts';
-import type { DecideInput } from '../../schemas/plan/control.ts';
+import type { DecideInput } from '../../schemas/plan/control-activities.ts';
 
 /** Measuring alone never rejects a release. */
 export type MeasuredVerdict = Exclude<FinalVerdict, 'release-rejected'>;

@@ -2,7 +2,7 @@ import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store
 import type { ModelDescription } from '../../plugins/sdk/contracts/language-model.ts';
 import type { TrainingSample } from '../../plugins/sdk/contracts/trainer.ts';
 import type { Candidate } from '../../schemas/outcome/candidate.ts';
-import type { WriteReportInput } from '../../schemas/plan/control.ts';
+import type { WriteReportInput } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';

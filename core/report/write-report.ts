@@ -1,5 +1,5 @@
 import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
-import type { WriteReportInput } from '../../schemas/plan/control.ts';
+import type { WriteReportInput } from '../../schemas/plan/control-activities.ts';
 import { renderCharts } from './charts/index.ts';
 import { renderHtml } from './html.ts';
 import { renderMarkdown } from './markdown.ts';

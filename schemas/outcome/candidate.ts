@@ -135,7 +135,7 @@ export interface CutOffRecord extends RungRecord {
   readonly by: BudgetUnit;
 }
 
-/** How the climb of a rung ended. */
+/** How a rung ended. */
 export type DecisionRecord = MeasuredRecord | FailedRecord | CutOffRecord;
 
 /** A comparison with the values that were compared; `unknown` stands for a fact that was never established. */
@@ -198,7 +198,7 @@ export interface AdaptationOutcome {
 /** Answer of the query `progress`. */
 export interface Progress {
   readonly phase:
-    'compile' | 'curate' | 'climb' | 'test' | 'approve' | 'report' | 'done' | 'failed' | 'cancelled';
+    'compile' | 'curate' | 'ladder' | 'test' | 'approve' | 'report' | 'done' | 'failed' | 'cancelled';
   readonly rung: string | null;
   /** Nodes running now, as `<rung or phase>/<node id>`. */
   readonly running: readonly string[];

@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { FileStore } from '../../core/store/file-store.ts';
-import { createControlActivities, createStepActivities } from '../../activities/create-activities.ts';
+import { createControlActivities, createStepActivities } from '../../activities/control-activities.ts';
 import { putJsonl } from '../../plugins/sdk/jsonl.ts';
 import { createProjectHost } from '../../plugins.ts';
 import type { Candidate, Score } from '../../schemas/outcome/candidate.ts';

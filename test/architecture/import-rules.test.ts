@@ -63,7 +63,7 @@ test('what the table forbids is objected to', () => {
     ['workflows/adapt/x.ts', 'zod', false],
     ['workflows/adapt/x.ts', '../../activities/run-step.ts', false],
     ['workflows/adapt/x.ts', '../../schemas/spec/profile.ts', false],
-    ['workflow.ts', './activities/create-activities.ts', false],
+    ['workflow.ts', './activities/control-activities.ts', false],
     ['index.ts', './plugins.ts', false],
     ['index.ts', '@temporalio/client', false],
     ['client.ts', '@temporalio/worker', false],

@@ -9,7 +9,7 @@ import { renderDashboard } from '../../workflows/shared/dashboard.ts';
 import { cutToBytes, summaryLine, utf8Bytes } from '../../schemas/common/plain-text.ts';
 
 const PROGRESS: Progress = {
-  phase: 'climb',
+  phase: 'ladder',
   rung: 'icl',
   running: ['icl/recipes/0/answers'],
   finished: [
@@ -51,7 +51,7 @@ test('tells phase, time, steps, what runs, the ladder, what comes next and the p
     flowchart: STANDARD_FLOWCHART,
   });
   assert.deepEqual(text.replaceAll('\u00a0 |', ' |').split('\n'), [
-    '**Phase:** climb · rung `icl`  ',
+    '**Phase:** ladder · rung `icl`  ',
     '**Time:** 301 s of 600 s `██████████░░░░░░░░░░`  ',
     '**Steps:** 2 done, 1 of them from the store  ',
     '**Running:** `icl/recipes/0/answers`  ',
@@ -97,7 +97,7 @@ test('every phase can be shown with the least that is known', () => {
   for (const phase of [
     'compile',
     'curate',
-    'climb',
+    'ladder',
     'test',
     'report',
     'done',

@@ -11,23 +11,23 @@ import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { guardSpec } from '../shared/payload.ts';
-import { surface } from '../shared/surface.ts';
-import { climb, establishFacts } from './climb.ts';
-import { control } from '../shared/control.ts';
+import { unwrapFailure } from '../shared/unwrap-failure.ts';
+import { establishFacts, runLadder } from './run-ladder.ts';
+import { control } from '../shared/control-activities.ts';
 import { nothingMeasured } from './nothing-measured.ts';
 import { scoreFinalists } from './score-finalists.ts';
-import { ClimbState } from './state.ts';
+import { LadderState } from './state.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 
 export const progressQuery = defineQuery<Progress>(QUERY_PROGRESS);
 export const decisionsQuery = defineQuery<readonly DecisionRecord[]>(QUERY_DECISIONS);
 
 /**
- * Climbs the ladder for one task: compile, curate, climb, score the finalists once on test, decide, report. Rungs and
+ * Runs the ladder for one task: compile, curate, run rungs, score the finalists once on test, decide, report. Rungs and
  * finalists that fail are recorded and leave the decision to the others; only a cancellation of the run ends it early.
  */
 export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
-  const state = new ClimbState();
+  const state = new LadderState();
   setHandler(progressQuery, () => state.progress(), {
     description: 'Phase, rung, running and finished steps',
   });
@@ -38,11 +38,11 @@ export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
   } catch (error) {
     const cancelled = runCancelled();
     state.enter(cancelled ? 'cancelled' : 'failed');
-    throw cancelled ? asCancellation(error) : surface(error);
+    throw cancelled ? asCancellation(error) : unwrapFailure(error);
   }
 }
 
-async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOutcome> {
+async function adapt(rawSpec: unknown, state: LadderState): Promise<AdaptationOutcome> {
   state.enter('compile');
   guardSpec(rawSpec);
   const { plan, artifact } = await control.compileSpec({ spec: rawSpec ?? null });
@@ -52,7 +52,7 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
   const curation = await curate(plan, state);
   const split = splitOf(curation);
   establishFacts(plan, state);
-  const reached = await climb(plan, { train: split['train'] ?? null, dev: split['dev'] ?? null }, state);
+  const reached = await runLadder(plan, { train: split['train'] ?? null, dev: split['dev'] ?? null }, state);
   if (state.finalists.length === 0) throw nothingMeasured(plan, reached, state);
   const { decision: found, test } = await scoreFinalists(plan, split, reached, state);
   const decision = await release(found, test, plan, state);
@@ -70,7 +70,7 @@ async function adapt(rawSpec: unknown, state: ClimbState): Promise<AdaptationOut
 
 async function curate(
   plan: AdaptationPlan,
-  state: ClimbState,
+  state: LadderState,
 ): Promise<{ readonly [node: string]: JsonValue }> {
   state.enter('curate');
   const { data, model, task, seed } = plan.spec;
@@ -105,7 +105,7 @@ async function release(
   decision: Decision,
   test: TestResult,
   plan: AdaptationPlan,
-  state: ClimbState,
+  state: LadderState,
 ): Promise<Decision> {
   if (plan.releaseGate === undefined) return decision;
   state.enter('approve');

@@ -1,17 +1,17 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { BudgetUnit } from '../../schemas/outcome/candidate.ts';
-import type { ClimbState } from './state.ts';
+import type { LadderState } from './state.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 
-/** What is left for climbing, after what scoring the finalists on test will take. */
+/** What is left for rungs, after what scoring the finalists on test will take. */
 export interface BudgetLeft {
   readonly seconds: number;
   /** Null when the spec does not limit them. */
   readonly tokens: number | null;
 }
 
-export function budgetLeft(plan: AdaptationPlan, state: ClimbState): BudgetLeft {
+export function budgetLeft(plan: AdaptationPlan, state: LadderState): BudgetLeft {
   const { budget } = plan.spec;
   const tests = state.finalists.length + 1;
   return {
@@ -32,7 +32,7 @@ export type Afforded<T> = { readonly value: T } | { readonly cutOff: BudgetUnit 
  */
 export async function withinBudget<T>(
   left: BudgetLeft,
-  state: ClimbState,
+  state: LadderState,
   work: () => Promise<T>,
 ): Promise<Afforded<T>> {
   let cutOff: BudgetUnit | null = null;
@@ -69,7 +69,7 @@ export async function withinBudget<T>(
 }
 
 /** Waits until so many seconds were worked: time in which a person is waited for does not count. */
-async function untilWorked(seconds: number, state: ClimbState): Promise<void> {
+async function untilWorked(seconds: number, state: LadderState): Promise<void> {
   const end = state.secondsElapsed() + seconds;
   for (let left = seconds; left > 0; left = end - state.secondsElapsed()) {
     if (state.waitsForPerson()) await condition(() => !state.waitsForPerson());

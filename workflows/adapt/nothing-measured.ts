@@ -1,14 +1,14 @@
 import type { ApplicationFailure } from '@temporalio/workflow';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { fail } from '../shared/fail.ts';
-import type { Reached } from './climb.ts';
-import type { ClimbState } from './state.ts';
+import type { Reached } from './run-ladder.ts';
+import type { LadderState } from './state.ts';
 
-/** The failure of a climb without a finalist: code and message of what happened, whatever the path ended with. */
+/** The failure of a ladder without a finalist: code and message of what happened, whatever the path ended with. */
 export function nothingMeasured(
   { spec }: AdaptationPlan,
   reached: Reached,
-  state: ClimbState,
+  state: LadderState,
 ): ApplicationFailure {
   const failed = state.decisions.flatMap((one) => (one.outcome === 'failed' ? [one] : []));
   const [first] = failed;

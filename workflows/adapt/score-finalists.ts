@@ -1,12 +1,12 @@
 import type { Score, TestResult } from '../../schemas/outcome/candidate.ts';
-import type { DecideInput, DecideResult } from '../../schemas/plan/control.ts';
+import type { DecideInput, DecideResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
-import { control } from '../shared/control.ts';
-import type { Reached } from './climb.ts';
-import type { ClimbState } from './state.ts';
+import { control } from '../shared/control-activities.ts';
+import type { Reached } from './run-ladder.ts';
+import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function scoreFinalists(
   plan: AdaptationPlan,
   split: JsonObject,
   reached: Reached,
-  state: ClimbState,
+  state: LadderState,
 ): Promise<DecideResult> {
   const finalists: DecideInput['finalists'][number][] = [];
   const failed: TestResult['failed'][number][] = [];

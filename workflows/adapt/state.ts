@@ -1,6 +1,6 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
-import type { JudgeRungResult } from '../../schemas/plan/control.ts';
+import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
 import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
 import type { StepObserver } from '../pipeline/interpreter.ts';
@@ -24,8 +24,8 @@ function tokensOf(output: StepResult['output']): number {
   return trained + (usage?.promptTokens ?? 0) + (usage?.newTokens ?? 0);
 }
 
-/** Everything a climb knows so far; queries and the dashboard read it. */
-export class ClimbState implements StepObserver {
+/** Everything a ladder knows so far; queries and the dashboard read it. */
+export class LadderState implements StepObserver {
   readonly #clock = new WorkClock();
   phase: Progress['phase'] = 'compile';
   rung: string | null = null;
@@ -58,7 +58,7 @@ export class ClimbState implements StepObserver {
     return this.#clock.waiting;
   }
 
-  /** Adds how the climb of a rung ended. */
+  /** Adds how a rung ended. */
   record(record: DecisionRecord): void {
     this.decisions.push(record);
     this.publish();

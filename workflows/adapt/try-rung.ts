@@ -1,27 +1,27 @@
 import type { DecisionRecord, RungOutput } from '../../schemas/outcome/candidate.ts';
-import type { JudgeRungResult } from '../../schemas/plan/control.ts';
+import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
 import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
-import { control } from '../shared/control.ts';
-import type { ClimbState } from './state.ts';
+import { control } from '../shared/control-activities.ts';
+import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
 
 /**
- * Climbs one rung inside what is left of the budget and records how that ended: measured, failed, or cut off by the
+ * Runs one rung inside what is left of the budget and records how that ended: measured, failed, or cut off by the
  * budget. A rung that fails takes nothing from what the others measured.
  */
 export async function tryRung(
   id: string,
   plan: AdaptationPlan,
   inputs: JsonObject,
-  state: ClimbState,
+  state: LadderState,
 ): Promise<DecisionRecord['outcome']> {
   const rung = plan.rungs.find((one) => one.id === id);
   if (rung?.plan == null) throw fail('INVALID_SPEC', `There is no rung "${id}" in the plan.`);
-  state.enter('climb', id);
+  state.enter('ladder', id);
   const startedMs = Date.now();
   const seconds = () => (Date.now() - startedMs) / 1000;
   const ended = await settled(measure(rung, plan, inputs, state, seconds));
@@ -53,7 +53,7 @@ async function measure(
   rung: PlannedRung,
   plan: AdaptationPlan,
   inputs: JsonObject,
-  state: ClimbState,
+  state: LadderState,
   seconds: () => number,
 ): Promise<Afforded<JudgeRungResult>> {
   const ended = await withinBudget(budgetLeft(plan, state), state, () => runRung(rung, inputs, state));
@@ -72,7 +72,7 @@ async function measure(
   return { value };
 }
 
-async function runRung(rung: PlannedRung, inputs: JsonObject, state: ClimbState): Promise<RungOutput> {
+async function runRung(rung: PlannedRung, inputs: JsonObject, state: LadderState): Promise<RungOutput> {
   if (rung.plan === null) throw fail('INVALID_SPEC', `The rung "${rung.id}" has no plan.`);
   const { approvals } = state;
   const outputs = await runPlan({ plan: rung.plan, inputs, prefix: rung.id, observer: state, approvals });

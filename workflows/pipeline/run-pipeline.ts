@@ -4,10 +4,10 @@ import type { JsonValue } from '../../schemas/common/json.ts';
 import { approvalLines } from '../shared/dashboard.ts';
 import { code } from '../shared/dashboard-text.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
-import { control } from '../shared/control.ts';
+import { control } from '../shared/control-activities.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
-import { surface } from '../shared/surface.ts';
+import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { utf8Bytes } from '../../schemas/common/plain-text.ts';
 import { runPlan, type StepObserver } from './interpreter.ts';
 
@@ -31,7 +31,7 @@ export async function runPipeline(spec: unknown): Promise<Outputs> {
     guardResult(outputs);
     return outputs;
   } catch (error) {
-    throw runCancelled() ? asCancellation(error) : surface(error);
+    throw runCancelled() ? asCancellation(error) : unwrapFailure(error);
   }
 }
 

@@ -2,7 +2,7 @@ import { condition, defineQuery, defineUpdate, setHandler } from '@temporalio/wo
 import type { Approval, ApprovalAnswer, ApprovalRecord } from '../../schemas/outcome/approval.ts';
 import { MAX_COMMENT_CHARACTERS, QUERY_APPROVALS, UPDATE_APPROVE } from '../../schemas/plan/constants.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
-import { control } from './control.ts';
+import { control } from './control-activities.ts';
 import { fail } from './fail.ts';
 import { guardHistory, guardPayload } from './payload.ts';
 import { Permits } from './permits.ts';

@@ -163,14 +163,14 @@ const named = (node: FlowchartNode | undefined): string => `*${cell(node?.title 
 
 /** What follows the phases in which no flowchart is walked. */
 const AFTER: Partial<Record<Progress['phase'], string>> = {
-  compile: 'curate and split the data, then climb',
+  compile: 'curate and split the data, then run the ladder',
   test: 'decide on the test rows, which nothing was chosen on, then write the report',
 };
 
 /** What follows what is being worked on, as far as the flowchart tells. */
 function nextText({ progress: { phase }, path, flowchart }: View): string {
   if (flowchart !== null && phase === 'curate') return named(flowchart.nodes[flowchart.start]);
-  if (flowchart !== null && phase === 'climb') return afterRung(flowchart, path.at(-1)?.node);
+  if (flowchart !== null && phase === 'ladder') return afterRung(flowchart, path.at(-1)?.node);
   return AFTER[phase] ?? '';
 }
 

@@ -7,7 +7,7 @@ import {
 } from '@temporalio/workflow';
 import type { StepFailure } from '../../schemas/outcome/candidate.ts';
 import { ERROR_CODES, type ErrorCode } from '../../schemas/errors/error-codes.ts';
-import { surface } from './surface.ts';
+import { unwrapFailure } from './unwrap-failure.ts';
 
 /** What work came to: its value, or the failure of one of its steps. */
 export type Settled<T> = { readonly value: T } | { readonly failure: StepFailure };
@@ -36,9 +36,9 @@ export function asCancellation(error: unknown): unknown {
 
 /** Code and message of what happened. */
 function stepFailure(error: TemporalFailure): StepFailure {
-  const told = surface(error);
-  return told instanceof ApplicationFailure
-    ? ofApplication(told)
+  const failure = unwrapFailure(error);
+  return failure instanceof ApplicationFailure
+    ? ofApplication(failure)
     : { code: 'INTERNAL', message: error.message };
 }
 

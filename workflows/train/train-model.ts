@@ -15,7 +15,7 @@ import {
 } from '../../schemas/plan/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { TrainingState, TrainOutcome, TrainProgress } from '../../schemas/outcome/train-run.ts';
-import { control } from '../shared/control.ts';
+import { control } from '../shared/control-activities.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 import { cell } from '../shared/dashboard-text.ts';
 import { runPlan, type StepObserver } from '../pipeline/interpreter.ts';
@@ -23,7 +23,7 @@ import { replaceReferences } from '../pipeline/replace-references.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { fail } from '../shared/fail.ts';
 import { guardSpec } from '../shared/payload.ts';
-import { surface } from '../shared/surface.ts';
+import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { attemptStep, failureOf, isInternal, mayTryAgain } from './attempt.ts';
 import { readCarried } from './carried.ts';
 
@@ -50,7 +50,7 @@ export async function trainModel(spec: unknown, carried?: TrainingState): Promis
     if (error instanceof ContinueAsNew) throw error;
     const cancelled = runCancelled();
     run.enter(cancelled ? 'cancelled' : 'failed');
-    throw cancelled ? asCancellation(error) : surface(error);
+    throw cancelled ? asCancellation(error) : unwrapFailure(error);
   }
 }
 

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { progressLines } from '../../../cli/lib/progress-lines.ts';
 
-test('a climb: phase, rung and finished steps', () => {
+test('an adaptation: phase, rung and finished steps', () => {
   const finished = [
     { node: 'curate/read', seconds: 0.12, cached: false },
     { node: 'peft/train', seconds: 61, cached: true },
   ];
-  const climb = { phase: 'climb', rung: 'peft', running: [], finished, approvals: [] } as const;
-  const lines = progressLines({ ...climb, secondsElapsed: 62, budgetSeconds: 100 });
-  assert.equal(lines[0], 'phase climb, rung peft');
+  const ladder = { phase: 'ladder', rung: 'peft', running: [], finished, approvals: [] } as const;
+  const lines = progressLines({ ...ladder, secondsElapsed: 62, budgetSeconds: 100 });
+  assert.equal(lines[0], 'phase ladder, rung peft');
   assert.match(lines[1] ?? '', /^ {2}done {3}curate\/read +0\.1 s$/);
   assert.match(lines[2] ?? '', /^ {2}cached peft\/train +61\.0 s$/);
   assert.equal(lines.length, 3);

@@ -7,7 +7,7 @@ import { putJsonl, type Prediction } from '../../../plugins/sdk/jsonl.ts';
 import { collectReportData, type ReportData } from '../../../core/report/report-data.ts';
 import { adaptationSpecSchema } from '../../../schemas/spec/adaptation-spec.ts';
 import type { Candidate, MeasuredRecord, PathStep, Score } from '../../../schemas/outcome/candidate.ts';
-import type { WriteReportInput } from '../../../schemas/plan/control.ts';
+import type { WriteReportInput } from '../../../schemas/plan/control-activities.ts';
 import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
 import type { Flowchart } from '../../../schemas/spec/flowchart.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Context } from '@temporalio/activity';
-import type { ControlActivities } from '../schemas/plan/control.ts';
+import type { ControlActivities } from '../schemas/plan/control-activities.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
 import { MAX_RESULT_BYTES } from '../schemas/plan/constants.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';

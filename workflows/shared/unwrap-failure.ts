@@ -5,7 +5,7 @@ import { fail } from './fail.ts';
  * The failure a run ends with: that of the step itself, not "Activity task failed", which is all that the list of runs
  * and the head of a run's page would show. Everything else, cancellation above all, passes as it is.
  */
-export function surface(error: unknown): unknown {
+export function unwrapFailure(error: unknown): unknown {
   if (!(error instanceof ActivityFailure)) return error;
   if (error.cause instanceof TimeoutFailure) return timedOut(error, error.cause);
   if (!(error.cause instanceof ApplicationFailure)) return error;

@@ -4,13 +4,13 @@ import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { fail } from '../shared/fail.ts';
 import { budgetLeft } from './budget.ts';
 import { evaluate } from './predicate.ts';
-import type { ClimbState } from './state.ts';
+import type { LadderState } from './state.ts';
 import { tryRung } from './try-rung.ts';
 
 export type Reached = 'target-met' | 'target-not-met' | 'budget-exhausted';
 
 /** Facts that hold before the first rung. */
-export function establishFacts(plan: AdaptationPlan, state: ClimbState): void {
+export function establishFacts(plan: AdaptationPlan, state: LadderState): void {
   const { spec } = plan;
   Object.assign(state.facts, { target: spec.target, 'budget.seconds': spec.budget.seconds });
   if (spec.budget.tokens !== undefined) state.facts['budget.tokens'] = spec.budget.tokens;
@@ -24,7 +24,11 @@ export function establishFacts(plan: AdaptationPlan, state: ClimbState): void {
 }
 
 /** Walks the flowchart to an end; a rung that fails does not end the walk. Rungs get the inputs `train` and `dev`. */
-export async function climb(plan: AdaptationPlan, inputs: JsonObject, state: ClimbState): Promise<Reached> {
+export async function runLadder(
+  plan: AdaptationPlan,
+  inputs: JsonObject,
+  state: LadderState,
+): Promise<Reached> {
   let name = plan.flowchart.start;
   for (;;) {
     const node: FlowchartNode | undefined = plan.flowchart.nodes[name];
@@ -55,12 +59,12 @@ export async function climb(plan: AdaptationPlan, inputs: JsonObject, state: Cli
   }
 }
 
-/** Asks a person. What is approved is what was found so far, and the rung that would be climbed. */
+/** Asks a person. What is approved is what was found so far, and the rung that would run. */
 async function approve(
   name: string,
   node: Extract<FlowchartNode, { form: 'approve' }>,
   plan: AdaptationPlan,
-  state: ClimbState,
+  state: LadderState,
 ): Promise<boolean> {
   const following = plan.flowchart.nodes[node.next];
   const rung = following?.form === 'try' ? following.rung : null;
