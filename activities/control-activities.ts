@@ -49,7 +49,7 @@ export function createControlActivities(deps: ActivityDeps): ControlActivities {
     },
 
     compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
-    openApproval: async ({ of }) => ({ subject: await store.putJson(of) }),
+    openApproval: async ({ subject }) => ({ subject: await store.putJson(subject) }),
     judgeRung: async (input) => await judgeRung(input, judging, resampleWork()),
     decide: async (input) => await decide(input, judging, resampleWork()),
     writeReport: async (input) => await writeReport(input, { store, describeModel: describeWith(services) }),

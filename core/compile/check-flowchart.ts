@@ -53,8 +53,8 @@ export function checkFlowchart(chart: Flowchart, rungIds: readonly string[], iss
       issues.add(`${at(name)}.rung`, `there is no rung "${node.rung}"; known: ${rungIds.join(', ')}`);
     }
     if (node.form !== 'ask') continue;
-    for (const { fact, than } of node.all) {
-      const named = typeof than === 'object' ? [fact, than.fact] : [fact];
+    for (const { fact, value } of node.all) {
+      const named = typeof value === 'object' ? [fact, value.fact] : [fact];
       for (const one of named.filter((name) => !known.has(name))) {
         const guess = issues.full ? null : nearest(one, facts);
         issues.add(

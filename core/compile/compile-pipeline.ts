@@ -102,10 +102,13 @@ function planApproval(
   issues: IssueList,
 ): PlannedApproval {
   const { id, form, title, timeoutSeconds = null } = node;
-  const of = node.of as JsonValue;
-  const needs = new Set([...checkReferences(of, scope, `${options.path}.of`, issues), ...node.after]);
+  const subject = node.subject as JsonValue;
+  const needs = new Set([
+    ...checkReferences(subject, scope, `${options.path}.subject`, issues),
+    ...node.after,
+  ]);
   checkAfter(node.after, scope, options.path, issues);
-  return { id, form, title, of, timeoutSeconds, needs: [...needs] };
+  return { id, form, title, subject, timeoutSeconds, needs: [...needs] };
 }
 
 function checkAfter(after: readonly string[], scope: Scope, path: string, issues: IssueList): void {

@@ -1,11 +1,8 @@
 import type { AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
-import type { Flowchart, FlowchartNode } from '../../schemas/spec/flowchart.ts';
+import { MAX_NODE_NAME_CHARS, type Flowchart, type FlowchartNode } from '../../schemas/spec/flowchart.ts';
 import type { IssueList } from './issue-list.ts';
 
 type Nodes = Flowchart['nodes'];
-
-/** Longest name of a node. */
-const MAX_NAME_CHARS = 40;
 
 /** Leads every edge to a key of `gates` to that key's gate instead. */
 function redirect(node: FlowchartNode, gates: ReadonlyMap<string, string>): FlowchartNode {
@@ -24,17 +21,17 @@ function redirect(node: FlowchartNode, gates: ReadonlyMap<string, string>): Flow
 
 /** `approve-<rung>`, or that with a number where the name is taken. */
 function gateName(rung: string, taken: ReadonlySet<string>): string {
-  const base = `approve-${rung.toLowerCase().replaceAll(/[^a-z0-9-]/g, '-')}`;
+  const base = `approve-${rung}`;
   for (let at = 1; ; at += 1) {
     const suffix = at === 1 ? '' : `-${at}`;
-    const name = base.slice(0, MAX_NAME_CHARS - suffix.length) + suffix;
+    const name = base.slice(0, MAX_NODE_NAME_CHARS - suffix.length) + suffix;
     if (!taken.has(name)) return name;
   }
 }
 
 /**
- * Puts an `approve` node before each node that tries a rung which `approvals.rungs` names. A rejected rung counts as
- * climbed without a result: the chart goes on after it.
+ * Puts an `approve` node before each node that tries a rung which `approvals.rungs` names. After a
+ * rejection the chart continues behind the rung, which has no result.
  */
 export function withApprovals(chart: Flowchart, spec: AdaptationSpec, issues: IssueList): Flowchart {
   const gates = new Map<string, string>();
@@ -48,7 +45,7 @@ export function withApprovals(chart: Flowchart, spec: AdaptationSpec, issues: Is
       const gate = gateName(rung, names);
       names.add(gate);
       gates.set(name, gate);
-      const title = `May ${rung} be climbed?`;
+      const title = `Run the ${rung} rung?`;
       const time = timeoutSeconds === undefined ? {} : { timeoutSeconds };
       added.push([gate, { form: 'approve', title, next: name, rejected: next, ...time }]);
     }

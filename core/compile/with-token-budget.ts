@@ -4,10 +4,10 @@ import type { Comparison, Flowchart, FlowchartNode } from '../../schemas/spec/fl
 const SECONDS = /^rungs\.(.+)\.estimateSeconds$/;
 
 /** The same question about tokens, for a question about seconds. */
-function aboutTokens({ fact, is, than }: Comparison): Comparison[] {
-  const rung = typeof than === 'object' ? SECONDS.exec(than.fact)?.[1] : undefined;
+function aboutTokens({ fact, op, value }: Comparison): Comparison[] {
+  const rung = typeof value === 'object' ? SECONDS.exec(value.fact)?.[1] : undefined;
   if (fact !== 'budget.secondsLeft' || rung === undefined) return [];
-  return [{ fact: 'budget.tokensLeft', is, than: { fact: `rungs.${rung}.estimateTokens` } }];
+  return [{ fact: 'budget.tokensLeft', op, value: { fact: `rungs.${rung}.estimateTokens` } }];
 }
 
 /** Where the chart asks whether the seconds cover a rung, it also asks for the tokens, if the spec limits them. */

@@ -54,8 +54,8 @@ function unaffordable(rung: string, path: readonly PathStep[]): string | null {
   return short.length === 0 ? null : `The budget did not cover it: ${short.join('; ')}.`;
 }
 
-function unitOf({ than }: Compared, rung: string): 's' | 'tokens' | undefined {
-  const fact = typeof than === 'object' ? than.fact : '';
+function unitOf({ value }: Compared, rung: string): 's' | 'tokens' | undefined {
+  const fact = typeof value === 'object' ? value.fact : '';
   if (fact === `rungs.${rung}.estimateSeconds`) return 's';
   return fact === `rungs.${rung}.estimateTokens` ? 'tokens' : undefined;
 }

@@ -9,6 +9,7 @@ import type { RetrieverV1 } from '../sdk/contracts/retriever.ts';
 import type { RungV1 } from '../sdk/contracts/rung.ts';
 import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
 import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
+import { checkRung } from './check-rung.ts';
 import { checkTimeouts } from './check-step-kind.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 
@@ -76,7 +77,10 @@ export class Registry {
         checkTimeouts(kind, owner);
         this.stepKinds.add(kind.kind, kind, owner);
       },
-      addRung: (rung) => this.rungs.add(rung.id, rung, owner),
+      addRung: (rung) => {
+        checkRung(rung, owner);
+        this.rungs.add(rung.id, rung, owner);
+      },
       addMetric: (metric) => this.metrics.add(metric.id, metric, owner),
       addRetriever: (retriever) => this.retrievers.add(retriever.id, retriever, owner),
       addLanguageModelProvider: (provider) => this.providers.add(provider.id, provider, owner),

@@ -125,6 +125,11 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Correct the field that the message names.',
   },
+  PLUGIN_RUNG_INVALID: {
+    meaning: 'A plugin brings a rung whose id or place in the flowchart is not valid.',
+    retryable: false,
+    help: 'Report it to the author of the plugin.',
+  },
   PLUGIN_OPTIONS_INVALID: {
     meaning: 'The options of a plugin do not fit its schema.',
     retryable: false,

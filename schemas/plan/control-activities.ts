@@ -85,7 +85,7 @@ export interface ControlActivities {
   }>;
   compileTrainSpec(input: { readonly spec: unknown }): Promise<{ readonly plan: TrainPlan }>;
   /** Stores what is to be approved; its SHA-256 is the digest that answers are bound to. */
-  openApproval(input: { readonly of: JsonValue }): Promise<{ readonly subject: ArtifactRef }>;
+  openApproval(input: { readonly subject: JsonValue }): Promise<{ readonly subject: ArtifactRef }>;
   judgeRung(input: JudgeRungInput): Promise<JudgeRungResult>;
   decide(input: DecideInput): Promise<DecideResult>;
   writeReport(input: WriteReportInput): Promise<AdaptationOutcome['report']>;

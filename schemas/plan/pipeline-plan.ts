@@ -34,7 +34,7 @@ export interface PlannedApproval {
   readonly id: string;
   readonly form: 'approval';
   readonly title: string;
-  readonly of: JsonValue;
+  readonly subject: JsonValue;
   readonly timeoutSeconds: number | null;
   readonly needs: readonly string[];
 }

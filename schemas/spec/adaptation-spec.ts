@@ -10,7 +10,7 @@ import {
 import { quantizationSchema } from '../common/quantization.ts';
 import { pipelineSpecSchema } from './pipeline-spec.ts';
 import { atMostMembers, nameTextSchema, optionsSchema, pathTextSchema } from '../common/texts.ts';
-import { flowchartSchema } from './flowchart.ts';
+import { flowchartSchema, rungIdSchema } from './flowchart.ts';
 import { profileSchema } from './profile.ts';
 
 /** A file under the data roots, or bytes already in the artifact store. */
@@ -78,21 +78,21 @@ export const adaptationSpecSchema = z.strictObject({
       secondary: z.array(metricChoiceSchema).max(8).default([]),
     })
     .prefault({}),
-  /** Score of the primary metric (0 to 1) at which climbing stops. */
+  /** Score of the primary metric (0 to 1) at which the ladder stops. */
   target: z.number().min(0).max(1),
   budget: z.strictObject({
     seconds: z.int().min(1).max(31_536_000),
     /** Tokens read, generated and trained on, in all; cached results cost nothing. */
     tokens: z.int().min(1).max(1_000_000_000_000).optional(),
   }),
-  /** Where a person must say yes. */
+  /** Human approval gates. */
   approvals: z
     .strictObject({
-      /** Rungs that are climbed only with approval. */
-      rungs: z.array(nameTextSchema).max(20).default([]),
+      /** Rungs that run only after approval. */
+      rungs: z.array(rungIdSchema).max(20).default([]),
       /** Whether the winner needs approval before it counts as released. */
       release: z.boolean().default(false),
-      /** Without an answer in this time the answer is no; without this, the run waits. */
+      /** Without an answer in this time: rejected. Absent: the run waits. */
       timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
     })
     .prefault({}),

@@ -1,16 +1,29 @@
 import { z } from 'zod';
 import { atMostMembers } from '../common/texts.ts';
 
-const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.-]{0,79}$/);
+/** Id of a rung; `+` joins what a hybrid combines: `rag+peft`. */
+export const rungIdSchema = z
+  .string()
+  .max(40)
+  .regex(/^[a-z][a-z0-9+-]*$/);
+
+/** Facts hold the ids of rungs: `rungs.rag+peft.low`. */
+const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.+-]{0,99}$/);
 
 /** One comparison over named facts. */
 export const comparisonSchema = z.strictObject({
   fact: factNameSchema,
-  is: z.enum(['>=', '>', '<=', '<', '==', '!=']),
-  than: z.union([z.number(), z.boolean(), z.string().max(200), z.strictObject({ fact: factNameSchema })]),
+  op: z.enum(['>=', '>', '<=', '<', '==', '!=']),
+  value: z.union([z.number(), z.boolean(), z.string().max(200), z.strictObject({ fact: factNameSchema })]),
 });
 
-const nodeNameSchema = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
+/** Longest name of a node: that of a rung, and what is asked about it. */
+export const MAX_NODE_NAME_CHARS = 60;
+
+const nodeNameSchema = z
+  .string()
+  .max(MAX_NODE_NAME_CHARS)
+  .regex(/^[a-z][a-z0-9+-]*$/);
 
 /** A question: all comparisons hold → `yes`, else `no`. */
 export const askNodeSchema = z.strictObject({
@@ -21,15 +34,15 @@ export const askNodeSchema = z.strictObject({
   no: nodeNameSchema,
 });
 
-/** A rung to climb. */
+/** A rung to run. */
 export const tryNodeSchema = z.strictObject({
   form: z.literal('try'),
   title: z.string().min(1).max(120),
-  rung: z.string().min(1).max(40),
+  rung: rungIdSchema,
   next: nodeNameSchema,
 });
 
-/** A person's word before going on. What is approved is everything measured so far and the rung that comes next. */
+/** A human approval gate. The subject is everything measured so far and the rung that comes next. */
 export const approveNodeSchema = z.strictObject({
   form: z.literal('approve'),
   title: z.string().min(1).max(120),
@@ -41,7 +54,7 @@ export const approveNodeSchema = z.strictObject({
 
 export const VERDICTS = ['target-met', 'target-not-met', 'budget-exhausted'] as const;
 
-/** The end of the climb. */
+/** The end of the ladder. */
 export const endNodeSchema = z.strictObject({
   form: z.literal('end'),
   title: z.string().min(1).max(120),
@@ -58,7 +71,7 @@ export const flowchartNodeSchema = z.discriminatedUnion('form', [
 /** Most nodes of a decision graph. */
 export const MAX_FLOWCHART_NODES = 200;
 
-/** The decision graph of a climb, as data. */
+/** The decision graph of a ladder, as data. */
 export const flowchartSchema = z.strictObject({
   name: z.string().min(1).max(80),
   start: nodeNameSchema,

@@ -5,7 +5,7 @@ import type { Flowchart, FlowchartNode } from './flowchart.ts';
 const enough = (no: string): FlowchartNode => ({
   form: 'ask',
   title: 'Is the target met, on the corrected lower bound?',
-  all: [{ fact: 'best.low', is: '>=', than: { fact: 'target' } }],
+  all: [{ fact: 'best.low', op: '>=', value: { fact: 'target' } }],
   yes: 'target-met',
   no,
 });
@@ -15,14 +15,14 @@ const worth = (rung: string, yes: string, skip: string): Record<string, Flowchar
   [`${rung}-eligible`]: {
     form: 'ask',
     title: `Does the profile allow ${rung}?`,
-    all: [{ fact: `rungs.${rung}.eligible`, is: '==', than: true }],
+    all: [{ fact: `rungs.${rung}.eligible`, op: '==', value: true }],
     yes: `${rung}-affordable`,
     no: skip,
   },
   [`${rung}-affordable`]: {
     form: 'ask',
     title: `Does the budget cover ${rung}?`,
-    all: [{ fact: 'budget.secondsLeft', is: '>=', than: { fact: `rungs.${rung}.estimateSeconds` } }],
+    all: [{ fact: 'budget.secondsLeft', op: '>=', value: { fact: `rungs.${rung}.estimateSeconds` } }],
     yes,
     no: 'budget-exhausted',
   },

@@ -44,12 +44,12 @@ export const mapNodeSchema = z.strictObject({
   after: afterSchema,
 });
 
-/** Waits for a person's word on `of`; its output is the record of the answer. A rejection fails the pipeline. */
+/** A human approval gate on `subject`; its output is the record of the answer. A rejection fails the pipeline. */
 export const approvalNodeSchema = z.strictObject({
   id: nodeIdSchema,
   form: z.literal('approval'),
   title: z.string().min(1).max(120),
-  of: z.json(),
+  subject: z.json(),
   /** Without an answer in this time the pipeline fails; without this, it waits. */
   timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
   after: afterSchema,

@@ -21,7 +21,7 @@ import { nearest } from '../../schemas/common/nearest.ts';
 import { GOOD_SPEC } from '../fixtures/specs.ts';
 
 const host = createProjectHost();
-const PIPELINE = { name: 'p', nodes: [{ id: 'a', form: 'approval', title: 'A', of: 1 }] };
+const PIPELINE = { name: 'p', nodes: [{ id: 'a', form: 'approval', title: 'A', subject: 1 }] };
 /** Generous for a busy machine; without bounds these take minutes. */
 const SOON_MS = 10_000;
 
@@ -87,7 +87,7 @@ test('names that every object has are names like others', () => {
     const end = '{"form":"end","title":"E","verdict":"target-not-met"}';
     const chart = parse(`{"name":"c","start":"${name}","nodes":{"end":${end}}}`);
     refusal(() => compileSpec({ ...GOOD_SPEC, flowchart: chart }, host));
-    const node = { id: 'b', form: 'approval', title: 'B', of: `\${inputs.${name}}` };
+    const node = { id: 'b', form: 'approval', title: 'B', subject: `\${inputs.${name}}` };
     refusal(() => compilePipelineSpec({ ...PIPELINE, nodes: [node] }, host));
     assert.equal(({} as Record<string, unknown>)['a'], undefined);
   }
@@ -154,7 +154,7 @@ test('a spec of more than 256 KiB is refused before anything looks at it', () =>
 });
 
 test('lists and texts have bounds, and what is within them compiles soon', () => {
-  const gate = (id: string, after: string[]) => ({ id, form: 'approval', title: 'A', of: 1, after });
+  const gate = (id: string, after: string[]) => ({ id, form: 'approval', title: 'A', subject: 1, after });
   const names = Array.from({ length: 200 }, (_, at) => `n${at}`);
   // Each node waits for all that are written after it: the order has to be turned round.
   const reversed = names.map((id, at) => gate(id, names.slice(at + 1)));
@@ -194,7 +194,7 @@ test('a flowchart may be one long chain, but not endlessly long; a loop is found
   assert.match(refusal(() => compileSpec(chart(chain(2000, END)), host)).message, /at most 200 entries/);
   const back = { form: 'try', title: 'T', rung: 'icl', next: 'n100' };
   assert.match(refusal(() => compileSpec(chart(chain(199, back)), host)).message, /loop: n100 → n101 → /);
-  const one = { fact: 'unknown.fact', is: '==', than: { fact: 'another.unknown' } };
+  const one = { fact: 'unknown.fact', op: '==', value: { fact: 'another.unknown' } };
   const ask = {
     form: 'ask',
     title: 'A',

@@ -47,7 +47,7 @@ suite('approvals', { skip }, () => {
           id: 'look',
           form: 'approval',
           title: 'Are these the rows?',
-          of: { dataset: '${nodes.read.output.dataset}', rows: '${nodes.read.output.rows}' },
+          subject: { dataset: '${nodes.read.output.dataset}', rows: '${nodes.read.output.rows}' },
           ...changes,
         },
         {

@@ -112,7 +112,7 @@ async function release(
   const { verdict, by, comment } = await state.approvals.ask({
     id: 'release',
     title: `Release ${decision.candidateId} (${decision.verdict})`,
-    of: { specDigest: plan.specDigest, decision, test } as unknown as JsonValue,
+    subject: { specDigest: plan.specDigest, decision, test } as unknown as JsonValue,
     timeoutSeconds: plan.releaseGate.timeoutSeconds,
   });
   if (verdict === 'approve') return decision;

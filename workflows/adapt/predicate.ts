@@ -6,8 +6,8 @@ export interface Evaluated {
   readonly comparisons: PathStep['comparisons'];
 }
 
-function compare(left: FactValue, is: Comparison['is'], right: FactValue): boolean {
-  switch (is) {
+function compare(left: FactValue, op: Comparison['op'], right: FactValue): boolean {
+  switch (op) {
     case '==':
       return left === right;
     case '!=':
@@ -32,17 +32,17 @@ const UNKNOWN = 'unknown';
  */
 export function evaluate(all: readonly Comparison[], facts: Facts): Evaluated {
   const comparisons = all.map((comparison) => {
-    const { is, than } = comparison;
+    const { op, value } = comparison;
     const left = facts[comparison.fact];
-    const right = typeof than === 'object' ? facts[than.fact] : than;
+    const right = typeof value === 'object' ? facts[value.fact] : value;
     const known = left !== undefined && right !== undefined;
-    const holds = known && comparable(left, is, right) && compare(left, is, right);
+    const holds = known && comparable(left, op, right) && compare(left, op, right);
     return { ...comparison, left: left ?? UNKNOWN, right: right ?? UNKNOWN, holds };
   });
   return { holds: comparisons.every(({ holds }) => holds), comparisons };
 }
 
 /** Values of different types have no order. */
-function comparable(left: FactValue, is: Comparison['is'], right: FactValue): boolean {
-  return is === '==' || is === '!=' || typeof left === typeof right;
+function comparable(left: FactValue, op: Comparison['op'], right: FactValue): boolean {
+  return op === '==' || op === '!=' || typeof left === typeof right;
 }

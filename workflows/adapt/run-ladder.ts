@@ -73,7 +73,7 @@ async function approve(
   const { verdict } = await state.approvals.ask({
     id: name,
     title: node.title,
-    of: {
+    subject: {
       specDigest: plan.specDigest,
       rung,
       estimateSeconds: planned?.estimateSeconds ?? null,

@@ -112,8 +112,8 @@ async function runNode(node: PlannedNode, activityId: string, scope: Scope, run:
 /** A waiting approval holds no permit: other branches go on. */
 async function askApproval(node: PlannedApproval, id: string, scope: Scope, run: Run): Promise<JsonValue> {
   const { title, timeoutSeconds } = node;
-  const of = replaceReferences(node.of, scope, id);
-  const record = await run.approvals.ask({ id, title, of, timeoutSeconds });
+  const subject = replaceReferences(node.subject, scope, id);
+  const record = await run.approvals.ask({ id, title, subject, timeoutSeconds });
   if (record.verdict === 'approve') return record as unknown as JsonValue;
   if (record.verdict === 'timed-out') {
     throw fail('APPROVAL_TIMED_OUT', `${id}: nobody answered "${title}" within ${timeoutSeconds} s.`);

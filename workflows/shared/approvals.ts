@@ -15,7 +15,7 @@ export interface ApprovalRequest {
   readonly id: string;
   readonly title: string;
   /** What is approved; its digest is part of the question and of the answer. */
-  readonly of: JsonValue;
+  readonly subject: JsonValue;
   /** Null: wait for ever. */
   readonly timeoutSeconds: number | null;
 }
@@ -54,11 +54,11 @@ export class Approvals {
   }
 
   /** Asks, and waits for the answer or the end of the time. */
-  async ask({ id, title, of, timeoutSeconds }: ApprovalRequest): Promise<ApprovalRecord> {
-    guardPayload(`${id}: the subject of the approval`, of);
+  async ask({ id, title, subject: value, timeoutSeconds }: ApprovalRequest): Promise<ApprovalRecord> {
+    guardPayload(`${id}: the subject of the approval`, value);
     const { subject } = await this.#opening.run(async () => {
       guardHistory();
-      return await control.openApproval({ of });
+      return await control.openApproval({ subject: value });
     });
     const startedMs = Date.now();
     const waiting: Waiting = { id, title, digest: subject.sha256, subject, answer: null };

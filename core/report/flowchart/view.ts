@@ -69,7 +69,7 @@ function inOrder(chart: Flowchart): string[] {
   return order;
 }
 
-const SIGNS: Record<Comparison['is'], string> = {
+const SIGNS: Record<Comparison['op'], string> = {
   '>=': '≥',
   '>': '>',
   '<=': '≤',
@@ -79,17 +79,17 @@ const SIGNS: Record<Comparison['is'], string> = {
 };
 
 /** Scores with three digits, seconds and rows without any. */
-function value(one: FactValue): string {
+function shortValue(one: FactValue): string {
   if (typeof one !== 'number' || Number.isInteger(one)) return String(one);
   return Math.abs(one) < 10 ? show(one) : one.toFixed(0);
 }
 
 /** The comparisons of a step as a person reads them. */
 export function comparisonText({ comparisons }: PathStep): string {
-  const told = comparisons.map(({ fact, left, is, right, than }) => {
-    if (typeof left === 'boolean' && is === '==' && typeof than === 'boolean') return `${fact} is ${left}`;
-    const named = typeof than === 'object' ? `${than.fact} ` : '';
-    return `${fact} ${value(left)} ${SIGNS[is]} ${named}${value(right)}`;
+  const told = comparisons.map(({ fact, left, op, right, value: bound }) => {
+    if (typeof left === 'boolean' && op === '==' && typeof bound === 'boolean') return `${fact} is ${left}`;
+    const named = typeof bound === 'object' ? `${bound.fact} ` : '';
+    return `${fact} ${shortValue(left)} ${SIGNS[op]} ${named}${shortValue(right)}`;
   });
   return told.join('; ');
 }

@@ -268,7 +268,7 @@ test('flowcharts: unknown nodes, rungs and facts, and loops are named', () => {
   const ask = (fact: string, yes: string) => ({
     form: 'ask',
     title: 'Q',
-    all: [{ fact, is: '>', than: 0 }],
+    all: [{ fact, op: '>', value: 0 }],
     yes,
     no: 'end',
   });

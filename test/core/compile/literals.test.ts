@@ -38,7 +38,7 @@ const SCOPE: Scope = {
 function given(plan: PipelinePlan | null | undefined): JsonValue[] {
   const of = (node: PlannedNode, scope: Scope): JsonValue[] => {
     if (node.form === 'step') return [resolveReferences(node.with, scope)];
-    if (node.form === 'approval') return [resolveReferences(node.of, scope)];
+    if (node.form === 'approval') return [resolveReferences(node.subject, scope)];
     const items = resolveReferences(node.over, scope) as JsonValue[];
     return [items, ...items.flatMap((item) => node.body.flatMap((step) => of(step, { ...scope, item })))];
   };
@@ -116,7 +116,10 @@ test('in an export of a run', async () => {
 });
 
 test('in a pipeline of one’s own a literal is the way, and a refusal names it', () => {
-  const pipeline = (of: unknown) => ({ name: 'p', nodes: [{ id: 'a', form: 'approval', title: 'A', of }] });
+  const pipeline = (subject: unknown) => ({
+    name: 'p',
+    nodes: [{ id: 'a', form: 'approval', title: 'A', subject }],
+  });
   assert.deepEqual(given(compilePipelineSpec(pipeline({ $literal: 'Write ${name}' }), host).plan), [
     'Write ${name}',
   ]);

@@ -139,8 +139,8 @@ suite('a climb in which rungs failed', () => {
 function refusal(...short: ('seconds' | 'tokens')[]): PathStep {
   const compared = (unit: 'seconds' | 'tokens'): Compared => ({
     fact: `budget.${unit}Left`,
-    is: '>=',
-    than: { fact: `rungs.peft.estimate${unit === 'seconds' ? 'Seconds' : 'Tokens'}` },
+    op: '>=',
+    value: { fact: `rungs.peft.estimate${unit === 'seconds' ? 'Seconds' : 'Tokens'}` },
     left: short.includes(unit) ? 40 : 35_990,
     right: short.includes(unit) ? 9000 : 120,
     holds: !short.includes(unit),

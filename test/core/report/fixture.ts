@@ -106,7 +106,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
 
 /** A path through the standard flowchart that climbs everything but retrieval. */
 function pathFor(texts: Texts): PathStep[] {
-  const target = { fact: 'best.low', is: '>=', than: { fact: 'target' }, right: 0.62 } as const;
+  const target = { fact: 'best.low', op: '>=', value: { fact: 'target' }, right: 0.62 } as const;
   const visit = (node: string, answer: PathStep['answer'], left?: number): PathStep => {
     const { title } = STANDARD_FLOWCHART.nodes[node] ?? { title: '' };
     const comparisons = left === undefined ? [] : [{ ...target, left, holds: left >= target.right }];

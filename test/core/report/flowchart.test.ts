@@ -12,7 +12,7 @@ import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
 const ask = (yes: string, no: string): FlowchartNode => ({
   form: 'ask',
   title: 'Do the answers need facts that change while the system is in use, or citations?',
-  all: [{ fact: 'profile.changingData', is: '==', than: true }],
+  all: [{ fact: 'profile.changingData', op: '==', value: true }],
   yes,
   no,
 });
@@ -47,7 +47,7 @@ const PATH: PathStep[] = [
     title: '',
     answer: 'no',
     comparisons: [
-      { fact: 'profile.changingData', is: '==', than: true, left: false, right: true, holds: false },
+      { fact: 'profile.changingData', op: '==', value: true, left: false, right: true, holds: false },
     ],
   },
   { node: 'icl', title: '', answer: 'tried', comparisons: [] },
@@ -56,7 +56,7 @@ const PATH: PathStep[] = [
     title: '',
     answer: 'yes',
     comparisons: [
-      { fact: 'best.low', is: '>=', than: { fact: 'target' }, left: 0.71234, right: 0.7, holds: true },
+      { fact: 'best.low', op: '>=', value: { fact: 'target' }, left: 0.71234, right: 0.7, holds: true },
     ],
   },
   { node: 'done', title: '', answer: 'end', comparisons: [] },

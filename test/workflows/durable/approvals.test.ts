@@ -11,7 +11,7 @@ import { Stage } from '../support/stage.ts';
 import type { StagedRun } from '../support/staged-run.ts';
 
 const ask = (id: string, more: object = {}) => ({
-  ...{ id, form: 'approval', title: `May ${id} go on?`, of: { about: id } },
+  ...{ id, form: 'approval', title: `May ${id} go on?`, subject: { about: id } },
   ...more,
 });
 const step = (id: string, more: object = {}) => ({ id, form: 'step', uses: 'test.readonly@1', ...more });

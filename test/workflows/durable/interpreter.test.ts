@@ -204,7 +204,7 @@ suite('pipelines', { concurrency: 4 }, () => {
         /^pipeline\/each\/0\/sum: what the step is given/,
       ],
       [
-        { id: 'ask', form: 'approval', title: 'Go on?', of: both },
+        { id: 'ask', form: 'approval', title: 'Go on?', subject: both },
         /^pipeline\/ask: the subject of the approval has/,
       ],
     ];
@@ -227,7 +227,7 @@ suite('pipelines', { concurrency: 4 }, () => {
           id: 'ask',
           form: 'approval',
           title: 'Go on?',
-          of: '${nodes.source.output.text}',
+          subject: '${nodes.source.output.text}',
           timeoutSeconds: 600,
         },
       ],

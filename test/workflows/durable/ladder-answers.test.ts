@@ -92,7 +92,7 @@ suite('a ladder and its answers', { concurrency: 3 }, () => {
     await run.answer('approve-zero-shot', 'reject', { comment: 'Not today.' });
     const { code, message } = await run.failure();
     assert.equal(code, 'APPROVAL_REJECTED');
-    assert.match(message, /No rung was measured: "May zero-shot be climbed\?" was rejected\. Not today\./);
+    assert.match(message, /No rung was measured: "Run the zero-shot rung\?" was rejected\. Not today\./);
     const nothing = await start({ flowchart: { ...flowchart, start: 'end' } });
     const empty = await nothing.failure();
     assert.equal(empty.code, 'INVALID_SPEC');
@@ -100,7 +100,7 @@ suite('a ladder and its answers', { concurrency: 3 }, () => {
   });
 
   test('two approvals at once in the curation count once', async () => {
-    const gate = (id: string) => ({ id, form: 'approval', title: id, of: id }) as const;
+    const gate = (id: string) => ({ id, form: 'approval', title: id, subject: id }) as const;
     const curation = {
       name: 'own',
       nodes: [
@@ -144,7 +144,7 @@ suite('a ladder and its answers', { concurrency: 3 }, () => {
       id: 'look',
       form: 'approval',
       title: 'Look',
-      of: 1,
+      subject: 1,
       timeoutSeconds: null,
       needs: [],
     };
