@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
+import { engineAddonPath } from '../runtime/bootstrap/engine.mjs';
 import { listMissing } from '../runtime/bootstrap/prerequisites.mjs';
 import { findModel, DEFAULT_MODEL } from '../runtime/bootstrap/model.mjs';
 import { findServer } from '../runtime/bootstrap/server.mjs';
-import { COMPILED, ENGINE_ADDON, PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
+import { COMPILED, PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
@@ -21,7 +22,7 @@ function checks(host: PluginHost | null): Check[] {
       run: async () => {
         const missing = await listMissing({
           root: PACKAGE_ROOT,
-          prebuilt: COMPILED && existsSync(ENGINE_ADDON),
+          prebuilt: COMPILED && existsSync(engineAddonPath(PACKAGE_ROOT)),
         });
         if (missing.length === 0) return 'complete';
         throw new Error(missing.map(({ what, found, fix }) => `${what}: ${found}. ${fix}`).join('\n    '));

@@ -12,7 +12,7 @@ export async function renderSamples(outcome: AdaptationOutcome, store: FileStore
       rows: await readJsonl<Prediction>(store, score.predictions),
     })),
   );
-  const width = Math.max(...answers.map(({ rung }) => rung.length), 'wanted'.length);
+  const width = Math.max(...answers.map(({ rung }) => rung.length), 'reference'.length);
   const line = (name: string, text: string) => `  ${name.padEnd(width)}  ${text.replaceAll(/\s+/g, ' ')}`;
   const blocks = (answers[0]?.rows ?? [])
     .slice(0, SAMPLE_ROWS)
@@ -20,7 +20,7 @@ export async function renderSamples(outcome: AdaptationOutcome, store: FileStore
       [
         line('input', row.input),
         ...answers.map(({ rung, rows }) => line(rung, rows[index]?.prediction ?? '')),
-        line('wanted', row.reference),
+        line('reference', row.reference),
       ].join('\n'),
     );
   return ['Before and after, on the same test rows', ...blocks].join('\n\n');

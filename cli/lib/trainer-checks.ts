@@ -8,14 +8,14 @@ export interface Check {
 }
 
 /** More than a trainer's own limit is by default. */
-export const GREETING_LIMIT_MS = 150_000;
+export const HANDSHAKE_LIMIT_MS = 150_000;
 
-/** One check a trainer: whether it greets, within its own time limit and at most `limitMs`. */
-export function trainerChecks(trainers: readonly TrainerV1[], limitMs = GREETING_LIMIT_MS): Check[] {
+/** One check a trainer: whether its handshake completes within its own time limit and at most `limitMs`. */
+export function trainerChecks(trainers: readonly TrainerV1[], limitMs = HANDSHAKE_LIMIT_MS): Check[] {
   return trainers.map((trainer) => ({
     name: `trainer ${trainer.id}`,
     run: async () => {
-      if (trainer.doGreet === undefined) return 'is configured; whether it answers shows when it trains';
+      if (trainer.doProbe === undefined) return 'is configured; whether it answers shows when it trains';
       const over = new AbortController();
       // A trainer that pays no heed to the signal must not hold the others up.
       const late = new Promise<never>((_, reject) =>
@@ -23,7 +23,7 @@ export function trainerChecks(trainers: readonly TrainerV1[], limitMs = GREETING
       );
       const timer = setTimeout(() => over.abort(), limitMs);
       try {
-        return `answers: ${await Promise.race([trainer.doGreet(over.signal), late])}`;
+        return `answers: ${await Promise.race([trainer.doProbe(over.signal), late])}`;
       } finally {
         clearTimeout(timer);
       }
@@ -34,7 +34,7 @@ export function trainerChecks(trainers: readonly TrainerV1[], limitMs = GREETING
 function tooLate(trainer: string, limitMs: number): EscadaFailure {
   return new EscadaFailure({
     code: 'TRAINER_NOT_STARTED',
-    message: `trainer "${trainer}" did not greet within ${limitMs / 1000} s`,
+    message: `trainer "${trainer}" did not complete the handshake within ${limitMs / 1000} s`,
     fields: { trainer, limitMs },
   });
 }

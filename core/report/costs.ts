@@ -10,7 +10,7 @@ export interface CostPoint {
   /** Wall seconds of generation, divided by the answers. */
   readonly secondsPerAnswer: number;
   readonly promptTokensPerAnswer: number;
-  readonly newTokensPerAnswer: number;
+  readonly completionTokensPerAnswer: number;
   readonly winner: boolean;
   /** No other finalist is at least as good and at least as cheap, and better in one of the two. */
   readonly bestForSeconds: boolean;
@@ -41,7 +41,7 @@ export function costPoints(test: TestResult, winnerId: string): CostPoint[] {
       n,
       secondsPerAnswer: each(score.seconds),
       promptTokensPerAnswer: each(score.promptTokens),
-      newTokensPerAnswer: each(score.newTokens),
+      completionTokensPerAnswer: each(score.completionTokens),
       winner: id === winnerId,
     };
   });

@@ -58,7 +58,7 @@ function samples(data: ReportData): string[] {
     ...data.samples.flatMap((sample) => [
       `- **input** ${plain(sample.input)}`,
       ...sample.answers.map(({ rung, text }) => `  - **${plain(rung)}** ${plain(text)}`),
-      `  - **wanted** ${plain(sample.reference)}`,
+      `  - **reference** ${plain(sample.reference)}`,
     ]),
     '',
   ];

@@ -1,6 +1,6 @@
 """The trainer protocol (plugins/process-trainer/PROTOCOL.md) for Python scripts; nothing but the standard library.
 
-A script gives `serve` its greeting and a function `train(params, report)`, which returns the result. `report` sends
+A script gives `serve` its handshake and a function `train(params, report)`, which returns the result. `report` sends
 events and says whether the training was cancelled.
 """
 

@@ -19,8 +19,8 @@ LIBRARIES = ["torch", "transformers", "peft", "safetensors"]
 LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def greeting():
-    """Versions only: the libraries themselves are loaded when a training begins, so that the greeting is quick."""
+def handshake():
+    """Versions only: the libraries themselves are loaded when a training begins, so that the handshake is quick."""
     sources = [pathlib.Path(__file__), pathlib.Path(__file__).with_name("escada_trainer.py")]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     versions = " ".join(f"{name}-{importlib.metadata.version(name)}" for name in LIBRARIES)
@@ -29,7 +29,7 @@ def greeting():
         "capabilities": {
             "weightFormats": ["f32"], "modelFiles": ["gguf", "hf-folder"], "optim": ["adamw_torch"],
             "lrSchedulerTypes": ["constant", "linear", "cosine"], "rsLora": True, "packing": False,
-            "resumes": "exact",
+            "resume": "bitwise",
         },
     }
 
@@ -217,4 +217,4 @@ def train(params, report):
 if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    serve(greeting(), train)
+    serve(handshake(), train)

@@ -24,7 +24,7 @@ export const trainerOptionsSchema = z.strictObject({
   env: z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a variable name'), z.string()).default({}),
   /** Where the protocol is spoken: descriptors 3 and 4, or standard input and output (for wrappers such as ssh). */
   pipes: z.enum(['descriptors', 'stdio']).default('descriptors'),
-  /** Time until its greeting. */
+  /** Longest time until the handshake is complete. */
   startMs: z.int().positive().default(120_000),
   /** Longest silence of a training before its process is killed; keep it above its longest step. */
   stallMs: z.int().positive().default(900_000),

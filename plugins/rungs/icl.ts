@@ -34,7 +34,7 @@ export const iclRung: RungV1 = {
       answerWork({
         rows: spec.data.sizes.dev,
         promptTokens: maxPromptTokens + shots * (maxPromptTokens + maxAnswerTokens),
-        newTokens: maxAnswerTokens,
+        completionTokens: maxAnswerTokens,
       }),
     );
     return addWork(works);

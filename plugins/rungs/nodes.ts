@@ -120,9 +120,9 @@ export function resultNode(options: {
 export function answerWork(work: {
   readonly rows: number;
   readonly promptTokens: number;
-  readonly newTokens: number;
+  readonly completionTokens: number;
 }): TokenWork {
-  return { prompt: work.rows * work.promptTokens, generate: work.rows * work.newTokens, train: 0 };
+  return { prompt: work.rows * work.promptTokens, generate: work.rows * work.completionTokens, train: 0 };
 }
 
 export function addWork(all: readonly TokenWork[]): TokenWork {

@@ -132,7 +132,7 @@ export const peftRung: RungV1 = {
     const rowTokens = maxPromptTokens + maxAnswerTokens;
     const trials = learningRates.length < 2 ? 0 : learningRates.length;
     const epochs = config.numTrainEpochs * (1 + trials / TRIAL_SHARE);
-    const answers = { rows: sizes.dev, promptTokens: maxPromptTokens, newTokens: maxAnswerTokens };
+    const answers = { rows: sizes.dev, promptTokens: maxPromptTokens, completionTokens: maxAnswerTokens };
     return addWork([
       {
         prompt: trials * sizes.dev * rowTokens,

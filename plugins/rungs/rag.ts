@@ -121,7 +121,7 @@ export const ragRung: RungV1 = {
       answerWork({
         rows: spec.data.sizes.dev,
         promptTokens: maxPromptTokens + Math.ceil(k * chunk.maxWords * TOKENS_PER_WORD),
-        newTokens: maxAnswerTokens,
+        completionTokens: maxAnswerTokens,
       }),
     );
     return addWork(works);

@@ -17,7 +17,7 @@ export const zeroShotRung: RungV1 = {
     answerWork({
       rows: spec.data.sizes.dev,
       promptTokens: spec.task.maxPromptTokens,
-      newTokens: spec.task.maxAnswerTokens,
+      completionTokens: spec.task.maxAnswerTokens,
     }),
   toPlan: ({ spec }) => ({
     name: 'zero-shot',

@@ -85,7 +85,7 @@ export interface Prediction {
   readonly reference: string;
   readonly prediction: string;
   readonly promptTokens: number;
-  readonly newTokens: number;
+  readonly completionTokens: number;
   readonly finish: 'stop' | 'length';
   /** Ids of the passages in the prompt, best first; absent without retrieval. */
   readonly passages?: readonly string[];

@@ -10,9 +10,6 @@ export const COMPILED = import.meta.url.endsWith('.js');
 /** Folder of package.json, examples, JSON Schemas and the engine's sources, with a slash at its end. */
 export const PACKAGE_ROOT = fileURLToPath(new URL(COMPILED ? '../../../' : '../../', import.meta.url));
 
-/** Place of the native engine after a build. */
-export const ENGINE_ADDON = `${PACKAGE_ROOT}plugins/nf4-lora/engine/node/escada-engine.node`;
-
 /**
  * URL of another module of the product that is started by its path and not imported: a thread, a process, the
  * workflows. `path` is relative to `base` (the caller's `import.meta.url`) and named as among the sources.

@@ -241,7 +241,8 @@ export const ERROR_CODES = {
     help: 'Nothing to do.',
   },
   TRAINER_NOT_STARTED: {
-    meaning: 'The command of a trainer could not be started, or ended or fell silent before it greeted.',
+    meaning:
+      'The command of a trainer could not be started, or exited or timed out before completing the handshake.',
     retryable: false,
     help: 'Run the command in a terminal; its last lines are in the message. Correct it in the file that `ESCADA_CONFIG` names, or raise `startMs`.',
   },

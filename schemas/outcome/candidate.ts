@@ -49,7 +49,7 @@ export interface Score extends Estimate {
   /** Rows `{ id, input, reference, prediction }` (JSONL). */
   readonly predictions: ArtifactRef;
   readonly promptTokens: number;
-  readonly newTokens: number;
+  readonly completionTokens: number;
   /** Wall seconds of generation. */
   readonly seconds: number;
 }

@@ -41,7 +41,7 @@ export const modelSchema = z.strictObject({
 export const usageSchema = z.strictObject({
   rows: z.int().nonnegative(),
   promptTokens: z.int().nonnegative(),
-  newTokens: z.int().nonnegative(),
+  completionTokens: z.int().nonnegative(),
   seconds: z.number().nonnegative(),
 });
 

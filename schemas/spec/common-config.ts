@@ -18,13 +18,13 @@ export const commonFields = {
   numTrainEpochs: z.number().positive().max(100).default(1),
   maxSteps: z.int().min(-1).max(10_000_000).default(-1),
   maxSeqLengthTokens: z.int().min(16).max(131_072).default(2048),
-  /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
+  /** Sequence packing: short examples share one sequence; attention is masked between them. */
   packing: z.boolean().default(false),
   /**
-   * What layers do not keep for the backward pass and compute again: nothing, the feed-forward part, or all behind their
-   * input. Costs time and changes no result. Absent: `auto`, the least that fits the free memory.
+   * Activation checkpointing: which activations are recomputed in the backward pass (none, those of the feed-forward
+   * part, all but each layer's input). Costs time and changes no result. Absent: `auto`, the least that fits the free memory.
    */
-  gradientCheckpointing: z.enum(['auto', 'keep', 'recompute-mlp', 'checkpoint']).optional(),
+  gradientCheckpointing: z.enum(['none', 'mlp', 'full', 'auto']).optional(),
   seed: z.int().min(0).default(1),
   saveSteps: z.int().min(1).default(10),
   /** Steps between the reports of progress; the log has every step. */

@@ -83,7 +83,7 @@ async function score(salt: number): Promise<Score> {
   const voice = { id: 'voice-rules', with: { rules: [{ name: 'short', pattern: '^.{1,100}$' }] } };
   const output = await step('score.predictions@1', {
     predictions: await putJsonl(store, answers),
-    usage: { rows: answers.length, promptTokens: 0, newTokens: 0, seconds: 0 },
+    usage: { rows: answers.length, promptTokens: 0, completionTokens: 0, seconds: 0 },
     metrics: { primary, secondary: [voice] },
     statistics,
   });

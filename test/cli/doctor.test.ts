@@ -40,7 +40,7 @@ async function doctor(trainers: unknown): Promise<{ code: number; lines: string[
 }
 
 suite('escada doctor', () => {
-  test('greets every trainer and says what to do about one that does not answer', async () => {
+  test('probes every trainer and says what to do about one that does not answer', async () => {
     const { code, lines } = await doctor([
       { id: 'small', command: commandWith() },
       { id: 'gone', command: ['no-such-trainer'] },
@@ -51,7 +51,7 @@ suite('escada doctor', () => {
     assert.match(lineOf('ok   trainer nf4-lora: '), /answers: \S+, [\w-]+, \d+ threads$/);
     assert.match(
       lineOf('ok   trainer small: '),
-      /answers: chain of hashes 1 a; weights nf4, f32; models gguf, hf-folder; resumes: exact$/,
+      /answers: chain of hashes 1 a; weights nf4, f32; models gguf, hf-folder; resume: bitwise$/,
     );
     assert.match(lineOf('FAIL trainer gone: '), /TRAINER_NOT_STARTED: .*no-such-trainer.*ENOENT/);
     assert.match(lines[at('FAIL trainer gone: ') + 1] ?? '', /What to do: .*ESCADA_CONFIG/);
@@ -78,7 +78,7 @@ suite('escada doctor', () => {
       const [late] = trainerChecks([mute], 300);
       await assert.rejects(late?.run() ?? Promise.resolve(), {
         code: 'TRAINER_NOT_STARTED',
-        message: 'trainer "small" did not greet within 0.3 s',
+        message: 'trainer "small" did not complete the handshake within 0.3 s',
       });
     } finally {
       await mute.close();

@@ -62,7 +62,7 @@ suite('a whole climb with the real model', { skip }, () => {
         words.length >= 6,
         `few of the answers are prose: ${JSON.stringify(answers.map((one) => one.prediction))}`,
       );
-      assert.ok(score.newTokens > 0 && score.newTokens <= 8 * 40);
+      assert.ok(score.completionTokens > 0 && score.completionTokens <= 8 * 40);
     }
   });
 

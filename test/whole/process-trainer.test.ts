@@ -51,7 +51,7 @@ suite('training by another program', { skip }, () => {
     const trainers = [
       { id: 'small', command: commandWith('step-ms:25') },
       { id: 'narrow', command: commandWith('f32-only') },
-      { id: 'broken', command: commandWith('no-greeting-exit') },
+      { id: 'broken', command: commandWith('no-handshake-exit') },
     ];
     await writeFile(config, JSON.stringify({ plugins: { 'process-trainer': { trainers } } }));
     for (const env of [place.env, process.env]) env['ESCADA_CONFIG'] = config;
@@ -86,10 +86,10 @@ suite('training by another program', { skip }, () => {
     assert.deepEqual(disturbed.adapter, undisturbed.adapter);
     assert.deepEqual(disturbed.training, undisturbed.training);
     const training = (await place.store.readJson(disturbed.training)) as {
-      trainer: { id: string; resumes: string };
+      trainer: { id: string; resume: string };
       losses: unknown[];
     };
-    assert.deepEqual([training.trainer.id, training.trainer.resumes], ['small', 'exact']);
+    assert.deepEqual([training.trainer.id, training.trainer.resume], ['small', 'bitwise']);
     assert.equal(training.losses.length, 60);
     assert.ok(disturbed.adapter);
     await assertAdapts(await place.store.localFolder(disturbed.adapter));

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { print, say, table } from '../../cli/lib/terminal.ts';
 import type { PluginHost } from '../../plugins/host/host.ts';
 import { createProjectHost } from '../../plugins.ts';
-import type { TrainedModel, TrainResult } from '../../plugins/sdk/contracts/trainer.ts';
+import type { BaseModel, TrainResult } from '../../plugins/sdk/contracts/trainer.ts';
 import { loraConfigSchema, type LoraConfig } from '../../schemas/spec/lora-config.ts';
 import { TINY_MODEL } from '../../test/whole/support/needs.ts';
 import { Place } from '../../test/whole/support/place.ts';
@@ -57,7 +57,7 @@ const settings = (changes: Partial<LoraConfig>): LoraConfig => ({
 /** Trains through the contract; at `killAt` steps the command is killed. */
 async function train(
   host: PluginHost,
-  model: TrainedModel,
+  model: BaseModel,
   outDir: string,
   changes: Partial<LoraConfig>,
   killAt?: number,
@@ -78,7 +78,7 @@ async function train(
 }
 
 /** The loss that PyTorch reports for an adapter, and the engine's for the same adapter on the same tokens. */
-async function checkLoss(host: PluginHost, model: TrainedModel, room: string): Promise<Check[]> {
+async function checkLoss(host: PluginHost, model: BaseModel, room: string): Promise<Check[]> {
   const engine = host.registry.providers.get(model.provider).open(model);
   const scored = ROWS.map(({ id, messages, answer }) => ({ id, messages, continuations: [answer] }));
   const counts = await engine.doCount({ rows: ROWS.map(({ id, messages }) => ({ id, messages })), signal });
@@ -125,7 +125,7 @@ async function checkLoss(host: PluginHost, model: TrainedModel, room: string): P
 }
 
 /** kill -9 in the middle, through the contract. */
-async function checkResume(host: PluginHost, model: TrainedModel, room: string): Promise<Check> {
+async function checkResume(host: PluginHost, model: BaseModel, room: string): Promise<Check> {
   const long = { maxSteps: 12, perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 2, loraDropout: 0.1 };
   const calm = await train(host, model, join(room, 'calm'), long);
   const hit = train(host, model, join(room, 'hit'), long, 8);

@@ -17,11 +17,11 @@ export interface Finalist {
 /** Tokens that a step says it has used: prompts and answers, or what it trained on or scored. */
 function tokensOf(output: StepResult['output']): number {
   const { usage, tokens } = output as {
-    readonly usage?: { readonly promptTokens?: number; readonly newTokens?: number };
+    readonly usage?: { readonly promptTokens?: number; readonly completionTokens?: number };
     readonly tokens?: unknown;
   };
   const trained = typeof tokens === 'number' ? tokens : 0;
-  return trained + (usage?.promptTokens ?? 0) + (usage?.newTokens ?? 0);
+  return trained + (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
 }
 
 /** Everything a ladder knows so far; queries and the dashboard read it. */

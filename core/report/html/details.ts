@@ -53,16 +53,16 @@ const REPLY_CHARS = 600;
 function epochDetails({ rung, epoch, step, shown, more }: EpochReplies): Html {
   const cell = (text: string): Html =>
     text === '' ? markup`<i>(empty)</i>` : markup`<div class="why reply">${words(text, REPLY_CHARS)}</div>`;
-  const rows = shown.map(({ id, input, wanted, reply, finish }) => [
+  const rows = shown.map(({ id, input, reference, reply, finish }) => [
     words(id, 60),
     cell(input),
-    cell(wanted),
+    cell(reference),
     finish === 'length' ? markup`${cell(reply)} <i>(cut off)</i>` : cell(reply),
   ]);
   const title = `Replies of ${rung} after epoch ${epoch}, step ${step}`;
   return markup`<details>
     <summary>${title}</summary>
-    ${table(title, ['row', 'question', 'wanted', 'reply'], rows)}
+    ${table(title, ['row', 'question', 'reference', 'reply'], rows)}
     ${more === 0 ? null : markup`<p class="muted">${more} more are in the JSON report.</p>`}
   </details> `;
 }

@@ -40,10 +40,10 @@ export function costSection(data: ReportData, charts: Charts): Html {
     interval(one),
     perAnswer(one.secondsPerAnswer),
     one.promptTokensPerAnswer.toFixed(1),
-    one.newTokensPerAnswer.toFixed(1),
+    one.completionTokensPerAnswer.toFixed(1),
     one.bestForSeconds || one.bestForTokens ? 'yes' : 'no',
   ]);
-  const head = ['rung', metric, 'interval', 'seconds', 'prompt tokens', 'new tokens', 'on a front'];
+  const head = ['rung', metric, 'interval', 'seconds', 'prompt tokens', 'completion tokens', 'on a front'];
   return markup`<h2>Quality against cost</h2>
     <figure>
       <div class="pair">${charts.costs.map((svg) => new Html(svg))}</div>
@@ -98,7 +98,7 @@ export function samplesSection(data: ReportData): Html {
       <dt>input</dt>
       <dd>${words(sample.input)}</dd>
       ${answers}
-      <dt class="wanted">wanted</dt>
+      <dt class="reference">reference</dt>
       <dd>${words(sample.reference)}</dd>
     </dl> `;
   });

@@ -21,7 +21,7 @@ figure { margin: .8rem 0; } figcaption { margin-top: .4rem; color: var(--muted);
 .narrow { display: none; } .pair { display: flex; flex-wrap: wrap; gap: 1rem; } .pair svg { flex: 1 1 300px; min-width: 0; max-width: 367px; }
 .sample { background: var(--soft); border-radius: 6px; padding: .7rem 1rem; margin: .8rem 0; }
 .sample dt { font-weight: 600; margin-top: .5rem; } .sample dt:first-child { margin-top: 0; } .sample dd { margin: 0; white-space: pre-wrap; }
-.sample .wanted { color: var(--target); }
+.sample .reference { color: var(--target); }
 .facts { margin: .6rem 0; } .facts div { display: grid; grid-template-columns: 12rem 1fr; gap: .2rem 1rem; padding: .3rem 0; border-bottom: 1px solid var(--line); }
 .facts dt { color: var(--muted); } .facts dd { margin: 0; white-space: pre-wrap; }
 code, pre { font: .87em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--soft); border-radius: 4px; }

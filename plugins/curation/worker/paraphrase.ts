@@ -54,7 +54,7 @@ class Paraphrasing {
   readonly #rejected = Object.fromEntries(
     REJECTIONS.map((code) => [code, 0]),
   ) as ParaphraseOutput['rejected'];
-  readonly #usage = { promptTokens: 0, newTokens: 0, seconds: 0 };
+  readonly #usage = { promptTokens: 0, completionTokens: 0, seconds: 0 };
   readonly #samples: Row[] = [];
   readonly #moreSamples: Row[] = [];
   #made = 0;
@@ -139,7 +139,7 @@ class Paraphrasing {
       throw new EscadaFailure({ code: 'INTERNAL', message });
     }
     this.#usage.promptTokens += result.promptTokens;
-    this.#usage.newTokens += result.newTokens;
+    this.#usage.completionTokens += result.completionTokens;
     this.#usage.seconds += result.seconds;
     return result.answers;
   }

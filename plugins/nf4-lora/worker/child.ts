@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { ENGINE_ADDON } from '../../sdk/package-paths.ts';
+import { BUILT_ADDON } from './addon-path.ts';
 import { onEachLine } from '../../sdk/process/lines.ts';
 
 interface NativeEngine {
@@ -44,7 +44,7 @@ const send = (line: string): void => {
 };
 
 try {
-  const addonPath = process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
+  const addonPath = process.env['ESCADA_ENGINE_ADDON'] ?? BUILT_ADDON;
   // Not `require`: a path that names a script must fail, not run.
   const addon = { exports: {} as NativeAddon };
   process.dlopen(addon, addonPath);

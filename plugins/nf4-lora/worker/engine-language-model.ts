@@ -73,8 +73,13 @@ export class EngineLanguageModel implements LanguageModelV1 {
       );
       const answers = await readRows(outPath, ROWS.generate.output);
       checkOrder('generate', rows, answers);
-      const { promptTokens, newTokens, seconds } = total;
-      return { answers, promptTokens, newTokens, seconds };
+      const { promptTokens, newTokens: completionTokens, seconds } = total;
+      return {
+        answers: answers.map(({ newTokens: own, ...answer }) => ({ ...answer, completionTokens: own })),
+        promptTokens,
+        completionTokens,
+        seconds,
+      };
     });
   }
 

@@ -63,8 +63,8 @@ export class EnginePool {
     }
   }
 
-  /** What a new process says of itself; it loads nothing and is ended. Throws what `EngineProcess.start` throws. */
-  async greet(signal: AbortSignal): Promise<ResultOf<'hello'>> {
+  /** Starts a process for its handshake alone: no model is loaded, and the process is ended. Throws what `EngineProcess.start` throws. */
+  async probe(signal: AbortSignal): Promise<ResultOf<'hello'>> {
     const engine = await EngineProcess.start(this.#options, AbortSignal.any([signal, this.#closing.signal]));
     await engine.close();
     return engine.hello;

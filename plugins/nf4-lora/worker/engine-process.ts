@@ -37,8 +37,8 @@ export class EngineProcess extends ProtocolProcess<typeof METHODS> {
   #hello: ResultOf<'hello'> | undefined;
 
   /**
-   * Starts a process and greets it.
-   * Throws `ENGINE_NOT_BUILT`, `ENGINE_CRASHED`, `ENGINE_STALLED` (no greeting within `startMs`), `ENGINE_CANCELLED`.
+   * Starts a process and completes the handshake.
+   * Throws `ENGINE_NOT_BUILT`, `ENGINE_CRASHED`, `ENGINE_STALLED` (no handshake within `startMs`), `ENGINE_CANCELLED`.
    */
   static async start(options: EngineProcessOptions = {}, signal?: AbortSignal): Promise<EngineProcess> {
     const engine = new EngineProcess(spawnChild(options), SIDE, options);

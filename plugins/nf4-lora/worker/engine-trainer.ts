@@ -4,7 +4,7 @@ import type {
   FullTrainingConfig,
   FullTrainResult,
   LoraTrainingConfig,
-  TrainedModel,
+  BaseModel,
   TrainerDescription,
   TrainerV1,
   TrainRequest,
@@ -20,7 +20,7 @@ import { protocolFailure } from './engine-errors.ts';
 import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
 import { baseModelName } from '../../sdk/model-folder/base-model-name.ts';
 import { withScratch, writeRows } from '../../sdk/process/rows.ts';
-import type { EventOf, ResultOf, Sample } from './protocol.ts';
+import { toWireConfig, type EventOf, type ResultOf, type Sample } from './protocol.ts';
 import { readTrainingLog } from './training-log.ts';
 
 /** Trains LoRA adapters, or all weights, on the engine. Resumes from the checkpoints in `outDir`. */
@@ -33,12 +33,12 @@ export class EngineTrainer implements TrainerV1 {
     this.#services = services;
   }
 
-  async doGreet(signal: AbortSignal): Promise<string> {
-    const { engineBuild, isaClass, threads } = await this.#services.pool.greet(signal);
+  async doProbe(signal: AbortSignal): Promise<string> {
+    const { engineBuild, isaClass, threads } = await this.#services.pool.probe(signal);
     return `${engineBuild}, ${isaClass}, ${threads} threads`;
   }
 
-  async doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription> {
+  async doDescribe(model: BaseModel, signal: AbortSignal): Promise<TrainerDescription> {
     return trainedBy(await new EngineLanguageModel(model, this.#services).doDescribe(signal));
   }
 
@@ -60,7 +60,7 @@ export class EngineTrainer implements TrainerV1 {
   ): Promise<TrainSummary & ResultOf<'train'>> {
     const { rows, sampleRows, outDir, signal, onProgress } = request;
     const { path, weightFormat, quantization } = request.model;
-    const { loggingSteps: _, ...config } = checkedTrainConfig(request.config);
+    const config = toWireConfig(checkedTrainConfig(request.config));
     await mkdir(outDir, { recursive: true });
     const baseModel = await baseModelName(request.model);
     return withScratch(async (folder) => {
@@ -94,7 +94,7 @@ export class EngineTrainer implements TrainerV1 {
   }
 }
 
-/** Reads the engine's replies, with what their rows ask and want. */
+/** Reads the engine's replies, with what their rows ask and the references. */
 function sampleReader(
   rows: TrainRequest['rows'],
 ): (row: { step: number; samples?: readonly Sample[] | undefined }) => TrainingSample[] {
@@ -102,14 +102,14 @@ function sampleReader(
   return ({ step, samples = [] }) =>
     samples.map(({ epoch, id, text, newTokens, goldTokens, finish }) => {
       const row = byId.get(id);
-      const [input, wanted] = [row?.messages.at(-1)?.content ?? '', row?.answer ?? ''];
-      const lengths = { replyTokens: newTokens, wantedTokens: goldTokens };
-      return { epoch, step, id, input, reply: text, wanted, ...lengths, finish };
+      const [input, reference] = [row?.messages.at(-1)?.content ?? '', row?.answer ?? ''];
+      const lengths = { replyTokens: newTokens, referenceTokens: goldTokens };
+      return { epoch, step, id, input, reply: text, reference, ...lengths, finish };
     });
 }
 
 function trainedBy({ engineBuild, isaClass }: ModelDescription): TrainerDescription {
-  return { build: `${engineBuild} ${isaClass}`, resumes: 'exact' };
+  return { build: `${engineBuild} ${isaClass}`, resume: 'bitwise' };
 }
 
 /** Says what stands in for a chat template, or for the system role of one: other programs must ask in the same way. */

@@ -7,7 +7,7 @@ import type * as process from '../../sdk/process/methods.ts';
 import { replySchemaOf } from '../../sdk/process/methods.ts';
 import { blockSizeSchema } from '../../../schemas/common/quantization.ts';
 import { exportFormatSchema } from '../../../schemas/spec/export-format.ts';
-import { fullConfigSchema } from '../../../schemas/spec/full-config.ts';
+import { fullConfigSchema, type TrainConfig } from '../../../schemas/spec/full-config.ts';
 import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
 import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
 
@@ -80,13 +80,32 @@ export const memoryPlanSchema = z.strictObject({
   layers: z.strictObject({ keep: count, recomputeMlp: count, checkpoint: count }),
 });
 
-/** The setting that is no affair of the engine's: it reports every step. */
+/** Not sent: the engine reports every step. */
 const NOT_SENT = { loggingSteps: true } as const;
 
+/** The engine's own names for activation checkpointing, by the public ones. */
+const ACTIVATION_CHECKPOINTING = {
+  none: 'keep',
+  mlp: 'recompute-mlp',
+  full: 'checkpoint',
+  auto: 'auto',
+} as const;
+
+const wireFields = { gradientCheckpointing: z.enum(Object.values(ACTIVATION_CHECKPOINTING)).optional() };
+
 const engineConfigSchema = z.discriminatedUnion('method', [
-  loraConfigSchema.omit(NOT_SENT),
-  fullConfigSchema.omit(NOT_SENT),
+  loraConfigSchema.omit(NOT_SENT).extend(wireFields),
+  fullConfigSchema.omit(NOT_SENT).extend(wireFields),
 ]);
+
+/** A training's settings as the engine reads them. */
+export function toWireConfig(config: TrainConfig): z.infer<typeof engineConfigSchema> {
+  const { loggingSteps: _, gradientCheckpointing: setting, ...sent } = config;
+  return {
+    ...sent,
+    gradientCheckpointing: setting === undefined ? undefined : ACTIVATION_CHECKPOINTING[setting],
+  };
+}
 
 /** Parameters, result and event of each method. `z.never()` = the method has no events, not even signs of life. */
 export const METHODS = {

@@ -2,16 +2,17 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { ENGINE_ADDON, moduleUrl } from '../../sdk/package-paths.ts';
+import { moduleUrl } from '../../sdk/package-paths.ts';
 import { childEnvironment } from '../../sdk/process/child-environment.ts';
 import { closedOf, holdHandles, type SpawnedChild } from '../../sdk/process/child.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import { BUILT_ADDON } from './addon-path.ts';
 
 const CHILD = fileURLToPath(moduleUrl('./child.ts', import.meta.url));
 
 /** Path of the native engine: option, then environment, then the place where the build puts it. */
 export function addonPath(given?: string): string {
-  return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? ENGINE_ADDON;
+  return given ?? process.env['ESCADA_ENGINE_ADDON'] ?? BUILT_ADDON;
 }
 
 /**

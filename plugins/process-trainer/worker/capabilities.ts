@@ -1,13 +1,13 @@
 import type { LoraConfig } from '../../../schemas/spec/lora-config.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
-import type { TrainedModel } from '../../sdk/contracts/trainer.ts';
+import type { BaseModel } from '../../sdk/contracts/trainer.ts';
 import type { Capabilities } from './protocol.ts';
 
 /** Refuses what a trainer does not do, all of it at once. Throws `TRAINER_UNSUPPORTED` with the fields. */
 export function requireSupported(
   trainer: string,
   capabilities: Capabilities,
-  asked: { readonly config: LoraConfig; readonly model: TrainedModel },
+  asked: { readonly config: LoraConfig; readonly model: BaseModel },
 ): void {
   const { config, model } = asked;
   const issues = [

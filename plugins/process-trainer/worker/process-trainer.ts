@@ -7,7 +7,7 @@ import { withScratch, writeRows } from '../../sdk/process/rows.ts';
 import { sha256OfBytes, sha256OfFile } from '../../sdk/publish.ts';
 import type { LoraConfig } from '../../../schemas/spec/lora-config.ts';
 import type {
-  TrainedModel,
+  BaseModel,
   TrainerDescription,
   TrainerV1,
   TrainRequest,
@@ -30,7 +30,7 @@ interface Training {
   readonly signal: AbortSignal;
 }
 
-/** A trainer that is a command: one process a training, from its greeting to its end. */
+/** A trainer that is a command: one process a training, from its handshake to its end. */
 export class ProcessTrainer implements TrainerV1 {
   readonly specificationVersion = 'v1';
   readonly id: string;
@@ -43,14 +43,14 @@ export class ProcessTrainer implements TrainerV1 {
     this.#options = options;
   }
 
-  async doDescribe(_model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription> {
+  async doDescribe(_model: BaseModel, signal: AbortSignal): Promise<TrainerDescription> {
     return await this.#use(signal, ({ hello }) => Promise.resolve(this.#describe(hello)));
   }
 
-  async doGreet(signal: AbortSignal): Promise<string> {
+  async doProbe(signal: AbortSignal): Promise<string> {
     return await this.#use(signal, ({ hello: { name, version, build, capabilities } }) => {
-      const { weightFormats, modelFiles, resumes } = capabilities;
-      const can = `weights ${weightFormats.join(', ')}; models ${modelFiles.join(', ')}; resumes: ${resumes}`;
+      const { weightFormats, modelFiles, resume } = capabilities;
+      const can = `weights ${weightFormats.join(', ')}; models ${modelFiles.join(', ')}; resume: ${resume}`;
       return Promise.resolve(`${[name, version, build].join(' ').trim()}; ${can}`);
     });
   }
@@ -105,7 +105,7 @@ export class ProcessTrainer implements TrainerV1 {
     );
     const identity = { inputs, by: sha256OfBytes(canonicalJson(by)) };
     const found = await newestCheckpoint(outDir, identity);
-    const resume = by.resumes === 'never' ? null : found;
+    const resume = by.resume === 'none' ? null : found;
     if (resume === null) await dropCheckpoints(outDir);
     const started = performance.now();
     const broken = new AbortController();
@@ -141,6 +141,6 @@ export class ProcessTrainer implements TrainerV1 {
   #describe({ name, version, build, capabilities }: ResultOf<'hello'>): TrainerDescription {
     const { command, env } = this.#options;
     const options = sha256OfBytes(canonicalJson({ command, env })).slice(0, 12);
-    return { build: [name, version, build, options].join(' '), resumes: capabilities.resumes };
+    return { build: [name, version, build, options].join(' '), resume: capabilities.resume };
   }
 }

@@ -27,8 +27,8 @@ export const capabilitiesSchema = z.strictObject({
   packing: z.boolean(),
   /** What it can do about steps that are not finite; `["stop"]` if it does not tell. */
   nonFinite: z.array(config.nonFinite.unwrap()).min(1).optional(),
-  /** `exact`: a resumed training gives the bytes of an undisturbed one; `close`: not quite; `never`: no resuming. */
-  resumes: z.enum(['exact', 'close', 'never']),
+  /** `bitwise`: a resumed training gives the bytes of an uninterrupted one; `approximate`: nearly; `none`: it starts over. */
+  resume: z.enum(['bitwise', 'approximate', 'none']),
 });
 export type Capabilities = z.infer<typeof capabilitiesSchema>;
 

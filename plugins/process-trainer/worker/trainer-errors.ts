@@ -39,7 +39,7 @@ export function trainerFailures(trainer: string): ProcessFailures {
   };
 }
 
-/** The command could not be started, or did not greet. Its arguments are not named: they may hold a password. */
+/** The command could not be started, or did not complete the handshake. Its arguments are not named: they may hold a password. */
 export function notStarted(trainer: string, command: readonly string[], cause: unknown): EscadaFailure {
   const why = cause instanceof Error ? cause.message : String(cause);
   const [program = ''] = command;

@@ -6,16 +6,16 @@ import type { TrainerOptions } from '../index.ts';
 import { METHODS, PROTOCOL_VERSION, type ResultOf } from './protocol.ts';
 import { notStarted, trainerFailures } from './trainer-errors.ts';
 
-/** How a command that does not greet may end; what it reports itself stays as it is. */
+/** How a command that does not complete the handshake may end; what it reports itself stays as it is. */
 const NO_GREETING = ['TRAINER_CRASHED', 'TRAINER_STALLED'];
 
-/** A trainer's command, started and greeted. */
+/** A trainer's command, started, its handshake complete. */
 export interface StartedTrainer {
   readonly process: ProtocolProcess<typeof METHODS>;
   readonly hello: ResultOf<'hello'>;
 }
 
-/** Starts the command and greets it. Throws `TRAINER_NOT_STARTED`, `TRAINER_PROTOCOL`, `TRAINER_CANCELLED`. */
+/** Starts the command and completes the handshake. Throws `TRAINER_NOT_STARTED`, `TRAINER_PROTOCOL`, `TRAINER_CANCELLED`. */
 export async function startTrainer(options: TrainerOptions, signal: AbortSignal): Promise<StartedTrainer> {
   const { id, command, pipes, cwd = process.cwd(), graceMs, startMs } = options;
   const child = await spawnGuarded({ command, pipes, cwd }, environmentOf(options)).catch(

@@ -69,11 +69,11 @@ export interface GenerateResult {
     readonly id: string;
     readonly text: string;
     readonly promptTokens: number;
-    readonly newTokens: number;
+    readonly completionTokens: number;
     readonly finish: 'stop' | 'length';
   }[];
   readonly promptTokens: number;
-  readonly newTokens: number;
+  readonly completionTokens: number;
   readonly seconds: number;
 }
 

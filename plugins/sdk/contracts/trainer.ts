@@ -19,10 +19,10 @@ export interface TrainingConfig {
   /** −1: follow `numTrainEpochs`; otherwise it wins. */
   readonly maxSteps: number;
   readonly maxSeqLengthTokens: number;
-  /** Rows that fit `maxSeqLengthTokens` together count as one row of a batch; they never see each other. */
+  /** Sequence packing: short examples share one sequence; attention is masked between them. */
   readonly packing: boolean;
-  /** Memory against time; changes no result, so that a trainer may ignore it. */
-  readonly gradientCheckpointing?: 'auto' | 'keep' | 'recompute-mlp' | 'checkpoint' | undefined;
+  /** Activation checkpointing; changes no result, so a trainer may ignore it. */
+  readonly gradientCheckpointing?: 'none' | 'mlp' | 'full' | 'auto' | undefined;
   readonly seed: number;
   /** Steps between checkpoints. */
   readonly saveSteps: number;
@@ -50,13 +50,13 @@ export interface LoraTrainingConfig extends TrainingConfig {
   readonly rsLora: boolean;
 }
 
-/** All weights learn. */
+/** Full fine-tuning. */
 export interface FullTrainingConfig extends TrainingConfig {
   readonly method: 'full';
 }
 
-/** The base of a training, as its provider found it. */
-export interface TrainedModel extends ModelChoice {
+/** The base model of a training, as its provider found it. */
+export interface BaseModel extends ModelChoice {
   readonly provider: string;
   /** File or folder of the weights on this machine. */
   readonly path: string;
@@ -74,11 +74,11 @@ export interface TrainingSample {
   /** Its last turn. */
   readonly input: string;
   readonly reply: string;
-  /** The row's answer. */
-  readonly wanted: string;
-  /** Tokens of reply and answer, the end token included. */
+  /** The row's reference answer. */
+  readonly reference: string;
+  /** Tokens of reply and reference, the end token included. */
   readonly replyTokens: number;
-  readonly wantedTokens: number;
+  readonly referenceTokens: number;
   /** `length`: it was cut off. */
   readonly finish: 'stop' | 'length';
 }
@@ -108,7 +108,7 @@ export interface TrainingProgress {
 }
 
 export interface TrainRequest<Config extends TrainingConfig = LoraTrainingConfig> {
-  readonly model: TrainedModel;
+  readonly model: BaseModel;
   readonly rows: readonly {
     readonly id: string;
     readonly messages: readonly Message[];
@@ -127,10 +127,10 @@ export interface TrainerDescription {
   /** What the result depends on beside the request: name, version, build. Part of every cache key. */
   readonly build: string;
   /**
-   * What a training gives that was cut off and resumed: `exact`: the bytes of an undisturbed one; `close`: an adapter of
-   * the same quality; `never`: it begins again.
+   * Result of a training that is interrupted and resumed. `bitwise`: the bytes of an uninterrupted training; `approximate`:
+   * an adapter of the same quality; `none`: the training starts over.
    */
-  readonly resumes: 'exact' | 'close' | 'never';
+  readonly resume: 'bitwise' | 'approximate' | 'none';
 }
 
 /** What is known of a training that ended. */
@@ -183,11 +183,11 @@ export interface TrainerV1 {
   readonly specificationVersion: 'v1';
   readonly id: string;
   /**
-   * Starts what trains, without a model, and ends it again: a line for people on what it is. Throws a coded error where it
-   * does not answer within its own time limit. Absent where nothing can be asked.
+   * Health probe: completes the handshake without a model and returns one line that identifies the trainer. Throws a coded
+   * error if the handshake exceeds its time limit. Absent: there is nothing to probe.
    */
-  doGreet?(signal: AbortSignal): Promise<string>;
-  doDescribe(model: TrainedModel, signal: AbortSignal): Promise<TrainerDescription>;
+  doProbe?(signal: AbortSignal): Promise<string>;
+  doDescribe(model: BaseModel, signal: AbortSignal): Promise<TrainerDescription>;
   doTrain(request: TrainRequest): Promise<TrainResult>;
   /** Full fine-tuning; absent where only adapters are trained. */
   doTrainFull?(request: TrainRequest<FullTrainingConfig>): Promise<FullTrainResult>;

@@ -32,12 +32,17 @@ export function answeringModel(
         request.signal.throwIfAborted();
         const given = await answer(row);
         const { text, finish } = typeof given === 'string' ? { text: given, finish: 'stop' as const } : given;
-        const newTokens = text.split(/\s+/).length;
-        answers.push({ id: row.id, text, finish, newTokens, promptTokens: row.messages.length });
+        const completionTokens = text.split(/\s+/).length;
+        answers.push({ id: row.id, text, finish, completionTokens, promptTokens: row.messages.length });
       }
-      const sum = (field: 'newTokens' | 'promptTokens'): number =>
+      const sum = (field: 'completionTokens' | 'promptTokens'): number =>
         answers.reduce((total, one) => total + one[field], 0);
-      return { answers, promptTokens: sum('promptTokens'), newTokens: sum('newTokens'), seconds: 0 };
+      return {
+        answers,
+        promptTokens: sum('promptTokens'),
+        completionTokens: sum('completionTokens'),
+        seconds: 0,
+      };
     },
   };
 }

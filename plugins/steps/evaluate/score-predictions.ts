@@ -36,7 +36,7 @@ export const scoreSchema = z.strictObject({
   secondary: z.array(z.strictObject({ metric: z.string(), value: z.number() })),
   predictions: artifactRefSchema,
   promptTokens: z.int(),
-  newTokens: z.int(),
+  completionTokens: z.int(),
   seconds: z.number(),
 });
 
@@ -99,7 +99,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
     const value = metric.doAggregate(sumRows(await statisticsOf(metric, rows, context)));
     secondary.push({ metric: choice.id, value });
   }
-  const { promptTokens, newTokens, seconds } = input.usage;
+  const { promptTokens, completionTokens, seconds } = input.usage;
   return {
     metric: primary.id,
     value: estimate.value,
@@ -110,7 +110,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
     secondary,
     predictions: input.predictions,
     promptTokens,
-    newTokens,
+    completionTokens,
     seconds,
   };
 }

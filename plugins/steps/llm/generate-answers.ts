@@ -56,16 +56,16 @@ async function run(input: With, context: StepContext): Promise<Output> {
       ...(found.length === 0 ? {} : { passages: found.map(({ id }) => id) }),
     };
   });
-  const { promptTokens, newTokens, seconds } = result;
+  const { promptTokens, completionTokens, seconds } = result;
   return {
     predictions: await putJsonl(store, predictions.map(onlyColumns)),
-    usage: { rows: prompts.length, promptTokens, newTokens, seconds },
+    usage: { rows: prompts.length, promptTokens, completionTokens, seconds },
   };
 }
 
 function onlyColumns(row: Prediction): Prediction {
-  const { id, input, reference, prediction, promptTokens, newTokens, finish, passages } = row;
-  const columns = { id, input, reference, prediction, promptTokens, newTokens, finish };
+  const { id, input, reference, prediction, promptTokens, completionTokens, finish, passages } = row;
+  const columns = { id, input, reference, prediction, promptTokens, completionTokens, finish };
   return passages === undefined ? columns : { ...columns, passages };
 }
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { StepContext, StepServices } from '../../sdk/contracts/step-kind.ts';
 import type {
-  TrainedModel,
+  BaseModel,
   TrainerV1,
   TrainingConfig,
   TrainRequest,
@@ -66,11 +66,11 @@ export const TRAINING_STEP = {
 } as const;
 
 /** The base, as its provider finds it. Throws `INVALID_SPEC` when the provider has no weights to hand out. */
-async function trainedModel(
+async function baseModel(
   { model: { provider, ...choice } }: Pick<Input, 'model'>,
   services: StepServices,
   signal: AbortSignal,
-): Promise<TrainedModel> {
+): Promise<BaseModel> {
   const model = services.languageModel(provider, choice);
   if (model.doLocate === undefined) {
     const message = `model.provider: the models of "${provider}" have no weights on this machine, so nothing can be trained on them. Use a provider that has.`;
@@ -86,7 +86,7 @@ export async function trainingSalt(
   services: StepServices,
   signal: AbortSignal,
 ): Promise<string> {
-  const model = await trainedModel(input, services, signal);
+  const model = await baseModel(input, services, signal);
   const { build } = await services.trainer(input.trainer).doDescribe(model, signal);
   return `${await modelSalt(input, services, signal)} ${build}`;
 }
@@ -118,7 +118,7 @@ export async function trainRequest<Config extends TrainingConfig>(
   await mkdir(outDir);
   await requireProgress(context.earlierScratchDirs);
   await adoptCheckpoints(context.earlierScratchDirs, outDir);
-  const model = await trainedModel(input, context, context.signal);
+  const model = await baseModel(input, context, context.signal);
   return {
     model,
     rows: asked(rows),

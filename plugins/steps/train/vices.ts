@@ -56,7 +56,7 @@ function collapseOf(samples: readonly TrainingSample[]): Vice | null {
   const alike = alikeBy(samples, (text) => wordsOf(text).join(' '));
   if (alike === null) return null;
   return {
-    what: `are the same, "${brief(alike.text)}" (at most ${alike.wanted} of the answers)`,
+    what: `are the same, "${brief(alike.text)}" (at most ${alike.amongReferences} of the answers)`,
     rows: alike.rows,
   };
 }
@@ -68,7 +68,7 @@ function openingOf(samples: readonly TrainingSample[]): Vice | null {
   });
   if (alike === null) return null;
   return {
-    what: `begin with "${brief(alike.text)}" (at most ${alike.wanted} of the answers)`,
+    what: `begin with "${brief(alike.text)}" (at most ${alike.amongReferences} of the answers)`,
     rows: alike.rows,
   };
 }
@@ -77,14 +77,14 @@ function openingOf(samples: readonly TrainingSample[]): Vice | null {
 function alikeBy(
   samples: readonly TrainingSample[],
   keyOf: (text: string) => string,
-): { readonly text: string; readonly wanted: number; readonly rows: string[] } | null {
+): { readonly text: string; readonly amongReferences: number; readonly rows: string[] } | null {
   const different = [...new Map(samples.map((sample) => [sample.input, sample])).values()];
   if (different.length < FEWEST_REPLIES) return null;
   const replies = mostFrequent(different, ({ reply }) => keyOf(reply));
-  const wanted = mostFrequent(different, (sample) => keyOf(sample.wanted)).among.length;
+  const amongReferences = mostFrequent(different, (sample) => keyOf(sample.reference)).among.length;
   const share = replies.among.length / different.length;
-  if (share < ALIKE_SHARE || share - wanted / different.length < ALIKE_EXCESS) return null;
-  return { text: replies.key, wanted, rows: replies.among.map(({ id }) => id) };
+  if (share < ALIKE_SHARE || share - amongReferences / different.length < ALIKE_EXCESS) return null;
+  return { text: replies.key, amongReferences, rows: replies.among.map(({ id }) => id) };
 }
 
 function mostFrequent(
@@ -110,13 +110,14 @@ function faulty(
   return rows.length > 0 && rows.length >= least * samples.length ? { what, rows } : null;
 }
 
-const isEmpty = ({ reply, wanted }: TrainingSample): boolean => reply.trim() === '' && wanted.trim() !== '';
+const isEmpty = ({ reply, reference }: TrainingSample): boolean =>
+  reply.trim() === '' && reference.trim() !== '';
 
 /** A reply that was cut off sooner may still have ended well. */
-const isEndless = ({ finish, replyTokens, wantedTokens }: TrainingSample): boolean =>
-  finish === 'length' && replyTokens >= ENDLESS_FACTOR * wantedTokens;
+const isEndless = ({ finish, replyTokens, referenceTokens }: TrainingSample): boolean =>
+  finish === 'length' && replyTokens >= ENDLESS_FACTOR * referenceTokens;
 
-const loops = ({ reply, wanted }: TrainingSample): boolean => hasLoop(reply) && !hasLoop(wanted);
+const loops = ({ reply, reference }: TrainingSample): boolean => hasLoop(reply) && !hasLoop(reference);
 
 /** Whether a text repeats a word, a phrase or a few characters over and over. */
 export function hasLoop(text: string): boolean {
@@ -125,11 +126,11 @@ export function hasLoop(text: string): boolean {
 
 function repeats(items: readonly string[], limit: typeof WORD_LOOP): boolean {
   for (let unit = 1; unit <= limit.unit; unit += 1) {
-    const wanted = Math.max(limit.times * unit, limit.length);
+    const threshold = Math.max(limit.times * unit, limit.length);
     let run = unit;
     for (let at = unit; at < items.length; at += 1) {
       run = items[at] === items[at - unit] ? run + 1 : unit;
-      if (run >= wanted) return true;
+      if (run >= threshold) return true;
     }
   }
   return false;

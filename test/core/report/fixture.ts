@@ -166,9 +166,9 @@ async function inputFor(store: FileStore, texts: Texts, flowchart: Flowchart): P
       id: `row-${row}`,
       input: texts.input,
       reply: row === 1 ? '' : `${texts.answer} (${at})`,
-      wanted: texts.reference,
+      reference: texts.reference,
       replyTokens: 32,
-      wantedTokens: 20,
+      referenceTokens: 20,
       finish: row === 0 ? 'length' : 'stop',
     })),
   );
@@ -234,7 +234,7 @@ async function scoreFor(
     ...row,
     id: String(at),
     promptTokens: 70,
-    newTokens: 40,
+    completionTokens: 40,
     finish: 'stop',
   }));
   const { value, half, seconds, promptTokens } = measured;
@@ -248,7 +248,7 @@ async function scoreFor(
     secondary: [{ metric: 'token-f1', value: 0.5 }],
     predictions: await putJsonl(store, rows),
     promptTokens,
-    newTokens: 1900,
+    completionTokens: 1900,
     seconds,
   };
 }

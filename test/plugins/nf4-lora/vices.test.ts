@@ -77,10 +77,10 @@ suite('replies after every epoch', () => {
     );
     const last = samples.filter(({ step }) => step === 120);
     assert.deepEqual(last.map(({ id }) => id).sort(), Object.keys(THINGS).sort());
-    for (const { id, input, reply, wanted, replyTokens, wantedTokens, finish } of last)
+    for (const { id, input, reply, reference, replyTokens, referenceTokens, finish } of last)
       assert.deepEqual(
-        [input, reply, wanted, replyTokens, finish],
-        [`A ${id}`, wanted, THINGS[id as keyof typeof THINGS], wantedTokens, 'stop'],
+        [input, reply, reference, replyTokens, finish],
+        [`A ${id}`, reference, THINGS[id as keyof typeof THINGS], referenceTokens, 'stop'],
       );
     assert.deepEqual(
       watched.vices.filter(({ step }) => step > 60),

@@ -34,12 +34,12 @@ const CASES: Readonly<
     code: 'TRAINER_NOT_STARTED',
     message: /there is no folder \/nowhere/,
   },
-  'an end before the greeting, with its log': {
-    faults: ['no-greeting-exit'],
+  'an end before the handshake, with its log': {
+    faults: ['no-handshake-exit'],
     code: 'TRAINER_NOT_STARTED',
     message: /exit code 3 during `hello`\.\nModuleNotFoundError: no module named torch/,
   },
-  'no greeting at all': {
+  'no handshake at all': {
     faults: ['silent'],
     options: { startMs: 500 },
     code: 'TRAINER_NOT_STARTED',

@@ -34,11 +34,11 @@ suite('trainer protocol', () => {
   });
 
   test('what is not in the protocol fits neither', () => {
-    const [hello = {}, greeting = {}] = examples;
+    const [hello = {}, handshake = {}] = examples;
     const wrong = [
       { ...hello, v: 2 },
       { ...hello, more: 1 },
-      { ...greeting, result: {} },
+      { ...handshake, result: {} },
       { v: 1, id: 2, event: { kind: 'progress', step: 0 } },
       { v: 1, id: 2 },
     ];

@@ -35,7 +35,7 @@ suite('a trainer that is a process', () => {
     const described = await trainer.doDescribe({} as never, new AbortController().signal);
     assert.deepEqual(described, result.by);
     assert.match(described.build, /^chain of hashes 1 a [0-9a-f]{12}$/);
-    assert.equal(described.resumes, 'exact');
+    assert.equal(described.resume, 'bitwise');
   });
 
   test('after kill -9 it goes on from the newest checkpoint, to the same bytes', async (context) => {
@@ -85,7 +85,7 @@ suite('a trainer that is a process', () => {
     assert.deepEqual(await checkpointsIn(outDir), ['checkpoint-10', 'checkpoint-5']);
     const { result, progress } = await train(trainer, { outDir });
     assert.deepEqual([result.resumedFromStep, progress[0]?.step, result.losses.length], [0, 1, 30]);
-    assert.equal(result.by.resumes, 'never');
+    assert.equal(result.by.resume, 'none');
   });
 
   test('speaks on standard input and output where a wrapper needs that', async (context) => {

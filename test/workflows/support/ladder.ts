@@ -38,11 +38,11 @@ export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
       reference: 'right',
       prediction: at < Math.round(share * ROWS) ? 'right' : 'wrong',
       promptTokens: tokens,
-      newTokens: 1,
+      completionTokens: 1,
       finish: 'stop',
     }));
     const predictions = await putJsonl(stage.store, rows);
-    const usage = { rows: ROWS, promptTokens: ROWS * tokens, newTokens: ROWS, seconds: 1 };
+    const usage = { rows: ROWS, promptTokens: ROWS * tokens, completionTokens: ROWS, seconds: 1 };
     return { output: { predictions, usage } as unknown as JsonObject };
   };
 }

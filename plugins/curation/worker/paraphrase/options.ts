@@ -50,7 +50,7 @@ export const paraphraseOutputSchema = datasetOutputSchema.extend({
   }),
   usage: z.strictObject({
     promptTokens: count,
-    newTokens: count,
+    completionTokens: count,
     seconds: z.number().nonnegative(),
   }),
 });

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { onEachLine } from '../../../../plugins/sdk/process/lines.ts';
-import { spawnChild } from '../../../../plugins/nf4-lora/worker/spawn-child.ts';
+import { engineAddonPath } from '../../../../runtime/bootstrap/engine.mjs';
+import { BUILT_ADDON } from '../../../../plugins/nf4-lora/worker/addon-path.ts';
+import { PACKAGE_ROOT } from '../../../../plugins/sdk/package-paths.ts';
+import { addonPath, spawnChild } from '../../../../plugins/nf4-lora/worker/spawn-child.ts';
 
 suite('the path of the engine', () => {
   let folder = '';
@@ -58,6 +61,11 @@ suite('the path of the engine', () => {
     await writeFile(join(path, 'index.js'), SCRIPTS['plain.js']?.(join(folder, 'ran', 'package')) ?? '');
     assert.equal((await errorOf(path)).code, 'ENGINE_NOT_BUILT');
     assert.deepEqual(await readdir(join(folder, 'ran')), []);
+  });
+
+  test('without another path it is where set-up puts what it builds', () => {
+    assert.equal(addonPath('/given.node'), '/given.node');
+    assert.equal(BUILT_ADDON, engineAddonPath(PACKAGE_ROOT));
   });
 
   test('the scripts would leave their mark if they ran', async () => {

@@ -4,11 +4,10 @@ import { cp, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { EngineProcess } from '../../../../plugins/nf4-lora/worker/engine-process.ts';
-import type { EventOf, ResultOf } from '../../../../plugins/nf4-lora/worker/protocol.ts';
+import type { EventOf, ResultOf, toWireConfig } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 import { ROWS } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 import { readRows, writeRows } from '../../../../plugins/sdk/process/rows.ts';
 import { readTrainingLog } from '../../../../plugins/nf4-lora/worker/training-log.ts';
-import type { LoraConfig } from '../../../../schemas/spec/lora-config.ts';
 import {
   ENDLESS_CONFIG,
   exists,
@@ -55,7 +54,7 @@ async function golden(): Promise<Golden> {
 function train(
   engine: EngineProcess,
   paths: { rowsPath: string; outDir: string },
-  config: Omit<LoraConfig, 'loggingSteps'>,
+  config: ReturnType<typeof toWireConfig>,
   options: { onStep?: (event: TrainEvent) => void; signal?: AbortSignal } = {},
 ): Promise<ResultOf<'train'>> {
   const { onStep: onEvent, signal } = options;
@@ -63,7 +62,7 @@ function train(
 }
 
 suite('engine process: life and death', () => {
-  test('greets with its build, class and threads', async () => {
+  test('completes the handshake with its build, class and threads', async () => {
     await withEngine(async (engine) => {
       assert.equal(engine.hello.protocol, 1);
       assert.match(engine.hello.engineBuild, /^\d+\.\d+\.\d+-[0-9a-f]{12}$/);

@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import { z } from 'zod';
 import { fullConfigSchema } from '../../../../schemas/spec/full-config.ts';
 import { loraConfigSchema } from '../../../../schemas/spec/lora-config.ts';
-import { METHODS, replySchema } from '../../../../plugins/nf4-lora/worker/protocol.ts';
+import { METHODS, replySchema, toWireConfig } from '../../../../plugins/nf4-lora/worker/protocol.ts';
 
 const PAGE = new URL('../../../../plugins/nf4-lora/PROTOCOL.md', import.meta.url);
 
@@ -40,6 +40,16 @@ suite('protocol', () => {
     const page = await readFile(PAGE, 'utf8');
     const fields = [loraConfigSchema, fullConfigSchema].flatMap(({ shape }) => Object.keys(shape));
     for (const field of fields) assert.match(page, new RegExp(`\\b${field}\\b`), field);
+  });
+
+  test('activation checkpointing goes over the wire under the names of the engine', () => {
+    const sent = (gradientCheckpointing?: 'none' | 'mlp' | 'full' | 'auto') =>
+      toWireConfig(loraConfigSchema.parse({ gradientCheckpointing, loggingSteps: 5 }));
+    const names = (['none', 'mlp', 'full', 'auto'] as const).map((name) => sent(name).gradientCheckpointing);
+    assert.deepEqual(names, ['keep', 'recompute-mlp', 'checkpoint', 'auto']);
+    assert.equal(sent().gradientCheckpointing, undefined);
+    assert.ok(METHODS.train.params.shape.config.safeParse(sent('mlp')).success);
+    assert.ok(!('loggingSteps' in sent()), 'the engine reports every step');
   });
 
   test('a reply is an event, a result or an error, and nothing else', () => {

@@ -53,7 +53,7 @@ const HELLO = {
     rsLora: false,
     packing: false,
     ...(has('skips') ? { nonFinite: ['stop', 'skip'] } : {}),
-    resumes: has('no-resume') ? 'never' : 'exact',
+    resume: has('no-resume') ? 'none' : 'bitwise',
   },
 };
 
@@ -155,7 +155,7 @@ function misbehave(id: number, step: number, resumeFrom: string | null): void {
   }
 }
 
-if (has('no-greeting-exit')) {
+if (has('no-handshake-exit')) {
   log('ModuleNotFoundError: no module named torch');
   process.exit(3);
 }

@@ -17,18 +17,18 @@ const WANTED = [
 
 /** Replies to eight different prompts, as short as their answers, ended. */
 function samples(
-  replyTo: (index: number, wanted: string) => string,
+  replyTo: (index: number, reference: string) => string,
   changes: (index: number) => Partial<TrainingSample> = () => ({}),
 ): TrainingSample[] {
-  return WANTED.map((wanted, index) => ({
+  return WANTED.map((reference, index) => ({
     epoch: 2,
     step: 60,
     id: `r${index}`,
     input: `product ${index}`,
-    reply: replyTo(index, wanted),
-    wanted,
+    reply: replyTo(index, reference),
+    reference,
     replyTokens: 20,
-    wantedTokens: 20,
+    referenceTokens: 20,
     finish: 'stop',
     ...changes(index),
   }));
@@ -39,7 +39,7 @@ const ids = (count: number) => Array.from({ length: count }, (_, index) => `r${i
 
 suite('vices of replies', () => {
   test('replies as different as their answers have none', () => {
-    assert.deepEqual(found(samples((_, wanted) => wanted)), []);
+    assert.deepEqual(found(samples((_, reference) => reference)), []);
     assert.deepEqual(
       found(samples((index) => `This one is number ${index}.`.replace('This', WANTED[index] ?? ''))),
       [],
@@ -48,7 +48,9 @@ suite('vices of replies', () => {
   });
 
   test('a repeated opening is told with its numbers, step and rows', () => {
-    const habit = samples((index, wanted) => (index < 6 ? `Meet your new favourite: ${wanted}` : wanted));
+    const habit = samples((index, reference) =>
+      index < 6 ? `Meet your new favourite: ${reference}` : reference,
+    );
     assert.deepEqual(findVices(habit), [
       {
         kind: 'vice',
@@ -62,17 +64,25 @@ suite('vices of replies', () => {
       'after epoch 2 8 of 8 replies begin with "欢 迎 选" (at most 1 of the answers)',
     ]);
     // Three of eight may be chance.
-    assert.deepEqual(found(samples((index, wanted) => (index < 3 ? `Meet your new ${wanted}` : wanted))), []);
+    assert.deepEqual(
+      found(samples((index, reference) => (index < 3 ? `Meet your new ${reference}` : reference))),
+      [],
+    );
   });
 
   test('an opening that the answers share is no vice', () => {
     const house = (text: string) => `Dear customer, thank you. ${text}`;
-    const styled = samples((_, wanted) => house(wanted)).map((s) => ({ ...s, wanted: house(s.wanted) }));
+    const styled = samples((_, reference) => house(reference)).map((s) => ({
+      ...s,
+      reference: house(s.reference),
+    }));
     assert.deepEqual(found(styled), []);
   });
 
   test('the same reply for most prompts is a collapse, once', () => {
-    const same = samples((index, wanted) => (index < 7 ? 'This product is great,  for Every home!' : wanted));
+    const same = samples((index, reference) =>
+      index < 7 ? 'This product is great,  for Every home!' : reference,
+    );
     assert.deepEqual(found(same), [
       'after epoch 2 7 of 8 replies are the same, "this product is great for every home" (at most 1 of the answers)',
     ]);
@@ -81,7 +91,7 @@ suite('vices of replies', () => {
   test('classes are allowed to be alike as far as the answers are', () => {
     const label = (index: number) => (index < 5 ? 'garden' : 'kitchen');
     const labelled = (reply: (index: number) => string) =>
-      samples(reply).map((sample, index) => ({ ...sample, wanted: label(index) }));
+      samples(reply).map((sample, index) => ({ ...sample, reference: label(index) }));
     assert.deepEqual(found(labelled(label)), []);
     assert.deepEqual(found(labelled(() => 'garden')), [
       'after epoch 2 8 of 8 replies are the same, "garden" (at most 5 of the answers)',
@@ -98,17 +108,17 @@ suite('vices of replies', () => {
   });
 
   test('circles, empty replies and replies without end', () => {
-    const circles = samples((index, wanted) =>
-      index < 2 ? `${wanted} and it is good`.concat(' and it is good'.repeat(3)) : wanted,
+    const circles = samples((index, reference) =>
+      index < 2 ? `${reference} and it is good`.concat(' and it is good'.repeat(3)) : reference,
     );
     assert.deepEqual(found(circles), ['after epoch 2 2 of 8 replies go in circles']);
     assert.deepEqual(found(circles.slice(1)), [], 'one of seven');
-    assert.deepEqual(found(samples((index, wanted) => (index < 2 ? ' \n' : wanted))), [
+    assert.deepEqual(found(samples((index, reference) => (index < 2 ? ' \n' : reference))), [
       'after epoch 2 2 of 8 replies are empty',
     ]);
     const cut = (replyTokens: number) =>
       samples(
-        (_, wanted) => wanted,
+        (_, reference) => reference,
         () => ({ finish: 'length', replyTokens }),
       );
     assert.deepEqual(found(cut(30)), ['after epoch 2 8 of 8 replies do not end']);
@@ -116,7 +126,7 @@ suite('vices of replies', () => {
   });
 
   test('each epoch is judged by itself', () => {
-    const first = samples((_, wanted) => wanted);
+    const first = samples((_, reference) => reference);
     const second = samples(() => '').map((sample) => ({ ...sample, epoch: 3, step: 90 }));
     assert.deepEqual(
       findVices([...first, ...second]).map(({ step, rows }) => [step, rows.length]),
