@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Context } from '@temporalio/activity';
-import type { ControlActivities } from '../schemas/plan/control-activities.ts';
+import type { DecideInput, JudgeRungInput, WriteReportInput } from '../schemas/plan/control-activities.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
 import { MAX_RESULT_BYTES } from '../schemas/plan/constants.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
@@ -21,7 +21,6 @@ import { translateFailure } from './failures.ts';
 import { dataPaths } from '../core/compile/data-paths.ts';
 import { whileRunning } from './running.ts';
 import { createServices } from './services.ts';
-import { stepActivity } from './run-step.ts';
 import { openRunFolder, runFolder } from '../core/store/scratch.ts';
 
 export interface ActivityDeps {
@@ -30,31 +29,46 @@ export interface ActivityDeps {
   readonly dataRoots: readonly string[];
 }
 
-/** Activities that workflows call beside the step kinds. */
-export function createControlActivities(deps: ActivityDeps): ControlActivities {
+/** Activities that workflows call beside the step kinds. Their types are what workflow code sees of them. */
+export function createControlActivities(deps: ActivityDeps) {
   const { store, host } = deps;
   const judging = { store, registry: host.registry };
   const services = createServices({ registry: host.registry, store, dataRoots: deps.dataRoots });
-  return withCare(store, {
-    compileSpec: async ({ spec }) => {
+  const activity = <I, O>(name: string, work: (input: I) => Promise<O>) => withCare(store, name, work);
+  return {
+    compileSpec: activity('compileSpec', async ({ spec }: { readonly spec: unknown }) => {
       const plan = compileSpec(spec, host);
       for (const path of dataPaths(plan.spec)) await services.resolveDataPath(path);
       return { plan, artifact: await store.putJson(plan) };
-    },
+    }),
 
-    compileTrainSpec: async ({ spec: raw }) => {
+    compileTrainSpec: activity('compileTrainSpec', async ({ spec: raw }: { readonly spec: unknown }) => {
       const { spec, plan } = compileTrainSpec(raw, host);
       for (const path of dataPaths(spec)) await services.resolveDataPath(path);
       return { plan };
-    },
+    }),
 
-    compilePipelineSpec: async ({ spec }) => compilePipelineSpec(spec, host),
-    openApproval: async ({ subject }) => ({ subject: await store.putJson(subject) }),
-    judgeRung: async (input) => await judgeRung(input, judging, resampleWork()),
-    decide: async (input) => await decide(input, judging, resampleWork()),
-    writeReport: async (input) => await writeReport(input, { store, describeModel: describeWith(services) }),
-  });
+    compilePipelineSpec: activity('compilePipelineSpec', async ({ spec }: { readonly spec: unknown }) =>
+      Promise.resolve(compilePipelineSpec(spec, host)),
+    ),
+
+    /** Stores what is to be approved; its SHA-256 is the digest that answers are bound to. */
+    openApproval: activity('openApproval', async ({ subject }: { readonly subject: JsonValue }) => ({
+      subject: await store.putJson(subject),
+    })),
+
+    judgeRung: activity('judgeRung', async (input: JudgeRungInput) =>
+      judgeRung(input, judging, resampleWork()),
+    ),
+    decide: activity('decide', async (input: DecideInput) => decide(input, judging, resampleWork())),
+    writeReport: activity('writeReport', async (input: WriteReportInput) =>
+      writeReport(input, { store, describeModel: describeWith(services) }),
+    ),
+  };
 }
+
+/** The control activities as workflow code calls them. */
+export type ControlActivities = ReturnType<typeof createControlActivities>;
 
 /** Resampling heartbeats with every piece that is done, and stops when the Activity is cancelled. */
 function resampleWork(): ResampleWork {
@@ -75,43 +89,21 @@ function describeWith(services: StepServices): ReportDeps['describeModel'] {
     await services.languageModel(provider, choice).doDescribe(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
 }
 
-/** One Activity for each step kind, under the kind's name. */
-export function createStepActivities(deps: ActivityDeps): Record<string, (input: never) => Promise<unknown>> {
-  const services = createServices({
-    registry: deps.host.registry,
-    store: deps.store,
-    dataRoots: deps.dataRoots,
-  });
-  return Object.fromEntries(
-    deps.host.registry.stepKinds
-      .values()
-      .map((kind) => [kind.kind, stepActivity(kind, { store: deps.store, services })]),
-  );
-}
-
 /** What every control Activity does beside its work: keep what it uses, note what it refers to, translate failures. */
-function withCare(store: FileStore, activities: ControlActivities): ControlActivities {
-  const entries = Object.entries(activities) as [string, (input: never) => Promise<JsonValue>][];
-  return Object.fromEntries(
-    entries.map(([name, activity]) => [
-      name,
-      async (input: never) => {
-        try {
-          const work = async () => sendable(name, await activity(input));
-          return await whileRunning(name, () => inRun(store, input, work));
-        } catch (error) {
-          const { cancellationSignal, info } = Context.current();
-          throw cancellationSignal.aborted
-            ? cancellationSignal.reason
-            : translateFailure(error, info.attempt);
-        }
-      },
-    ]),
-  ) as unknown as ControlActivities;
+function withCare<I, O>(store: FileStore, name: string, activity: (input: I) => Promise<O>) {
+  return async (input: I): Promise<O> => {
+    try {
+      const work = async () => sendable(name, await activity(input));
+      return await whileRunning(name, () => inRun(store, input, work));
+    } catch (error) {
+      const { cancellationSignal, info } = Context.current();
+      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error, info.attempt);
+    }
+  };
 }
 
 /** A plan is larger than its spec: it holds everything that the spec leaves to defaults. */
-function sendable(name: string, result: JsonValue): JsonValue {
+function sendable<O>(name: string, result: O): O {
   const sizeBytes = Buffer.byteLength(JSON.stringify(result));
   if (sizeBytes <= MAX_RESULT_BYTES) return result;
   throw new EscadaFailure({
@@ -121,7 +113,7 @@ function sendable(name: string, result: JsonValue): JsonValue {
   });
 }
 
-async function inRun(store: FileStore, input: JsonValue, work: () => Promise<JsonValue>): Promise<JsonValue> {
+async function inRun<O>(store: FileStore, input: unknown, work: () => Promise<O>): Promise<O> {
   const { namespace, activityId, workflowExecution } = Context.current().info;
   const { workflowId, runId } = workflowExecution ?? { workflowId: 'none', runId: 'none' };
   const place = { namespace, workflowId, firstRunId: runId };

@@ -2,11 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from '@temporalio/worker';
 import { FileStore } from '../core/store/file-store.ts';
-import {
-  createControlActivities,
-  createStepActivities,
-  type ActivityDeps,
-} from '../activities/control-activities.ts';
+import { createControlActivities, type ActivityDeps } from '../activities/control-activities.ts';
+import { createStepActivities } from '../activities/step-activities.ts';
 import { moduleUrl } from '../plugins/sdk/package-paths.ts';
 import type { Settings } from '../runtime/settings.ts';
 import type { PluginHost } from '../plugins/host/host.ts';

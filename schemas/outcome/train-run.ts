@@ -33,8 +33,11 @@ interface TrainedModel {
   readonly adapterSha256?: undefined;
 }
 
+/** What a training step leaves of what `trainModel` returns. */
+export type TrainingResult = (TrainedAdapter | TrainedModel) & TrainingFacts;
+
 /** What `trainModel` returns. */
-export type TrainOutcome = (TrainedAdapter | TrainedModel) & TrainingFacts;
+export type TrainOutcome = TrainingResult & { readonly failedAttempts: number };
 
 interface TrainingFacts {
   readonly training: ArtifactRef;
@@ -47,7 +50,6 @@ interface TrainingFacts {
   /** The first ones; the artifact `training` has all. */
   readonly warnings: readonly TrainingWarning[];
   readonly warningCount: number;
-  readonly failedAttempts: number;
 }
 
 /** Answer of the query `progress` of a training; loss and time left are in its activity's heartbeat. */

@@ -1,10 +1,8 @@
-/** Arguments and results of the control activities. Types only: workflow code sees the activities through them. */
+/** Arguments and results of the control activities that judge, decide and report. Types only. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
 import type { JsonValue } from '../common/json.ts';
-import type { TrainPlan } from '../outcome/train-run.ts';
 import type { ApprovalRecord } from '../outcome/approval.ts';
 import type {
-  AdaptationOutcome,
   Candidate,
   Decision,
   DecisionRecord,
@@ -15,12 +13,6 @@ import type {
   TestResult,
 } from '../outcome/candidate.ts';
 import type { Facts } from '../spec/flowchart.ts';
-import type { AdaptationPlan } from './adaptation-plan.ts';
-
-export interface CompileResult {
-  readonly plan: AdaptationPlan;
-  readonly artifact: ArtifactRef;
-}
 
 export interface JudgeRungInput {
   readonly rung: string;
@@ -74,19 +66,4 @@ export interface WriteReportInput {
   readonly facts: Facts;
   readonly seconds: number;
   readonly approvals: readonly ApprovalRecord[];
-}
-
-/** Activities that the workflows call by name, beside the step kinds. */
-export interface ControlActivities {
-  compileSpec(input: { readonly spec: unknown }): Promise<CompileResult>;
-  compilePipelineSpec(input: { readonly spec: unknown }): Promise<{
-    readonly plan: AdaptationPlan['curation'];
-    readonly inputs: { readonly [key: string]: JsonValue };
-  }>;
-  compileTrainSpec(input: { readonly spec: unknown }): Promise<{ readonly plan: TrainPlan }>;
-  /** Stores what is to be approved; its SHA-256 is the digest that answers are bound to. */
-  openApproval(input: { readonly subject: JsonValue }): Promise<{ readonly subject: ArtifactRef }>;
-  judgeRung(input: JudgeRungInput): Promise<JudgeRungResult>;
-  decide(input: DecideInput): Promise<DecideResult>;
-  writeReport(input: WriteReportInput): Promise<AdaptationOutcome['report']>;
 }

@@ -1,5 +1,5 @@
 /** What the interpreter runs: types only, made by the compiler, read by workflow code. */
-import type { JsonObject, JsonValue } from '../common/json.ts';
+import type { JsonValue } from '../common/json.ts';
 
 export type ResourceClass = 'cpu' | 'gpu' | 'io';
 export type RetryClass = 'readOnly' | 'idempotentWrite' | 'resumable' | 'billable' | 'onceOnly';
@@ -61,6 +61,3 @@ export interface StepOrigin {
   /** First run of the chain of runs that continue as new: they share scratch folders, a run started later does not. */
   readonly firstRunId: string;
 }
-
-/** Activities of all step kinds, by kind. */
-export type StepActivities = Record<string, (input: JsonObject, origin: StepOrigin) => Promise<StepResult>>;

@@ -7,7 +7,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { FileStore } from '../../core/store/file-store.ts';
-import { createControlActivities, createStepActivities } from '../../activities/control-activities.ts';
+import { createControlActivities } from '../../activities/control-activities.ts';
+import { createStepActivities } from '../../activities/step-activities.ts';
 import { putJsonl } from '../../plugins/sdk/jsonl.ts';
 import { createProjectHost } from '../../plugins.ts';
 import type { Candidate, Score } from '../../schemas/outcome/candidate.ts';
@@ -20,7 +21,7 @@ const folder = await mkdtemp(join(tmpdir(), 'escada-liveness-'));
 const store = new FileStore(join(folder, 'store'));
 const deps = { host, store, dataRoots: [folder] };
 const steps = createStepActivities(deps);
-const { judgeRung, decide } = createControlActivities(deps) as unknown as Record<string, unknown>;
+const { judgeRung, decide } = createControlActivities(deps);
 after(async () => await host.close());
 
 /** The event loop turns far more often than this while a thread works; a step on the loop would let it turn a few times. */

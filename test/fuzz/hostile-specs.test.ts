@@ -8,7 +8,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { FileStore } from '../../core/store/file-store.ts';
 import { corePlugin } from '../../plugins/steps/index.ts';
-import { createStepActivities } from '../../activities/control-activities.ts';
+import { createStepActivities } from '../../activities/step-activities.ts';
 import { putJsonl } from '../../plugins/sdk/jsonl.ts';
 import { compilePipelineSpec } from '../../core/compile/compile-pipeline-spec.ts';
 import { compileTrainSpec } from '../../core/compile/compile-train-spec.ts';

@@ -11,6 +11,7 @@ import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { guardSpec } from '../shared/payload.ts';
+import { outputOf, toJson, type NodeOutputs } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { establishFacts, runLadder } from './run-ladder.ts';
 import { control } from '../shared/control-activities.ts';
@@ -68,13 +69,10 @@ async function adapt(rawSpec: unknown, state: LadderState): Promise<AdaptationOu
   return { ...shared, report };
 }
 
-async function curate(
-  plan: AdaptationPlan,
-  state: LadderState,
-): Promise<{ readonly [node: string]: JsonValue }> {
+async function curate(plan: AdaptationPlan, state: LadderState): Promise<NodeOutputs> {
   state.enter('curate');
   const { data, model, task, seed } = plan.spec;
-  const inputs = {
+  const inputs = toJson({
     source: data.source,
     columns: data.columns,
     model,
@@ -83,7 +81,7 @@ async function curate(
     maxAnswerTokens: task.maxAnswerTokens,
     sizes: data.sizes,
     seed,
-  } as unknown as JsonObject;
+  });
   return await runPlan({
     plan: plan.curation,
     inputs,
@@ -94,10 +92,11 @@ async function curate(
 }
 
 /** Train, dev and test. A node `train` after the split (balanced or paraphrased rows) replaces its training rows. */
-function splitOf(curation: Awaited<ReturnType<typeof curate>>): JsonObject {
-  const split = curation['split'] as JsonObject;
-  const train = (curation['train'] as JsonObject | undefined)?.['dataset'];
-  return train === undefined ? split : { ...split, train };
+function splitOf(curation: NodeOutputs): JsonObject {
+  const split = outputOf<JsonObject>(curation, 'split');
+  if (curation['train'] === undefined) return split;
+  const { dataset } = outputOf<{ readonly dataset: JsonValue }>(curation, 'train');
+  return { ...split, train: dataset };
 }
 
 /** Asks, where the plan has a gate, whether the winner may be released. A no changes the verdict, not what was found. */
@@ -112,7 +111,7 @@ async function release(
   const { verdict, by, comment } = await state.approvals.ask({
     id: 'release',
     title: `Release ${decision.candidateId} (${decision.verdict})`,
-    subject: { specDigest: plan.specDigest, decision, test } as unknown as JsonValue,
+    subject: toJson({ specDigest: plan.specDigest, decision, test }),
     timeoutSeconds: plan.releaseGate.timeoutSeconds,
   });
   if (verdict === 'approve') return decision;

@@ -1,7 +1,8 @@
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { FlowchartNode } from '../../schemas/spec/flowchart.ts';
-import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
 import { fail } from '../shared/fail.ts';
+import { toJson } from '../shared/plan-border.ts';
 import { budgetLeft } from './budget.ts';
 import { evaluate } from './predicate.ts';
 import type { LadderState } from './state.ts';
@@ -73,13 +74,13 @@ async function approve(
   const { verdict } = await state.approvals.ask({
     id: name,
     title: node.title,
-    subject: {
+    subject: toJson({
       specDigest: plan.specDigest,
       rung,
       estimateSeconds: planned?.estimateSeconds ?? null,
       secondsLeft: budgetLeft(plan, state).seconds,
-      decisions: state.decisions as unknown as JsonValue,
-    },
+      decisions: state.decisions,
+    }),
     timeoutSeconds: node.timeoutSeconds ?? null,
   });
   return verdict === 'approve';

@@ -4,6 +4,7 @@ import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
+import { outputOf, toJson } from '../shared/plan-border.ts';
 import { control } from '../shared/control-activities.ts';
 import type { Reached } from './run-ladder.ts';
 import type { LadderState } from './state.ts';
@@ -24,14 +25,14 @@ export async function scoreFinalists(
   for (const { candidate, costRank } of state.finalists) {
     const { id, rung } = candidate;
     state.enter('test', rung);
-    const inputs = { test: split['test'], train: split['train'], candidate } as unknown as JsonObject;
+    const inputs = toJson({ test: split['test'], train: split['train'], candidate });
     const { approvals } = state;
     const scored = await settled(
       runPlan({ plan: plan.test, inputs, prefix: `test/${rung}`, observer: state, approvals }),
     );
     state.clearRunning();
     if ('failure' in scored) failed.push({ id, rung, ...scored.failure });
-    else finalists.push({ candidate, costRank, score: scored.value['score'] as unknown as Score });
+    else finalists.push({ candidate, costRank, score: outputOf<Score>(scored.value, 'score') });
   }
   if (finalists.length === 0) throw noneScored(failed);
   const { spec } = plan;

@@ -4,6 +4,7 @@ import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
+import { outputOf } from '../shared/plan-border.ts';
 import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
 import { control } from '../shared/control-activities.ts';
 import type { LadderState } from './state.ts';
@@ -76,5 +77,5 @@ async function runRung(rung: PlannedRung, inputs: JsonObject, state: LadderState
   if (rung.plan === null) throw fail('INVALID_SPEC', `The rung "${rung.id}" has no plan.`);
   const { approvals } = state;
   const outputs = await runPlan({ plan: rung.plan, inputs, prefix: rung.id, observer: state, approvals });
-  return outputs['result'] as unknown as RungOutput;
+  return outputOf<RungOutput>(outputs, 'result');
 }

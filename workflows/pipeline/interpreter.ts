@@ -13,12 +13,13 @@ import type {
   PlannedMap,
   PlannedNode,
   PlannedStep,
-  StepActivities,
   StepResult,
 } from '../../schemas/plan/pipeline-plan.ts';
 import type { Scope } from '../../schemas/plan/references.ts';
 import type { Approvals } from '../shared/approvals.ts';
+import type { StepActivities } from '../../activities/step-activities.ts';
 import { fail } from '../shared/fail.ts';
+import { toJson, type NodeOutputs } from '../shared/plan-border.ts';
 import { guardHistory, guardPayload } from '../shared/payload.ts';
 import { Permits } from '../shared/permits.ts';
 import { replaceReferences } from './replace-references.ts';
@@ -55,7 +56,7 @@ interface Run {
  * Runs a compiled plan. Nodes start, in plan order, as soon as those they need have finished; when one fails, the
  * others are cancelled and awaited before the failure is passed on. Returns every node's output by id.
  */
-export async function runPlan(input: RunPlanInput): Promise<{ readonly [id: string]: JsonValue }> {
+export async function runPlan(input: RunPlanInput): Promise<NodeOutputs> {
   const run: Run = {
     inputs: input.inputs,
     observer: input.observer,
@@ -71,7 +72,7 @@ async function runNodes(
   prefix: string,
   scope: Scope,
   run: Run,
-): Promise<{ readonly [id: string]: JsonValue }> {
+): Promise<NodeOutputs> {
   const outputs: Record<string, JsonValue> = {};
   const running = new Map<string, Promise<void>>();
   const within = (): Scope => ({ ...scope, nodes: { ...scope.nodes, ...outputs } });
@@ -114,7 +115,7 @@ async function askApproval(node: PlannedApproval, id: string, scope: Scope, run:
   const { title, timeoutSeconds } = node;
   const subject = replaceReferences(node.subject, scope, id);
   const record = await run.approvals.ask({ id, title, subject, timeoutSeconds });
-  if (record.verdict === 'approve') return record as unknown as JsonValue;
+  if (record.verdict === 'approve') return toJson(record);
   if (record.verdict === 'timed-out') {
     throw fail('APPROVAL_TIMED_OUT', `${id}: nobody answered "${title}" within ${timeoutSeconds} s.`);
   }

@@ -1,6 +1,5 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import { MAX_DASHBOARD_BYTES, MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
-import type { JsonValue } from '../../schemas/common/json.ts';
 import { approvalLines } from '../shared/dashboard.ts';
 import { code } from '../shared/dashboard-text.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
@@ -9,9 +8,8 @@ import { Approvals } from '../shared/approvals.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { utf8Bytes } from '../../schemas/common/plain-text.ts';
+import type { NodeOutputs } from '../shared/plan-border.ts';
 import { runPlan, type StepObserver } from './interpreter.ts';
-
-type Outputs = { readonly [node: string]: JsonValue };
 
 /** Approvals shown with their JSON at once. */
 const SHOWN_APPROVALS = 3;
@@ -20,7 +18,7 @@ const SHOWN_APPROVALS = 3;
 const SPARE_BYTES = 100;
 
 /** Runs a user's own pipeline and returns every node's output by id. */
-export async function runPipeline(spec: unknown): Promise<Outputs> {
+export async function runPipeline(spec: unknown): Promise<NodeOutputs> {
   const board = new PipelineBoard();
   board.approvals.listen();
   try {
@@ -36,7 +34,7 @@ export async function runPipeline(spec: unknown): Promise<Outputs> {
 }
 
 /** A run that cannot return its result would stay open: it names the node with the largest output instead. */
-function guardResult(outputs: Outputs): void {
+function guardResult(outputs: NodeOutputs): void {
   const sizes = Object.entries(outputs).map(([id, output]) => ({ id, sizeBytes: jsonBytes(output) ?? 0 }));
   const [largest] = sizes.sort((a, b) => b.sizeBytes - a.sizeBytes);
   const most = `the largest output is that of ${largest?.id}, ${largest?.sizeBytes} bytes`;

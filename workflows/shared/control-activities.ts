@@ -1,6 +1,6 @@
 import type { RetryPolicy } from '@temporalio/common';
 import { proxyActivities } from '@temporalio/workflow';
-import type { ControlActivities } from '../../schemas/plan/control-activities.ts';
+import type { ControlActivities } from '../../activities/control-activities.ts';
 import { MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
 import { guardPayload } from './payload.ts';
 

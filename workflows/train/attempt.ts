@@ -6,8 +6,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
-import type { PlannedStep, StepActivities, StepResult } from '../../schemas/plan/pipeline-plan.ts';
+import type { PlannedStep, StepResult } from '../../schemas/plan/pipeline-plan.ts';
 import { FINAL_TYPES, stepOptions } from '../pipeline/step-options.ts';
+import type { StepActivities } from '../../activities/step-activities.ts';
 import { fail } from '../shared/fail.ts';
 import { guardPayload } from '../shared/payload.ts';
 

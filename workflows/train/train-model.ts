@@ -14,7 +14,12 @@ import {
   TRAINING_ATTEMPTS_PER_RUN,
 } from '../../schemas/plan/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import type { TrainingState, TrainOutcome, TrainProgress } from '../../schemas/outcome/train-run.ts';
+import type {
+  TrainingResult,
+  TrainingState,
+  TrainOutcome,
+  TrainProgress,
+} from '../../schemas/outcome/train-run.ts';
 import { control } from '../shared/control-activities.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 import { cell } from '../shared/dashboard-text.ts';
@@ -23,6 +28,7 @@ import { replaceReferences } from '../pipeline/replace-references.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { fail } from '../shared/fail.ts';
 import { guardSpec } from '../shared/payload.ts';
+import { fromJson } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { attemptStep, failureOf, isInternal, mayTryAgain } from './attempt.ts';
 import { readCarried } from './carried.ts';
@@ -106,6 +112,12 @@ class TrainingRun implements StepObserver {
   }
 }
 
+/** What a training step says beside its result. */
+interface StepCost {
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
 /** Compiles and curates; the training step then has everything it needs. */
 async function prepare(spec: unknown, run: TrainingRun): Promise<TrainingState> {
   const { plan } = await control.compileTrainSpec({ spec: spec ?? null });
@@ -151,20 +163,7 @@ function refuseEndless(failedAttempts: number, lastFailure: string): void {
 }
 
 function outcomeOf(output: JsonObject, failedAttempts: number): TrainOutcome {
-  const { training, rows, steps, lossFirstNats, lossLastNats } = output;
-  const { skippedSteps, warnings, warningCount } = output;
-  const { adapter, adapterSha256, model, modelSha256 } = output;
-  const made = model === undefined ? { adapter, adapterSha256 } : { model, modelSha256 };
-  const found = {
-    ...made,
-    training,
-    rows,
-    steps,
-    lossFirstNats,
-    lossLastNats,
-    skippedSteps,
-    warnings,
-    warningCount,
-  };
-  return { ...(found as unknown as TrainOutcome), failedAttempts };
+  // What a ladder counts against its budget, and nobody asks of a single training.
+  const { tokens: _tokens, seconds: _seconds, ...result } = fromJson<TrainingResult & StepCost>(output);
+  return { ...result, failedAttempts };
 }

@@ -1,6 +1,6 @@
 import { compileSpec } from '../../../core/compile/compile-spec.ts';
 import { createProjectHost } from '../../../plugins.ts';
-import type { ControlActivities } from '../../../schemas/plan/control-activities.ts';
+import type { ControlActivities } from '../../../activities/control-activities.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import type { PipelinePlan, PlannedNode, PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
 import type { Stage } from './stage.ts';

@@ -35,7 +35,7 @@ import { createControlActivities } from '../../../activities/control-activities.
 import { createServices } from '../../../activities/services.ts';
 import type { PluginHost } from '../../../plugins/host/host.ts';
 import { createProjectHost } from '../../../plugins.ts';
-import type { ControlActivities } from '../../../schemas/plan/control-activities.ts';
+import type { ControlActivities } from '../../../activities/control-activities.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { TestServer } from '../../whole/support/server.ts';
 import type { Behaviour } from './behaviours.ts';

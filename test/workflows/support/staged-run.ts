@@ -3,7 +3,7 @@ import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
 import { translateFailure } from '../../../activities/failures.ts';
-import type { ControlActivities } from '../../../schemas/plan/control-activities.ts';
+import type { ControlActivities } from '../../../activities/control-activities.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { Approval, ApprovalAnswer } from '../../../schemas/outcome/approval.ts';
 import type { StepResult } from '../../../schemas/plan/pipeline-plan.ts';

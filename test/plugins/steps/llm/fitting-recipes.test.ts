@@ -7,7 +7,7 @@ import { after, suite, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { z } from 'zod';
 import { FileStore } from '../../../../core/store/file-store.ts';
-import { createStepActivities } from '../../../../activities/control-activities.ts';
+import { createStepActivities } from '../../../../activities/step-activities.ts';
 import type { PluginV1 } from '../../../../plugins/sdk/contracts/plugin.ts';
 import { countingModel } from '../../../../plugins/sdk/testing/counting-model.ts';
 import { createProjectHost } from '../../../../plugins.ts';

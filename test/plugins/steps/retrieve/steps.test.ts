@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { FileStore } from '../../../../core/store/file-store.ts';
-import { createStepActivities } from '../../../../activities/control-activities.ts';
+import { createStepActivities } from '../../../../activities/step-activities.ts';
 import { openPassages } from '../../../../plugins/steps/retrieve/passages.ts';
 import { createServices } from '../../../../activities/services.ts';
 import { createProjectHost } from '../../../../plugins.ts';
