@@ -11,18 +11,33 @@ const MAX_MESSAGE_CHARS = 8000;
 /** Causes that are kept: what lies deeper explains nothing to a person. */
 const MAX_CAUSES = 4;
 
-/** The only place that makes an `ApplicationFailure`: type = code, retryable as the error table says; secrets masked. */
+/** Longest wait before the next attempt that a failure may ask for. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+
+/**
+ * The only place that makes an `ApplicationFailure`: type = code, retryable as the error table says; secrets masked. What
+ * the failure asks to wait becomes the delay of the next attempt, and a detail, which workflow code can read.
+ */
 export function toApplicationFailure(
   failure: EscadaFailure,
   { retryable } = ERROR_CODES[failure.code] as { readonly retryable: boolean },
 ): ApplicationFailure {
+  const retryAfterMs = waitOf(failure);
+  const asked = retryAfterMs === undefined ? {} : { retryAfterMs };
   return ApplicationFailure.create({
     message: shown(failure.message),
     type: failure.code,
     nonRetryable: !retryable,
-    details: [redactJson(failure.fields)],
+    details: [{ ...redactJson(failure.fields), ...asked }],
     cause: causeOf(failure, MAX_CAUSES),
+    ...(retryAfterMs === undefined ? {} : { nextRetryDelay: retryAfterMs }),
   });
+}
+
+/** Whole milliseconds; undefined where nothing is asked, or no length of time. */
+function waitOf({ retryAfterMs }: EscadaFailure): number | undefined {
+  if (retryAfterMs === undefined || !(retryAfterMs > 0)) return undefined;
+  return Math.min(MAX_RETRY_AFTER_MS, Math.ceil(retryAfterMs));
 }
 
 /** Masked before it is cut: half of a secret would pass. */

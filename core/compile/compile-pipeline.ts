@@ -141,7 +141,7 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
     with: values,
     needs: [...needs],
     resource: kind?.resource ?? 'cpu',
-    retry: kind?.retry ?? 'onceOnly',
+    retry: kind?.retry ?? 'readOnly',
     startToCloseTimeoutMs: kind?.startToCloseTimeoutMs ?? 60_000,
     heartbeatTimeoutMs: kind?.heartbeatTimeoutMs ?? 10_000,
     summary: (kind?.summarize(withoutLiterals(values) as JsonObject) ?? node.uses).slice(0, 200),

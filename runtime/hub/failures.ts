@@ -54,7 +54,13 @@ export function unreachableFailure(what: string, fault: PassingFault, endpoint: 
   const asked = fault.retryAfterMs ?? 0;
   const patience = asked > 0 ? ` and asks to wait ${Math.ceil(asked / 1000)} s` : '';
   const why = fault.isOffline ? `${endpoint} cannot be reached (${fault.message})` : fault.message + patience;
-  return failure('HUB_UNREACHABLE', `${what}: ${why}.`, { endpoint }, fault);
+  return new EscadaFailure({
+    code: 'HUB_UNREACHABLE',
+    message: `${what}: ${why}.`,
+    fields: { endpoint },
+    ...(asked > 0 ? { retryAfterMs: asked } : {}),
+    cause: fault,
+  });
 }
 
 /** The file system has no room for the pull; without figures when it filled up on the way. */

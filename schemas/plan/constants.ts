@@ -39,6 +39,9 @@ export const MAX_MAP_CONCURRENCY = 8;
  */
 export const MAX_RESUMABLE_ATTEMPTS = 200;
 
+/** Attempts of a step that costs money: the one that is meant, and one for a fault that passes. */
+export const MAX_BILLABLE_ATTEMPTS = 2;
+
 /** Attempts of what failed without a code, which is a bug that most likely repeats itself. */
 export const MAX_INTERNAL_ATTEMPTS = 3;
 

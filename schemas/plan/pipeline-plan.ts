@@ -1,8 +1,14 @@
 /** What the interpreter runs: types only, made by the compiler, read by workflow code. */
 import type { JsonValue } from '../common/json.ts';
 
+/** What a step needs: cores, the accelerator (or the engine that stands in for it), or somebody else's service. */
 export type ResourceClass = 'cpu' | 'gpu' | 'io';
-export type RetryClass = 'readOnly' | 'idempotentWrite' | 'resumable' | 'billable' | 'onceOnly';
+
+/**
+ * How a step may be tried again: `readOnly` changes nothing; `idempotentWrite` publishes under a digest; `resumable`
+ * continues from where it was; `billable` costs money with every try.
+ */
+export type RetryClass = 'readOnly' | 'idempotentWrite' | 'resumable' | 'billable';
 
 /** A step with everything resolved that the workflow needs to schedule it. */
 export interface PlannedStep {

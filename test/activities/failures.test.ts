@@ -39,3 +39,20 @@ test('coded failures keep their code and what the table says of it; Temporal’s
   for (const own of [new CancelledFailure('stop'), ApplicationFailure.nonRetryable('x')])
     assert.equal(translateFailure(own), own);
 });
+
+test('what a failure asks to wait is the delay of the next attempt, and a detail that workflow code can read', () => {
+  const delays = [60_000, 0.5, 10 * 86_400_000, 0, -1, Number.NaN].map((retryAfterMs) => {
+    const failure = {
+      code: 'HUB_UNREACHABLE',
+      message: 'busy',
+      fields: { host: 'h' },
+      retryAfterMs,
+    } as const;
+    const found: { readonly nextRetryDelay?: unknown; readonly details?: unknown[] | null | undefined } =
+      translated(new EscadaFailure(failure));
+    return [found.nextRetryDelay, found.details?.[0]];
+  });
+  const asked = (retryAfterMs: number) => [retryAfterMs, { host: 'h', retryAfterMs }];
+  const none = [undefined, { host: 'h' }];
+  assert.deepEqual(delays, [asked(60_000), asked(1), asked(86_400_000), none, none, none]);
+});

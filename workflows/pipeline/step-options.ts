@@ -1,19 +1,22 @@
 import { ActivityCancellationType, workflowInfo, type ActivityOptions } from '@temporalio/workflow';
-import { MAX_RESUMABLE_ATTEMPTS, MAX_STEP_SUMMARY_BYTES } from '../../schemas/plan/constants.ts';
+import {
+  MAX_BILLABLE_ATTEMPTS,
+  MAX_RESUMABLE_ATTEMPTS,
+  MAX_STEP_SUMMARY_BYTES,
+} from '../../schemas/plan/constants.ts';
 import type { PlannedStep, RetryClass } from '../../schemas/plan/pipeline-plan.ts';
 import { summaryLine } from '../../schemas/common/plain-text.ts';
 
 /**
  * How often a step may be tried. Steps that only read, or whose result is published under its digest, can be repeated
- * safely, and every worker shutdown costs an attempt; steps that resume count attempts without progress themselves; what
- * costs money is tried a few times; what must not happen twice is tried once.
+ * safely, and every worker shutdown costs an attempt; resumable steps count attempts without progress themselves; what
+ * costs money is tried once more at most.
  */
 const MAXIMUM_ATTEMPTS: Readonly<Record<RetryClass, number>> = {
   readOnly: 12,
   idempotentWrite: 12,
   resumable: MAX_RESUMABLE_ATTEMPTS,
-  billable: 3,
-  onceOnly: 1,
+  billable: MAX_BILLABLE_ATTEMPTS,
 };
 
 /** Failures that the SDK's workers make and no attempt can change: no such activity, a result beyond what the server takes. */

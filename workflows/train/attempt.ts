@@ -40,6 +40,16 @@ export function isInternal(error: unknown): boolean {
   return cause instanceof ApplicationFailure && cause.type === ('INTERNAL' satisfies ErrorCode);
 }
 
+/** How long the failure asks to wait before the next attempt, in milliseconds; 0 where it does not ask. */
+export function retryAfterMsOf(error: unknown): number {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (!(cause instanceof ApplicationFailure)) return 0;
+  // A decoded failure has lost its `nextRetryDelay`.
+  const [detail] = cause.details ?? [];
+  const asked = (detail as { readonly retryAfterMs?: unknown } | null | undefined)?.retryAfterMs;
+  return typeof asked === 'number' ? asked : 0;
+}
+
 /** The failure behind an activity's, in words. */
 export function failureOf(error: unknown): string {
   const cause = error instanceof ActivityFailure ? error.cause : error;

@@ -30,7 +30,7 @@ import { fail } from '../shared/fail.ts';
 import { guardSpec } from '../shared/payload.ts';
 import { fromJson } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
-import { attemptStep, failureOf, isInternal, mayTryAgain } from './attempt.ts';
+import { attemptStep, failureOf, isInternal, mayTryAgain, retryAfterMsOf } from './attempt.ts';
 import { readCarried } from './carried.ts';
 
 export const trainingQuery = defineQuery<TrainProgress>(QUERY_PROGRESS);
@@ -147,7 +147,8 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
       if (!mayTryAgain(error) || internal >= MAX_INTERNAL_ATTEMPTS) throw error;
       refuseEndless(run.failed(failureOf(error)), run.lastFailure);
       // Counted in this run alone: how long it has gone on before says nothing about the next attempt.
-      await sleep(Math.min(LONGEST_PAUSE_MS, SECOND_MS * 2 ** Math.min(6, failures - 1)));
+      const backoffMs = Math.min(LONGEST_PAUSE_MS, SECOND_MS * 2 ** Math.min(6, failures - 1));
+      await sleep(Math.max(backoffMs, retryAfterMsOf(error)));
       const { failedAttempts, lastFailure } = run;
       if (failedAttempts % TRAINING_ATTEMPTS_PER_RUN === 0 || workflowInfo().continueAsNewSuggested) {
         await continueAsNew<typeof trainModel>(spec, { step, failedAttempts, lastFailure });

@@ -10,13 +10,22 @@ const MARK = Symbol.for('escada.failure');
 export class EscadaFailure extends Error {
   readonly code: ErrorCode;
   readonly fields: JsonObject;
+  /** How long whoever failed asks to wait before the next attempt, in milliseconds; absent where nobody asks. */
+  readonly retryAfterMs?: number;
   readonly [MARK] = true;
 
-  constructor(failure: { code: ErrorCode; message: string; fields?: JsonObject; cause?: unknown }) {
+  constructor(failure: {
+    code: ErrorCode;
+    message: string;
+    fields?: JsonObject;
+    retryAfterMs?: number | undefined;
+    cause?: unknown;
+  }) {
     super(failure.message, failure.cause === undefined ? {} : { cause: failure.cause });
     this.name = 'EscadaFailure';
     this.code = failure.code;
     this.fields = failure.fields ?? {};
+    if (failure.retryAfterMs !== undefined) this.retryAfterMs = failure.retryAfterMs;
   }
 }
 

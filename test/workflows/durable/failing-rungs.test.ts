@@ -9,8 +9,8 @@ import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';
 import type { StagedRun } from '../support/staged-run.ts';
 import { Stage } from '../support/stage.ts';
 
-/** One attempt, whose silence is noticed soon. */
-const ONCE = { retry: 'onceOnly', heartbeatTimeoutMs: 1000 } as const;
+/** Few attempts, whose silence is noticed soon. */
+const FEW = { retry: 'billable', heartbeatTimeoutMs: 1000 } as const;
 
 suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
   let stage: Stage;
@@ -76,7 +76,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
 
   test('retries that are used up, a bug, and a lost worker are recorded as what they are', async () => {
     const change = (plan: AdaptationPlan) =>
-      withSteps('peft', ONCE)(withSteps('icl', { retry: 'billable' })(withSteps('zero-shot', ONCE)(plan)));
+      withSteps('peft', FEW)(withSteps('icl', { retry: 'billable' })(withSteps('zero-shot', FEW)(plan)));
     const run = await start(
       {
         'zero-shot/score': crashing(new RangeError('Invalid array length')),
@@ -86,7 +86,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
       change,
     );
     const { code, message } = await run.failure();
-    assert.equal(run.callsOf('icl/recipes/0/answers').length, 3);
+    assert.equal(run.callsOf('icl/recipes/0/answers').length, 2);
     assert.equal(code, 'INTERNAL', 'that of the first rung');
     assert.match(
       message,
@@ -137,7 +137,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
       (change: (plan: AdaptationPlan) => AdaptationPlan = (plan) => plan) =>
       (plan: AdaptationPlan) =>
         change(withBudget({ seconds: 8 })(plan));
-    const lost = withSteps('icl', { ...ONCE, heartbeatTimeoutMs: 60_000, startToCloseTimeoutMs: 10_000 });
+    const lost = withSteps('icl', { ...FEW, heartbeatTimeoutMs: 60_000, startToCloseTimeoutMs: 10_000 });
     const runs = await Promise.all([
       start({ 'icl/recipes/0/answers': hanging() }, cut()),
       start({ 'icl/recipes/0/answers': silent() }, cut(lost)),
@@ -174,7 +174,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
   test('a cancellation of the run ends it, as cancelled, even when a worker is lost meanwhile', async () => {
     for (const [behaviour, change] of [
       [hanging(), undefined],
-      [silent(), withSteps('icl', ONCE)],
+      [silent(), withSteps('icl', FEW)],
     ] as const) {
       const run = await start({ 'icl/recipes/0/answers': behaviour }, change);
       await run.started('icl/recipes/0/answers');

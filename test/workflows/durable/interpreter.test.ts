@@ -7,6 +7,7 @@ import {
   answer,
   crashing,
   failing,
+  failingFor,
   Gate,
   hanging,
   inTurn,
@@ -16,6 +17,7 @@ import {
   when,
   type Behaviour,
 } from '../support/behaviours.ts';
+import { until } from '../../whole/support/processes.ts';
 import { ABSENT_KIND } from '../support/kinds.ts';
 import { Stage } from '../support/stage.ts';
 import type { StagedRun } from '../support/staged-run.ts';
@@ -30,6 +32,9 @@ const step = (id: string, { uses = 'test.readonly@1', ...more }: NodeOptions = {
   ...{ id, form: 'step', uses },
   ...more,
 });
+
+const millisecondsOf = (time: { seconds?: unknown; nanos?: number | null }): number =>
+  Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6;
 
 suite('pipelines', { concurrency: 4 }, () => {
   let stage: Stage;
@@ -253,21 +258,44 @@ suite('pipelines', { concurrency: 4 }, () => {
 
   test('what fails is tried again as its kind and its code allow', async () => {
     const again = inTurn(failing('ENGINE_IO'), answer({}));
-    const run = await start(
-      [step('reads'), step('lost'), step('bug'), step('once', { uses: 'test.onceonly@1' })].slice(0, 2),
-      { 'pipeline/reads': again, 'pipeline/lost': inTurn(silent(), answer({})) },
-    );
+    const run = await start([step('reads'), step('lost')], {
+      'pipeline/reads': again,
+      'pipeline/lost': inTurn(silent(), answer({})),
+    });
     await run.result();
     assert.deepEqual([run.callsOf('pipeline/reads').length, run.callsOf('pipeline/lost').length], [2, 2]);
-    const once = await start([step('once', { uses: 'test.onceonly@1' })], {
+    const paid = await start([step('paid', { uses: 'test.billable@1' })], {
       '*': failing('ENGINE_IO', 'disk'),
     });
-    assert.equal((await once.failure()).message, 'disk');
-    assert.equal(once.calls.length, 1);
+    assert.equal((await paid.failure()).message, 'disk');
+    assert.equal(paid.calls.length, 2);
+  });
+
+  test('the next attempt comes when the failure asks for it', async () => {
+    const startedMs: number[] = [];
+    const timed: Behaviour = async (call) => {
+      startedMs.push(Date.now());
+      return await inTurn(failingFor(3000), answer({}))(call);
+    };
+    const short = await start([step('asks', { uses: 'test.billable@1' })], { '*': timed });
+    await short.result();
+    const [first = 0, second = 0] = startedMs;
+    assert.ok(second - first >= 3000, `tried again after ${second - first} ms; the usual wait is 1000`);
+    const long = await start([step('asks')], { '*': failingFor(60_000) });
+    await long.started('pipeline/asks');
+    const waitMs = await until('the wait', async () => {
+      const [pending] = (await long.handle.describe()).raw.pendingActivities ?? [];
+      const { lastAttemptCompleteTime: ended, nextAttemptScheduleTime: next } = pending ?? {};
+      if (ended == null || next == null) return undefined;
+      return millisecondsOf(next) - millisecondsOf(ended);
+    });
+    assert.ok(Math.abs(waitMs - 60_000) < 1000, `the next attempt is scheduled after ${waitMs} ms`);
+    await long.handle.cancel();
+    assert.equal((await long.failure()).as, 'cancelled');
   });
 
   test('no kind is tried without end', async () => {
-    const most = { readonly: 12, idempotentwrite: 12, resumable: 200, billable: 3, onceonly: 1 };
+    const most = { readonly: 12, idempotentwrite: 12, resumable: 200, billable: 2 };
     const run = await start(Object.keys(most).map((kind) => step(kind, { uses: `test.${kind}@1` })));
     await run.result();
     const scheduled = ((await run.history()).events ?? []).flatMap((event) => {

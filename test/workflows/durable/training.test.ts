@@ -6,7 +6,16 @@ import type { PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
 import type { TrainOutcome, TrainProgress } from '../../../schemas/outcome/train-run.ts';
 import type { TrainSpecInput } from '../../../schemas/spec/train-spec.ts';
 import { until } from '../../whole/support/processes.ts';
-import { answer, crashing, failing, hanging, inTurn, silent, type Behaviour } from '../support/behaviours.ts';
+import {
+  answer,
+  crashing,
+  failing,
+  failingFor,
+  hanging,
+  inTurn,
+  silent,
+  type Behaviour,
+} from '../support/behaviours.ts';
 import { ABSENT_KIND } from '../support/kinds.ts';
 import { Stage } from '../support/stage.ts';
 import type { StagedRun } from '../support/staged-run.ts';
@@ -61,6 +70,18 @@ suite('trainings', { concurrency: 4 }, () => {
     const progress = await run.query<TrainProgress>('progress');
     assert.equal(progress.phase, 'done');
     assert.match(progress.lastFailure, /heartbeat/i);
+  });
+
+  test('the next attempt comes when the failure asks for it', async () => {
+    const startedMs: number[] = [];
+    const timed: Behaviour = async (call) => {
+      startedMs.push(Date.now());
+      return await inTurn(failingFor(3000), TRAINED)(call);
+    };
+    const run = await carriedOn(timed, { step: planned(), failedAttempts: 0, lastFailure: '' });
+    await run.result();
+    const [first = 0, second = 0] = startedMs;
+    assert.ok(second - first >= 3000, `tried again after ${second - first} ms; the usual wait is 1000`);
   });
 
   test('no progress is final, with the step’s own code', async () => {

@@ -52,6 +52,13 @@ export function failing(code: ErrorCode, message = `scripted ${code}`): Behaviou
   };
 }
 
+/** Fails with a code that may be tried again, and asks to wait so long before that. */
+export function failingFor(retryAfterMs: number, code: ErrorCode = 'HUB_UNREACHABLE'): Behaviour {
+  return async () => {
+    throw new EscadaFailure({ code, message: `wait ${retryAfterMs} ms`, retryAfterMs });
+  };
+}
+
 /** Fails with an error that has no code, as a bug does. */
 export function crashing(error: Error): Behaviour {
   return async () => {

@@ -31,7 +31,7 @@ export const testKinds: PluginV1 = {
   needs: [],
   optionsSchema: z.strictObject({}),
   register: (registrar) => {
-    for (const retry of ['readOnly', 'idempotentWrite', 'resumable', 'billable', 'onceOnly'] as const)
+    for (const retry of ['readOnly', 'idempotentWrite', 'resumable', 'billable'] as const)
       registrar.addStepKind(kindOf(`test.${retry.toLowerCase()}@1`, retry));
     registrar.addStepKind(kindOf('test.device@1', 'resumable', 'gpu'));
     registrar.addStepKind(kindOf(ABSENT_KIND, 'resumable'));
