@@ -5,18 +5,7 @@ import { connectTemporal } from './client/connect.ts';
 import { notFound } from './client/failures.ts';
 import { answerRun, queryRun } from './client/query-run.ts';
 import { requirePollers } from './client/require-pollers.ts';
-import {
-  startClimb,
-  startPipeline,
-  startTraining,
-  type AdaptationStartOptions,
-  type AdaptHandle,
-  type PipelineHandle,
-  type StartedAdaptation,
-  type Starting,
-  type StartOptions,
-  type TrainHandle,
-} from './client/start.ts';
+import * as start from './client/start.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
 import type { AdaptationSpecInput } from './schemas/spec/adaptation-spec.ts';
 import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/outcome/candidate.ts';
@@ -24,6 +13,9 @@ import { QUERY_APPROVALS, QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/plan
 import type { Approval, ApprovalAnswer } from './schemas/outcome/approval.ts';
 import type { PipelineSpecInput } from './schemas/spec/pipeline-spec.ts';
 import type { TrainSpecInput } from './schemas/spec/train-spec.ts';
+
+export * from './client/requests.ts';
+export type * from './client/start.ts';
 
 /** What differs from the environment's settings, and the plugins that specs may name beside the built-in ones. */
 export interface EscadaClientOptions extends Partial<Settings> {
@@ -49,31 +41,37 @@ export class EscadaClient {
     return new EscadaClient(await connectTemporal(), options);
   }
 
-  /** Starts a climb. With `attach`, an open run of the same spec is taken up instead of a second one. */
-  async start(spec: AdaptationSpecInput, options: AdaptationStartOptions = {}): Promise<StartedAdaptation> {
-    return await startClimb(this.#starting(), spec, options);
+  /** Starts an adaptation. With `attach`, an open run of the same spec is followed instead of starting a second one. */
+  async startAdaptation(
+    spec: AdaptationSpecInput,
+    options: start.AdaptationStartOptions = {},
+  ): Promise<start.StartedAdaptation> {
+    return await start.startAdaptation(this.#starting(), spec, options);
   }
 
   /** Starts one training without a ladder. */
-  async startTraining(spec: TrainSpecInput, options: StartOptions = {}): Promise<TrainHandle> {
-    return await startTraining(this.#starting(), spec, options);
+  async startTraining(spec: TrainSpecInput, options: start.StartOptions = {}): Promise<start.TrainHandle> {
+    return await start.startTraining(this.#starting(), spec, options);
   }
 
   /** Starts a pipeline of steps; `result` is typed by what the caller knows of its nodes' outputs. */
-  async startPipeline<O>(spec: PipelineSpecInput, options: StartOptions = {}): Promise<PipelineHandle<O>> {
-    return await startPipeline(this.#starting(), spec, options);
+  async startPipeline<O>(
+    spec: PipelineSpecInput,
+    options: start.StartOptions = {},
+  ): Promise<start.PipelineHandle<O>> {
+    return await start.startPipeline(this.#starting(), spec, options);
   }
 
-  #starting(): Starting {
+  #starting(): start.Starting {
     return { temporal: this.temporal, settings: this.#settings, plugins: this.#plugins };
   }
 
-  /** Throws `NO_WORKER` when nobody polls one of the task queues. */
+  /** Throws `NO_WORKER` when no worker is polling one of the task queues. */
   async requireWorker(): Promise<void> {
     await requirePollers(this.temporal, this.#settings.taskQueue);
   }
 
-  handle(workflowId: string): AdaptHandle {
+  handle(workflowId: string): start.AdaptHandle {
     return this.temporal.workflow.getHandle(workflowId);
   }
 
@@ -91,7 +89,7 @@ export class EscadaClient {
     return await queryRun(this.temporal, workflowId, QUERY_DECISIONS);
   }
 
-  /** What waits for an answer in a run, a climb or a pipeline. */
+  /** The pending approvals of a run, an adaptation or a pipeline. */
   async approvals(workflowId: string): Promise<readonly Approval[]> {
     return await queryRun(this.temporal, workflowId, QUERY_APPROVALS);
   }

@@ -13,7 +13,10 @@ export const startCommand = new Command('start')
     const spec = await loadSpec(path, settings.storeRoot);
     const client = await EscadaClient.connect(settings);
     try {
-      const handle = await client.start(spec, options.id === undefined ? {} : { workflowId: options.id });
+      const handle = await client.startAdaptation(
+        spec,
+        options.id === undefined ? {} : { workflowId: options.id },
+      );
       print(handle.workflowId);
     } finally {
       await client.close();

@@ -4,7 +4,7 @@ import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 /** Temporal's numbers for the two kinds of task queue. */
 const [WORKFLOW_TASKS, ACTIVITY_TASKS] = [1, 2];
 
-/** Throws `NO_WORKER` when nobody polls one of the task queues that runs on `taskQueue` use. */
+/** Throws `NO_WORKER` when no worker is polling one of the task queues that runs on `taskQueue` use. */
 export async function requirePollers(temporal: Client, taskQueue: string): Promise<void> {
   const missing: string[] = [];
   for (const [name, taskQueueType] of [
@@ -23,7 +23,7 @@ export async function requirePollers(temporal: Client, taskQueue: string): Promi
   if (missing.length === 0) return;
   throw new EscadaFailure({
     code: 'NO_WORKER',
-    message: `Nobody polls the task queue ${missing.join(', ')}. Start a worker with \`escada worker\`, then try again.`,
+    message: `No worker is polling task queue ${missing.join(', ')}; the run would never start. Start one with \`escada worker\`, then try again.`,
     fields: { missing },
   });
 }

@@ -1,35 +1,28 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { compilePipelineSpec } from '../core/compile/compile-pipeline-spec.ts';
-import { compileSpec } from '../core/compile/compile-spec.ts';
-import { compileTrainSpec } from '../core/compile/compile-train-spec.ts';
-import { dataPaths } from '../core/compile/data-paths.ts';
-import { resolveDataPath } from '../core/data-roots.ts';
 import type { Settings } from '../runtime/settings.ts';
-import type { ListedPlugin, PluginHost } from '../plugins/host/host.ts';
-import { createProjectHost } from '../plugins.ts';
+import type { ListedPlugin } from '../plugins/host/host.ts';
 import type { AdaptationSpecInput } from '../schemas/spec/adaptation-spec.ts';
 import type { AdaptationOutcome } from '../schemas/outcome/candidate.ts';
-import { MAX_RUN_SUMMARY_BYTES } from '../schemas/plan/constants.ts';
-import { summaryLine } from '../schemas/common/plain-text.ts';
 import type { PipelineSpecInput } from '../schemas/spec/pipeline-spec.ts';
 import type { TrainOutcome } from '../schemas/outcome/train-run.ts';
 import type { TrainSpecInput } from '../schemas/spec/train-spec.ts';
-import { requirePollers } from './require-pollers.ts';
+import { checkStart } from './check-start.ts';
+import { adaptationStart, pipelineStart, trainingStart, type AdaptationRequestOptions } from './requests.ts';
+import { startOptions, type StartRequest, type StartRequestOptions } from './start-request.ts';
 
 export type AdaptHandle = WorkflowHandle<(spec: AdaptationSpecInput) => Promise<AdaptationOutcome>>;
 export type PipelineHandle<Outputs> = WorkflowHandle<(spec: PipelineSpecInput) => Promise<Outputs>>;
 export type TrainHandle = WorkflowHandle<(spec: TrainSpecInput) => Promise<TrainOutcome>>;
 
-export interface StartOptions {
-  /** Default: made from the spec's name and chance. */
-  readonly workflowId?: string;
-  /** One line for the list of runs. */
-  readonly summary?: string;
-}
+/** Options of a start by `EscadaClient`, which brings task queue and plugins itself. */
+export type StartOptions = Omit<StartRequestOptions, 'taskQueue' | 'plugins'>;
 
-/** One line for the list of runs: whatever a spec or caller says, the server takes it. */
-const runSummary = (text: string): string => summaryLine(text, MAX_RUN_SUMMARY_BYTES);
+/** Options of the start of an adaptation by `EscadaClient`. */
+export interface AdaptationStartOptions extends Omit<AdaptationRequestOptions, 'taskQueue' | 'plugins'> {
+  /** Attaches to an open run of the same spec and scope instead of starting a second one. Default: false. */
+  readonly attach?: boolean;
+}
 
 /** What a client needs to start a run. */
 export interface Starting {
@@ -38,95 +31,61 @@ export interface Starting {
   readonly plugins: readonly ListedPlugin[];
 }
 
-/** Compiles a spec as the run will, as a courtesy: what is wrong is said before anything is started. */
-async function checked<T>(starting: Starting, compile: (host: PluginHost) => T): Promise<T> {
-  const host = createProjectHost(starting.plugins);
-  try {
-    return compile(host);
-  } finally {
-    await host.close();
-  }
-}
-
-/** What a run of this spec cannot do without: its files, and somebody who polls. */
-async function requireReady(
-  { temporal, settings }: Starting,
-  spec: Parameters<typeof dataPaths>[0],
-): Promise<void> {
-  const access = { roots: settings.dataRoots, closed: [settings.storeRoot] };
-  for (const path of dataPaths(spec)) await resolveDataPath(path, access);
-  await requirePollers(temporal, settings.taskQueue);
-}
-
-/** A run that was started, or taken up. */
+/** A run that was started, or attached to. */
 export type StartedAdaptation = AdaptHandle & {
-  /** Whether it was going on already. */
+  /** Whether it was running already. */
   readonly attached: boolean;
 };
 
-export interface AdaptationStartOptions {
-  readonly workflowId?: string;
-  /** Takes up an open run of the same spec instead of starting a second one. Default: false. */
-  readonly attach?: boolean;
-  /** What tells this project's runs from others' on the same server: only a run of the same scope is taken up. */
-  readonly scope?: string;
-}
-
-/** Characters of the digest in an id that follows from the spec. */
-const ID_DIGITS = 8;
-
-/** With `attach` the id follows from scope and spec, so that an open run of it can be taken up. */
-export async function startClimb(
+/** Checks and starts an adaptation; with `attach`, an open run of the same spec and scope is followed instead. */
+export async function startAdaptation(
   starting: Starting,
   spec: AdaptationSpecInput,
-  { workflowId, attach = false, scope = '' }: AdaptationStartOptions,
+  { attach = false, scope = '', ...options }: AdaptationStartOptions,
 ): Promise<StartedAdaptation> {
-  const plan = await checked(starting, (host) => compileSpec(spec, host));
-  await requireReady(starting, plan.spec);
-  const token = randomBytes(ID_DIGITS / 2).toString('hex');
-  const digest = createHash('sha256')
-    .update(`${scope}\n${plan.specDigest}`)
-    .digest('hex')
-    .slice(0, ID_DIGITS);
-  const handle: AdaptHandle = await starting.temporal.workflow.start('adaptModel', {
-    args: [spec],
-    taskQueue: starting.settings.taskQueue,
-    workflowId: workflowId ?? `adapt-${plan.spec.name}-${attach ? digest : token}`,
+  const { settings, plugins, temporal } = starting;
+  const given = { ...options, taskQueue: settings.taskQueue, plugins, ...(attach && { scope }) };
+  const request = await adaptationStart(spec, given);
+  await checkStart(request, temporal, settings);
+  const startToken = randomBytes(4).toString('hex');
+  const handle: AdaptHandle = await temporal.workflow.start(request.type, {
+    ...startOptions(request),
+    memo: { ...request.memo, startToken },
     workflowIdConflictPolicy: attach ? 'USE_EXISTING' : 'FAIL',
-    staticSummary: runSummary(`Adapt ${plan.spec.model.id} to ${plan.spec.name}`),
-    memo: { specDigest: plan.specDigest, startToken: token },
   });
   // The memo of a run that was there before has another start's token.
-  const attached = attach && (await handle.describe()).memo?.['startToken'] !== token;
+  const attached = attach && (await handle.describe()).memo?.['startToken'] !== startToken;
   return Object.assign(handle, { attached });
 }
 
+/** Checks and starts one training without a ladder. */
 export async function startTraining(
   starting: Starting,
-  raw: TrainSpecInput,
+  spec: TrainSpecInput,
   options: StartOptions,
 ): Promise<TrainHandle> {
-  const { spec } = await checked(starting, (host) => compileTrainSpec(raw, host));
-  await requireReady(starting, spec);
-  return await starting.temporal.workflow.start('trainModel', {
-    args: [raw],
-    taskQueue: starting.settings.taskQueue,
-    workflowId: options.workflowId ?? `train-${spec.name}-${randomBytes(4).toString('hex')}`,
-    staticSummary: runSummary(options.summary ?? `Train ${spec.model.id} on ${spec.name}`),
-  });
+  return await startChecked(starting, await trainingStart(spec, withContext(starting, options)));
 }
 
+/** Checks and starts a pipeline of steps. */
 export async function startPipeline<Outputs>(
   starting: Starting,
   spec: PipelineSpecInput,
   options: StartOptions,
 ): Promise<PipelineHandle<Outputs>> {
-  await checked(starting, (host) => compilePipelineSpec(spec, host));
-  await requirePollers(starting.temporal, starting.settings.taskQueue);
-  return await starting.temporal.workflow.start('runPipeline', {
-    args: [spec],
-    taskQueue: starting.settings.taskQueue,
-    workflowId: options.workflowId ?? `pipeline-${randomBytes(6).toString('hex')}`,
-    staticSummary: runSummary(options.summary ?? spec.name),
-  });
+  return await startChecked(starting, await pipelineStart(spec, withContext(starting, options)));
 }
+
+async function startChecked<Spec, Outcome>(
+  { temporal, settings }: Starting,
+  request: StartRequest<Spec>,
+): Promise<WorkflowHandle<(spec: Spec) => Promise<Outcome>>> {
+  await checkStart(request, temporal, settings);
+  return await temporal.workflow.start<(spec: Spec) => Promise<Outcome>>(request.type, startOptions(request));
+}
+
+const withContext = ({ settings, plugins }: Starting, options: StartOptions): StartRequestOptions => ({
+  ...options,
+  taskQueue: settings.taskQueue,
+  plugins,
+});

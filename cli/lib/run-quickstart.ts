@@ -94,7 +94,7 @@ async function climbOnce(options: QuickstartOptions, closing: Closing): Promise<
     Number(process.env['ESCADA_SETUP_SECONDS'] ?? 0) + (performance.now() - startedMs) / 1000;
   const runStartedMs = performance.now();
   const { scope } = server;
-  const handle = await Promise.race([client.start(spec, { attach: true, scope }), ended]);
+  const handle = await Promise.race([client.startAdaptation(spec, { attach: true, scope }), ended]);
   const { workflowId, attached } = handle;
   say(`\nRun ${workflowId}: ${whereIs(server, workflowId)}`);
   if (attached) say('It is running already, started by an earlier command: this one follows it.');

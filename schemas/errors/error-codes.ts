@@ -377,7 +377,7 @@ export const ERROR_CODES = {
     help: 'Correct what the message names; the log of the worker may say more.',
   },
   NO_WORKER: {
-    meaning: 'Nobody polls the task queue, so a run would wait for ever.',
+    meaning: 'No worker is polling the task queue; the run would never start.',
     retryable: true,
     help: 'Start a worker with `escada worker`.',
   },

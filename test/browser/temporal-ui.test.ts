@@ -103,7 +103,9 @@ suite('a climb by hand in the Temporal UI', { skip }, () => {
 
   test('an approval is given with the JSON that the dashboard shows, and the run goes on', async () => {
     const client = await place.client();
-    const { workflowId } = await client.start(tinySpec({ name: 'asks', approvals: { rungs: ['peft'] } }));
+    const { workflowId } = await client.startAdaptation(
+      tinySpec({ name: 'asks', approvals: { rungs: ['peft'] } }),
+    );
     await until('the question', async () => (await client.approvals(workflowId))[0]);
     await openRun(page, uiUrl(server), workflowId, 'User Metadata');
     const board = dashboard(page);

@@ -155,7 +155,7 @@ const endlessPattern: Fault = {
   async strike({ place }) {
     const client = await place.client();
     const metrics = { primary: { id: 'voice-rules', with: { rules: [ENDLESS] } } };
-    const handle = await client.start(tinySpec({ name: 'hostile', metrics, seed: 11 }));
+    const handle = await client.startAdaptation(tinySpec({ name: 'hostile', metrics, seed: 11 }));
     await handle.result().catch(() => undefined);
   },
 };

@@ -121,7 +121,7 @@ export async function chaosTrial(
   try {
     const client = await place.client();
     const startedMs = Date.now();
-    const { workflowId } = await client.start(chaosSpec());
+    const { workflowId } = await client.startAdaptation(chaosSpec());
     await sleep(hitAtSeconds * 1000);
     const before = activitiesOf(await client.handle(workflowId).fetchHistory()).filter(
       ({ completed }) => completed,

@@ -67,7 +67,7 @@ suite('approvals', { skip }, () => {
   };
 
   test('a climb asks before a rung and before the release; the waits cost no budget and leave a record', async () => {
-    const { workflowId } = await client.start(
+    const { workflowId } = await client.startAdaptation(
       tinySpec({ approvals: { rungs: ['peft'], release: true }, target: 0.99 }),
     );
     const first = await waiting(workflowId);

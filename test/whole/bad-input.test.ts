@@ -254,7 +254,9 @@ suite('bad input', { skip }, () => {
     try {
       await writeFile(join(lonely.dataDir, 'rows.csv'), GOOD_CSV);
       await writeFile(join(lonely.dataDir, 'spec.json'), JSON.stringify(tinySpec()));
-      const says = new RegExp(`Nobody polls the task queue ${lonely.settings.taskQueue}, .*escada worker`);
+      const says = new RegExp(
+        `No worker is polling task queue ${lonely.settings.taskQueue}, .*escada worker`,
+      );
       await expectCommand(['start', 'spec.json'], { code: 'NO_WORKER', says }, 1, lonely);
     } finally {
       await lonely.close();

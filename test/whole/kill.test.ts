@@ -88,7 +88,7 @@ suite('a run that is disturbed in its final training', { skip }, () => {
 
   /** Starts a run and waits until its final training has written a checkpoint. */
   async function startAndWait(place: Place, spec = SPEC): Promise<{ workflowId: string; dir: string }> {
-    const { workflowId } = await (await place.client()).start(spec);
+    const { workflowId } = await (await place.client()).startAdaptation(spec);
     const some = async () =>
       (await checkpoints(await nodeDir(place, workflowId), 1)).size > 0 ? true : undefined;
     await until('a checkpoint of the final training', some, { timeoutMs: 600_000, everyMs: 10 });

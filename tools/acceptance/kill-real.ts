@@ -73,7 +73,7 @@ async function measure(victim: Victim, train: number, env: NodeJS.ProcessEnv): P
   const home = await mkdtemp(join(tmpdir(), `escada-kill-${victim}-`));
   const place = await openBenchPlace(home, env);
   try {
-    const handle = await place.client.start(await specFor(train, place.settings.storeRoot));
+    const handle = await place.client.startAdaptation(await specFor(train, place.settings.storeRoot));
     const [outcome] = await Promise.all([
       follow(place.client, handle.workflowId, new StatusLine()),
       strike(victim, home, handle.workflowId, place),

@@ -55,7 +55,7 @@ async function specFor(seed: number, home: string, place: BenchPlace): Promise<A
 async function runSeed(seed: number, home: string, place: BenchPlace): Promise<SeedResult> {
   const spec = await specFor(seed, home, place);
   say(`\nseed ${seed}`);
-  const handle = await place.client.start(spec);
+  const handle = await place.client.startAdaptation(spec);
   const outcome = await follow(place.client, handle.workflowId, new StatusLine());
   print(`\nSeed ${seed}\n${renderOutcome(outcome)}`);
   return await compareFinalists(seed, outcome, spec, place.settings.storeRoot);

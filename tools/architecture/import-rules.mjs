@@ -120,8 +120,8 @@ export const ZONES = [
   {
     // Compiles specs before it sends them, with the same code and plugins as the run will.
     files: /^client\//,
-    values: [/^client\//, CORE, SDK, SCHEMAS, PLUGIN_LIST],
-    types: [HOST, /^runtime\/settings\.ts$/],
+    values: [/^client\//, CORE, SDK, SCHEMAS, PLUGIN_LIST, /^runtime\/settings\.ts$/],
+    types: [HOST],
     packages: ['@temporalio/client', '@temporalio/common', '@temporalio/envconfig'],
     node: true,
   },

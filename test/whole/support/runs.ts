@@ -51,7 +51,7 @@ export async function finished(place: Place, workflowId: string): Promise<Finish
 /** Starts a climb and waits for its end. */
 export async function climb(place: Place, spec: AdaptationSpecInput): Promise<FinishedRun> {
   const client = await place.client();
-  return await finished(place, (await client.start(spec)).workflowId);
+  return await finished(place, (await client.startAdaptation(spec)).workflowId);
 }
 
 /** The final training of the PEFT rung. */

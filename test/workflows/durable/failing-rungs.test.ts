@@ -25,7 +25,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
     scripted: Readonly<Record<string, Behaviour>>,
     change: (plan: AdaptationPlan) => AdaptationPlan = (plan) => plan,
   ): Promise<StagedRun> =>
-    await stage.start('adaptModel', [ladderSpec()], {
+    await stage.adapt(ladderSpec(), {
       steps: { ...(await ladderSteps(stage)), ...scripted },
       control: compiledWith(stage, change),
     });

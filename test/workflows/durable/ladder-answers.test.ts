@@ -26,7 +26,7 @@ suite('a ladder and its answers', { concurrency: 3 }, () => {
     scripted: Readonly<Record<string, Behaviour>> = {},
     change: (plan: AdaptationPlan) => AdaptationPlan = (plan) => plan,
   ): Promise<StagedRun> =>
-    await stage.start('adaptModel', [ladderSpec(spec)], {
+    await stage.adapt(ladderSpec(spec), {
       steps: { ...(await ladderSteps(stage)), ...scripted },
       control: compiledWith(stage, change),
     });

@@ -21,7 +21,7 @@ suite('the ladder', () => {
       'icl/recipes/0/answers': right,
       'test/icl/answers': right,
     };
-    const run = await stage.start('adaptModel', [ladderSpec()], { steps });
+    const run = await stage.adapt(ladderSpec(), { steps });
     const outcome = await run.result<AdaptationOutcome>();
     assert.equal(outcome.decision.verdict, 'target-met');
     assert.equal(outcome.decision.rung, 'icl');

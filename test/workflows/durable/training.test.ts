@@ -55,7 +55,7 @@ suite('trainings', { concurrency: 4 }, () => {
   after(() => stage.close());
 
   const start = async (train: Behaviour): Promise<StagedRun> =>
-    await stage.start('trainModel', [SPEC], { steps: { '*': CURATED, train } });
+    await stage.train(SPEC, { steps: { '*': CURATED, train } });
 
   const carriedOn = async (train: Behaviour, carried: unknown): Promise<StagedRun> =>
     await stage.start('trainModel', [SPEC, carried], { steps: { train } });
@@ -148,7 +148,7 @@ suite('trainings', { concurrency: 4 }, () => {
   });
 
   test('a reference that leads nowhere is a failure, not a stuck run', async () => {
-    const run = await stage.start('trainModel', [SPEC], {
+    const run = await stage.train(SPEC, {
       steps: { '*': CURATED, 'curate.token-filter@1': answer({ rows: 3 }) },
     });
     const { code, message } = await run.failure();

@@ -5,7 +5,7 @@
  *   const stage = await Stage.open('interpreter');            // in `before`: server and workers, once per file
  *   after(() => stage.close());
  *
- *   const run = await stage.start('runPipeline', [spec], {
+ *   const run = await stage.pipeline(spec, {                  // stage.adapt, stage.train; stage.start: any arguments
  *     steps: {                                              // by activity id, by step kind, or '*' for the rest
  *       'pipeline/a': answer({ rows: 3 }),
  *       'pipeline/b': inTurn(failing('ENGINE_IO'), answer()), // first call, second call, …
@@ -30,12 +30,17 @@ import { randomBytes } from 'node:crypto';
 import { activityInfo } from '@temporalio/activity';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { adaptationStart, pipelineStart, trainingStart } from '../../../client/requests.ts';
+import { startOptions, type StartRequest } from '../../../client/start-request.ts';
 import { FileStore } from '../../../core/store/file-store.ts';
 import { createControlActivities } from '../../../activities/control-activities.ts';
 import { createServices } from '../../../activities/services.ts';
 import type { PluginHost } from '../../../plugins/host/host.ts';
 import { createProjectHost } from '../../../plugins.ts';
 import type { ControlActivities } from '../../../activities/control-activities.ts';
+import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
+import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
+import type { TrainSpecInput } from '../../../schemas/spec/train-spec.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { TestServer } from '../../whole/support/server.ts';
 import type { Behaviour } from './behaviours.ts';
@@ -44,6 +49,11 @@ import { ABSENT_KIND, testKinds } from './kinds.ts';
 import { StagedRun, type Script } from './staged-run.ts';
 
 const NAMESPACE = 'default';
+
+/** What a Schedule adds to the workflow id of its action. */
+const SCHEDULED_AT = /-\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+
+const PLUGINS = [{ plugin: testKinds }];
 
 type AnyActivity = (input: never) => Promise<unknown>;
 
@@ -55,7 +65,7 @@ export class Stage {
   /** Files that specs may name, as paths relative to it. */
   readonly dataDir: string;
   readonly taskQueue: string;
-  readonly #host: PluginHost = createProjectHost([{ plugin: testKinds }]);
+  readonly #host: PluginHost = createProjectHost(PLUGINS);
   readonly #runs = new Map<string, StagedRun>();
   readonly #closing = new AbortController();
   readonly #opened: { readonly close: () => Promise<unknown> }[] = [];
@@ -133,15 +143,48 @@ export class Stage {
   }
 
   #running(): StagedRun | undefined {
-    return this.#runs.get(activityInfo().workflowExecution?.workflowId ?? '');
+    const id = activityInfo().workflowExecution?.workflowId ?? '';
+    return this.#runs.get(id) ?? this.#runs.get(id.replace(SCHEDULED_AT, ''));
   }
 
-  /** Starts a workflow; `args` are what a user would send. */
+  /** Starts an adaptation by its start request, as `EscadaClient` does. */
+  async adapt(spec: AdaptationSpecInput, script: Script = {}): Promise<StagedRun> {
+    return await this.request(await adaptationStart(spec, this.requestOptions), script);
+  }
+
+  /** Starts a training by its start request. */
+  async train(spec: TrainSpecInput, script: Script = {}): Promise<StagedRun> {
+    return await this.request(await trainingStart(spec, this.requestOptions), script);
+  }
+
+  /** Starts a pipeline by its start request. */
+  async pipeline(spec: PipelineSpecInput, script: Script = {}): Promise<StagedRun> {
+    return await this.request(await pipelineStart(spec, this.requestOptions), script);
+  }
+
+  /** Queue and plugins of this stage, for start requests. */
+  get requestOptions() {
+    return { taskQueue: this.taskQueue, plugins: PLUGINS };
+  }
+
+  /** Starts what a request says. */
+  async request(request: StartRequest, script: Script = {}): Promise<StagedRun> {
+    const run = this.expect(request.workflowId, script);
+    await this.client.workflow.start(request.type, startOptions(request));
+    return run;
+  }
+
+  /** Gives a run its script before anybody starts it, for instance a Schedule. */
+  expect(workflowId: string, script: Script = {}): StagedRun {
+    const run = new StagedRun(this.client.workflow.getHandle(workflowId), script);
+    this.#runs.set(workflowId, run);
+    return run;
+  }
+
+  /** Starts a workflow with whatever arguments, as a UI could; for specs that are to be refused. */
   async start(type: string, args: readonly unknown[], script: Script = {}): Promise<StagedRun> {
     const workflowId = `${type}-${randomBytes(5).toString('hex')}`;
-    const handle = this.client.workflow.getHandle(workflowId);
-    const run = new StagedRun(handle, script);
-    this.#runs.set(workflowId, run);
+    const run = this.expect(workflowId, script);
     await this.client.workflow.start(type, { args: [...args], taskQueue: this.taskQueue, workflowId });
     return run;
   }
