@@ -1,10 +1,10 @@
-/** Composition root inside a host's worker: `Worker.create({ …, plugins: [new EscadaPlugin()] })`. */
+/** Composition root inside a host's worker: `Worker.create({ …, plugins: [await EscadaPlugin.load()] })`. */
 import { SimplePlugin } from '@temporalio/plugin';
 import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createControlActivities, type ActivityDeps } from './activities/control-activities.ts';
 import { readSettings, type Settings } from './runtime/settings.ts';
 import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
-import { createProjectHost } from './plugins.ts';
+import { loadHost } from './plugins.ts';
 import { startLoopWatchdog } from './worker/loop-watchdog.ts';
 import { pluginReused, requireFreeNames, requireRoles } from './worker/host-worker.ts';
 import { activityDeps, ROLES, roleOptions, WORKFLOWS_PATH, type Role } from './worker/roles.ts';
@@ -18,11 +18,11 @@ export interface EscadaPluginOptions {
   readonly roles?: readonly Role[];
   /** What differs from the environment's settings. `taskQueue` counts only without `control`. */
   readonly settings?: Partial<Settings>;
-  /** Plugins beside the built-in ones. The client needs the same. */
+  /** Plugins beside the built-in ones and those of the configuration file. The client needs the same. */
   readonly plugins?: readonly ListedPlugin[];
 }
 
-/** One instance serves one Worker. Construction throws `PLUGIN_*`. */
+/** One instance serves one Worker; `EscadaPlugin.load` makes it. */
 export class EscadaPlugin extends SimplePlugin {
   readonly #roles: readonly Role[];
   readonly #settings: Settings;
@@ -31,10 +31,13 @@ export class EscadaPlugin extends SimplePlugin {
   readonly #stepQueues = new Set<string>();
   #given: WorkerOptions | null = null;
 
-  constructor({ roles = ROLES, settings, plugins }: EscadaPluginOptions = {}) {
+  /** Loads the plugins of the project's configuration file first. Throws `FILE_NOT_FOUND`, `CONFIG_INVALID`, `PLUGIN_*`. */
+  static async load({ roles = ROLES, settings, plugins }: EscadaPluginOptions = {}): Promise<EscadaPlugin> {
     requireRoles(roles, ROLES);
-    const all = { ...readSettings(), ...settings };
-    const host = createProjectHost(plugins);
+    return new EscadaPlugin(await loadHost(plugins), roles, { ...readSettings(), ...settings });
+  }
+
+  private constructor(host: PluginHost, roles: readonly Role[], all: Settings) {
     const deps = activityDeps(host, all);
     super({
       name: 'escada',

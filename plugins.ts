@@ -1,20 +1,32 @@
-/** The list of plugins: what this project's workers and clients know. An npm package's plugin is added here. */
-import { corePlugin } from './plugins/steps/index.ts';
-import { readPluginConfig } from './runtime/plugin-config.ts';
+/** The list of built-in plugins and the project's defaults; packages are listed in the project's configuration file. */
 import { curationPlugin } from './plugins/curation/index.ts';
-import { createPluginHost, type ListedPlugin, type PluginHost } from './plugins/host/host.ts';
+import {
+  createPluginHost,
+  type HostConfig,
+  type ListedPlugin,
+  type PluginHost,
+} from './plugins/host/host.ts';
+import { loadPackages } from './plugins/host/load-packages.ts';
 import { metricsPlugin } from './plugins/metrics/index.ts';
 import { createNf4LoraPlugin } from './plugins/nf4-lora/index.ts';
 import { createProcessTrainerPlugin } from './plugins/process-trainer/index.ts';
 import { retrievalPlugin } from './plugins/retrieval/index.ts';
 import { rungsPlugin } from './plugins/rungs/index.ts';
+import { corePlugin } from './plugins/steps/index.ts';
+import { readProjectConfig, type ProjectPlace } from './runtime/project-config.ts';
+import type { PluginDefaults } from './schemas/spec/project-config.ts';
 
-/**
- * Checks and registers the built-in plugins with the options of the configuration file (`ESCADA_CONFIG`), then `others`.
- * Throws `PLUGIN_*`, and `FILE_NOT_FOUND` for the configuration file.
- */
-export function createProjectHost(others: readonly ListedPlugin[] = []): PluginHost {
-  const builtIn = [
+/** What is used where neither the spec nor the configuration file names anything. */
+const DEFAULTS: PluginDefaults = {
+  provider: 'nf4-lora',
+  model: 'smollm2-135m-instruct',
+  retriever: 'lexical',
+  trainer: 'nf4-lora',
+};
+
+/** In the order in which they register: a plugin stands after those that it needs. */
+const builtIn = (): ListedPlugin[] =>
+  [
     corePlugin,
     metricsPlugin,
     retrievalPlugin,
@@ -22,6 +34,24 @@ export function createProjectHost(others: readonly ListedPlugin[] = []): PluginH
     createNf4LoraPlugin(),
     createProcessTrainerPlugin(),
     rungsPlugin,
-  ];
-  return createPluginHost([...builtIn.map((plugin) => ({ plugin })), ...others], readPluginConfig());
+  ].map((plugin) => ({ plugin }));
+
+/** The built-in plugins, then `others`; reads no configuration file. Throws `PLUGIN_*`. */
+export function createProjectHost(others: readonly ListedPlugin[] = [], config: HostConfig = {}): PluginHost {
+  return createPluginHost([...builtIn(), ...others], {
+    ...config,
+    defaults: { ...DEFAULTS, ...config.defaults },
+  });
+}
+
+/**
+ * The plugins of the project: built-in ones, the packages of the configuration file, then `others`. Worker, client and
+ * commands all load them here. Throws `FILE_NOT_FOUND`, `CONFIG_INVALID` and `PLUGIN_*`.
+ */
+export async function loadHost(
+  others: readonly ListedPlugin[] = [],
+  place: ProjectPlace = {},
+): Promise<PluginHost> {
+  const config = readProjectConfig(place);
+  return createProjectHost([...(await loadPackages(config)), ...others], config);
 }

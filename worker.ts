@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { readSettings, type Settings } from './runtime/settings.ts';
 import { listOpenRuns } from './client/open-runs.ts';
-import { createProjectHost } from './plugins.ts';
+import { loadHost } from './plugins.ts';
 import { connect, messageOf, notStarted } from './worker/connect.ts';
 import { inTurn } from './worker/device-turn.ts';
 import { startLoopWatchdog } from './worker/loop-watchdog.ts';
@@ -19,7 +19,7 @@ import { tidyUp } from './worker/tidy-up.ts';
 export async function runWorker(roles: readonly Role[], settings: Settings = readSettings()): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN') });
   const connected = await connect();
-  const host = createProjectHost();
+  const host = await loadHost();
   const { storeRoot } = settings;
   const tidy = tidyUp({ ...connected, storeRoot, listOpenRuns, messageOf });
   try {

@@ -2,98 +2,90 @@ import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { engineAddonPath } from '../runtime/bootstrap/engine.mjs';
 import { listMissing } from '../runtime/bootstrap/prerequisites.mjs';
-import { findModel, DEFAULT_MODEL } from '../runtime/bootstrap/model.mjs';
+import { DEFAULT_MODEL, findModel } from '../runtime/bootstrap/model.mjs';
 import { findServer } from '../runtime/bootstrap/server.mjs';
 import { COMPILED, PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
-import { createProjectHost } from '../plugins.ts';
+import { loadHost } from '../plugins.ts';
 import { explainError } from './lib/explain.ts';
 import { diskUse } from './lib/disk-use.ts';
+import { pluginLines } from './lib/plugin-lines.ts';
 import { print } from './lib/terminal.ts';
 import { trainerChecks, type Check } from './lib/trainer-checks.ts';
 
-/** Each check returns what it found, or throws what is wrong. */
-function checks(host: PluginHost | null): Check[] {
-  return [
-    {
-      name: 'prerequisites',
-      run: async () => {
-        const missing = await listMissing({
-          root: PACKAGE_ROOT,
-          prebuilt: COMPILED && existsSync(engineAddonPath(PACKAGE_ROOT)),
-        });
-        if (missing.length === 0) return 'complete';
-        throw new Error(missing.map(({ what, found, fix }) => `${what}: ${found}. ${fix}`).join('\n    '));
-      },
+/** Loading a model takes seconds; one that takes a minute is stuck. */
+const DESCRIBE_TIMEOUT_MS = 60_000;
+
+/** What this machine has, whatever the plugins. */
+const MACHINE: readonly Check[] = [
+  {
+    name: 'prerequisites',
+    run: async () => {
+      const prebuilt = COMPILED && existsSync(engineAddonPath(PACKAGE_ROOT));
+      const missing = await listMissing({ root: PACKAGE_ROOT, prebuilt });
+      if (missing.length === 0) return 'complete';
+      throw new Error(missing.map(({ what, found, fix }) => `${what}: ${found}. ${fix}`).join('\n    '));
     },
-    {
-      name: 'temporal',
-      run: async () => {
-        const found = await findServer({ root: PACKAGE_ROOT });
-        if (found.kind === 'address') return `configured: ${found.address ?? found.from}`;
-        return found.kind === 'cli' ? `CLI ${found.version} at ${found.path}` : 'comes with the first start';
-      },
+  },
+  {
+    name: 'temporal',
+    run: async () => {
+      const found = await findServer({ root: PACKAGE_ROOT });
+      if (found.kind === 'address') return `configured: ${found.address ?? found.from}`;
+      return found.kind === 'cli' ? `CLI ${found.version} at ${found.path}` : 'comes with the first start';
     },
-    {
-      name: 'model',
-      run: async () => {
-        const found = await findModel(DEFAULT_MODEL);
-        return found === null
-          ? 'not here yet; `escada model pull` fetches it'
-          : `${found.path} (${found.from})`;
-      },
+  },
+  {
+    name: 'model',
+    run: async () => {
+      const found = await findModel(DEFAULT_MODEL);
+      return found === null
+        ? 'not here yet; `escada model pull` fetches it'
+        : `${found.path} (${found.from})`;
     },
-    {
-      name: 'plugins',
-      run: async () => {
-        const host = createProjectHost();
-        const names = host.plugins.map(({ name }) => name).join(', ');
-        await host.close();
-        return names;
-      },
-    },
-    {
-      name: 'engine',
-      run: async () => {
-        const host = createProjectHost();
-        try {
-          const model = host.registry.providers
-            .get('nf4-lora')
-            .open({ id: DEFAULT_MODEL, weightFormat: 'nf4' });
-          const { engineBuild, isaClass, parameters } = await model.doDescribe(AbortSignal.timeout(60_000));
-          return `${engineBuild}, ${isaClass}; the model loads (${parameters} parameters)`;
-        } finally {
-          await host.close();
-        }
-      },
-    },
-    { name: 'disk', run: async () => await diskUse(readSettings()) },
-    ...trainerChecks(host?.registry.trainers.values() ?? []),
-    {
-      name: 'server and workers',
-      run: async () => {
-        const client = await EscadaClient.connect();
-        try {
-          await client.requireWorker();
-          return `task queue ${readSettings().taskQueue} is polled`;
-        } finally {
-          await client.close();
-        }
-      },
-    },
-  ];
+  },
+];
+
+/** The project's plugins; the other checks of plugins follow only where this one passes. */
+async function pluginChecks(host: Promise<PluginHost>): Promise<Check[]> {
+  const plugins: Check = { name: 'plugins', run: async () => pluginLines((await host).plugins) };
+  const loaded = await host.catch(() => null);
+  if (loaded === null) return [plugins];
+  return [plugins, modelCheck(loaded), ...trainerChecks(loaded.registry.trainers.values())];
 }
 
-/** Null where the plugins are configured wrongly, of which their own check tells. */
-function configuredHost(): PluginHost | null {
-  try {
-    return createProjectHost();
-  } catch {
-    return null;
-  }
+/** Whether the default model answers for itself: the native engine, with the built-in defaults. */
+function modelCheck({ registry, defaults }: PluginHost): Check {
+  return {
+    name: 'engine',
+    run: async () => {
+      const { provider = '', model = '' } = defaults;
+      const opened = registry.providers.get(provider).open({ id: model, weightFormat: 'nf4' });
+      const { engineBuild, isaClass, parameters } = await opened.doDescribe(
+        AbortSignal.timeout(DESCRIBE_TIMEOUT_MS),
+      );
+      return `${engineBuild}, ${isaClass}; the model loads (${parameters} parameters)`;
+    },
+  };
 }
+
+const SURROUNDINGS: readonly Check[] = [
+  { name: 'disk', run: async () => await diskUse(readSettings()) },
+  {
+    name: 'server and workers',
+    run: async () => {
+      const client = await EscadaClient.connect();
+      try {
+        await client.requireWorker();
+        return `task queue ${readSettings().taskQueue} is polled`;
+      } finally {
+        await client.close();
+      }
+    },
+  },
+];
 
 async function runChecks(all: readonly Check[]): Promise<number> {
   let failed = 0;
@@ -111,10 +103,11 @@ async function runChecks(all: readonly Check[]): Promise<number> {
 export const doctorCommand = new Command('doctor')
   .description('Check this machine: prerequisites, server, model, plugins, engine, trainers, workers')
   .action(async () => {
-    const host = configuredHost();
+    const host = loadHost();
     try {
-      process.exitCode = (await runChecks(checks(host))) === 0 ? 0 : 1;
+      const checks = [...MACHINE, ...(await pluginChecks(host)), ...SURROUNDINGS];
+      process.exitCode = (await runChecks(checks)) === 0 ? 0 : 1;
     } finally {
-      await host?.close();
+      await (await host.catch(() => null))?.close();
     }
   });

@@ -7,7 +7,7 @@ import { dataPaths } from '../core/compile/data-paths.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import { canonicalJson } from '../plugins/sdk/canonical-json.ts';
 import { sha256OfBytes } from '../plugins/sdk/publish.ts';
-import { createProjectHost } from '../plugins.ts';
+import { loadHost } from '../plugins.ts';
 import { WORKFLOW_NAMES } from '../schemas/plan/constants.ts';
 import type { AdaptationSpecInput } from '../schemas/spec/adaptation-spec.ts';
 import type { PipelineSpecInput } from '../schemas/spec/pipeline-spec.ts';
@@ -95,7 +95,7 @@ async function compiled<T>(
   { plugins = [] }: StartRequestOptions,
   compile: (host: PluginHost) => T,
 ): Promise<T> {
-  const host = createProjectHost(plugins);
+  const host = await loadHost(plugins);
   try {
     return compile(host);
   } finally {

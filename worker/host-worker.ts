@@ -28,7 +28,7 @@ export function requireFreeNames(taken: object, needed: object): void {
 export function pluginReused(taskQueue: string): EscadaFailure {
   return new EscadaFailure({
     code: 'WORKER_PLUGIN_REUSED',
-    message: `This EscadaPlugin serves a Worker already and was given to one on "${taskQueue}". Make a new EscadaPlugin for each Worker, and list it at the Worker or at its connection, not at both.`,
+    message: `This EscadaPlugin serves a Worker already and was given to one on "${taskQueue}". Load an EscadaPlugin for each Worker, and list it at the Worker or at its connection, not at both.`,
     fields: { taskQueue },
   });
 }

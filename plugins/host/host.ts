@@ -1,43 +1,84 @@
-import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
-import { EscadaFailure } from '../sdk/contracts/failure.ts';
+import type { PluginDefaults } from '../../schemas/spec/project-config.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
-import { Registry, Shelf } from './registry.ts';
+import { EscadaFailure } from '../sdk/contracts/failure.ts';
+import type { PluginV1 } from '../sdk/contracts/plugin.ts';
+import { checkContract, checkedOptions, checkNeeds, labelOf } from './check-plugin.ts';
+import { NamedRegistry } from './named-registry.ts';
+import { Registry, type Brought } from './registry.ts';
 
 /** A plugin with the options it is to be used with. */
 export interface ListedPlugin {
   readonly plugin: PluginV1;
   readonly options?: unknown;
+  /** The entry that lists it, for messages: file, place and package. Absent for built-in plugins. */
+  readonly origin?: string | undefined;
+  /** Version of the package that it is from. */
+  readonly packageVersion?: string | undefined;
+}
+
+/** What a configuration file says beside the list. */
+export interface HostConfig {
+  /** Options by plugin name, for plugins that are listed without any. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly defaults?: PluginDefaults;
+  /** The file, for messages. */
+  readonly file?: string | null;
+}
+
+/** A registered plugin, for lists. */
+export interface HostedPlugin {
+  readonly name: string;
+  readonly apiVersion: number;
+  readonly packageVersion: string | null;
+  /** The entry that lists it; null for built-in plugins. */
+  readonly origin: string | null;
+  readonly brings: readonly Brought[];
 }
 
 export interface PluginHost {
   readonly registry: Registry;
-  readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
+  readonly plugins: readonly HostedPlugin[];
+  /** What is used where a spec or an option names nothing. */
+  readonly defaults: PluginDefaults;
   /** Closes every plugin, last one first, whatever happens on the way. Throws what went wrong. */
   close(): Promise<void>;
 }
 
 /**
- * Checks and registers plugins in their listed order. Everything that can be wrong with a plugin fails here. `configured`:
- * options by plugin name, for those that are listed without any.
+ * Checks and registers plugins in their listed order. Everything that can be wrong with a plugin fails here, with a code
+ * of its own: `PLUGIN_*`, and `CONFIG_INVALID` for a default that no plugin brings.
  */
-export function createPluginHost(
-  listed: readonly ListedPlugin[],
-  configured: Readonly<Record<string, unknown>> = {},
-): PluginHost {
-  checkConfigured(listed, configured);
+export function createPluginHost(listed: readonly ListedPlugin[], config: HostConfig = {}): PluginHost {
+  const { options: configured = {}, defaults = {} } = config;
   const registry = new Registry();
-  const seen = new Shelf<PluginV1>('plugin');
-  for (const { plugin, options } of listed) {
-    checkContract(plugin);
-    checkNeeds(plugin, seen);
-    seen.add(plugin.name, plugin, plugin.name);
-    const given = options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
-    plugin.register(registry.registrarFor(plugin.name), checkedOptions(plugin, given));
+  const seen = new NamedRegistry<PluginV1>('plugin');
+  for (const one of listed) checkContract(one);
+  checkConfigured(listed, config);
+  for (const one of listed) {
+    const { plugin } = one;
+    checkNeeds(one, seen);
+    seen.add(plugin.name, plugin, labelOf(one));
+    const given =
+      one.options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
+    plugin.register(registry.registrarFor(plugin.name), checkedOptions(one, given));
   }
+  checkDefaults(defaults, registry, config);
   return {
     registry,
-    plugins: listed.map(({ plugin }) => ({ name: plugin.name, apiVersion: plugin.apiVersion })),
+    defaults,
+    plugins: listed.map((one) => hosted(one, registry)),
     close: async () => await closeAll([...listed].reverse().map(({ plugin }) => plugin)),
+  };
+}
+
+function hosted({ plugin, origin, packageVersion }: ListedPlugin, registry: Registry): HostedPlugin {
+  const { name, apiVersion } = plugin;
+  return {
+    name,
+    apiVersion,
+    packageVersion: packageVersion ?? null,
+    origin: origin ?? null,
+    brings: registry.broughtBy(name),
   };
 }
 
@@ -59,47 +100,44 @@ async function closeAll(plugins: readonly PluginV1[]): Promise<void> {
   throw new AggregateError(failures, `Several plugins could not be closed: ${messages.join('; ')}`);
 }
 
-function checkConfigured(
-  listed: readonly ListedPlugin[],
-  configured: Readonly<Record<string, unknown>>,
-): void {
+/** The file that messages name. */
+const fileOf = ({ file }: HostConfig): string => (typeof file === 'string' ? `${file}: ` : '');
+
+function checkConfigured(listed: readonly ListedPlugin[], config: HostConfig): void {
+  const twice = listed.find(
+    ({ plugin, origin }) => origin !== undefined && Object.hasOwn(config.options ?? {}, plugin.name),
+  );
+  if (twice !== undefined) {
+    throw new EscadaFailure({
+      code: 'PLUGIN_OPTIONS_INVALID',
+      message: `${fileOf(config)}options.${twice.plugin.name} belongs to a listed package. Write its options beside the package (${twice.origin}).`,
+      fields: { plugin: twice.plugin.name },
+    });
+  }
   const names = listed.map(({ plugin }) => plugin.name);
-  const unknown = Object.keys(configured).find((name) => !names.includes(name));
+  const unknown = Object.keys(config.options ?? {}).find((name) => !names.includes(name));
   if (unknown === undefined) return;
   const guess = nearest(unknown, names);
   throw new EscadaFailure({
     code: 'PLUGIN_OPTIONS_INVALID',
-    message: `There are options for a plugin "${unknown}", which is not listed.${guess === null ? '' : ` Did you mean "${guess}"?`} Listed: ${names.join(', ')}.`,
+    message: `${fileOf(config)}There are options for a plugin "${unknown}", which is not listed.${guess === null ? '' : ` Did you mean "${guess}"?`} Listed: ${names.join(', ')}.`,
     fields: { plugin: unknown, listed: names },
   });
 }
 
-function checkContract(plugin: PluginV1): void {
-  if (plugin.apiVersion === PLUGIN_API_VERSION) return;
-  throw new EscadaFailure({
-    code: 'PLUGIN_API_VERSION',
-    message: `Plugin ${plugin.name} was written for plugin contract ${plugin.apiVersion}; this is ${PLUGIN_API_VERSION}.`,
-    fields: { plugin: plugin.name, apiVersion: plugin.apiVersion },
-  });
-}
-
-function checkNeeds(plugin: PluginV1, seen: Shelf<PluginV1>): void {
-  const missing = plugin.needs.filter((need) => !seen.has(need));
-  if (missing.length === 0) return;
-  throw new EscadaFailure({
-    code: 'PLUGIN_NEED_MISSING',
-    message: `Plugin ${plugin.name} needs ${missing.join(', ')}, which must be listed before it.`,
-    fields: { plugin: plugin.name, missing },
-  });
-}
-
-function checkedOptions(plugin: PluginV1, options: unknown): unknown {
-  const parsed = plugin.optionsSchema.safeParse(options ?? {});
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
-  throw new EscadaFailure({
-    code: 'PLUGIN_OPTIONS_INVALID',
-    message: `Options of plugin ${plugin.name}: ${issues}`,
-    fields: { plugin: plugin.name },
-  });
+function checkDefaults(defaults: PluginDefaults, registry: Registry, config: HostConfig): void {
+  const kinds = {
+    provider: registry.providers,
+    retriever: registry.retrievers,
+    trainer: registry.trainers,
+  } as const;
+  for (const [field, known] of Object.entries(kinds)) {
+    const name = defaults[field as keyof typeof kinds];
+    if (name === undefined || known.has(name)) continue;
+    throw new EscadaFailure({
+      code: 'CONFIG_INVALID',
+      message: `${fileOf(config)}defaults.${field}: no plugin brings the ${known.kind} "${name}". Known: ${known.names().join(', ')}.`,
+      fields: { field, name, known: known.names() },
+    });
+  }
 }

@@ -1,6 +1,5 @@
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
-import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import type { LanguageModelProviderV1 } from '../sdk/contracts/language-model.ts';
 import type { MetricFactoryV1, MetricV1 } from '../sdk/contracts/metric.ts';
@@ -9,84 +8,66 @@ import type { RetrieverV1 } from '../sdk/contracts/retriever.ts';
 import type { RungV1 } from '../sdk/contracts/rung.ts';
 import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
 import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
+import { checkComponent } from './check-component.ts';
 import { checkRung } from './check-rung.ts';
 import { checkTimeouts } from './check-step-kind.ts';
-import { nearest } from '../../schemas/common/nearest.ts';
+import { NamedRegistry } from './named-registry.ts';
 
-/** A set of named things of one sort. */
-export class Shelf<T> {
-  readonly #sort: string;
-  readonly #entries = new Map<string, { readonly value: T; readonly owner: string }>();
-
-  constructor(sort: string) {
-    this.#sort = sort;
-  }
-
-  add(name: string, value: T, owner: string): void {
-    const before = this.#entries.get(name);
-    if (before !== undefined) {
-      throw new EscadaFailure({
-        code: 'PLUGIN_DUPLICATE',
-        message: `Plugin ${owner} brings the ${this.#sort} "${name}", which plugin ${before.owner} has brought already.`,
-        fields: { name, owner, before: before.owner },
-      });
-    }
-    this.#entries.set(name, { value, owner });
-  }
-
-  has(name: string): boolean {
-    return this.#entries.has(name);
-  }
-
-  /** Throws `code` with the known names and the nearest one. */
-  get(name: string, code: ErrorCode = 'INVALID_SPEC'): T {
-    const entry = this.#entries.get(name);
-    if (entry !== undefined) return entry.value;
-    const guess = nearest(name, this.names());
-    throw new EscadaFailure({
-      code,
-      message: `There is no ${this.#sort} "${name}".${guess === null ? '' : ` Did you mean "${guess}"?`} Known: ${this.names().join(', ')}.`,
-      fields: { name, known: this.names() },
-    });
-  }
-
-  names(): string[] {
-    return [...this.#entries.keys()].sort();
-  }
-
-  values(): T[] {
-    return this.names().map((name) => this.get(name));
-  }
+/** Names of components of one kind. */
+export interface Brought {
+  /** `rung`, `step kind` … */
+  readonly kind: string;
+  readonly names: readonly string[];
 }
 
 /** Everything the plugins brought. */
 export class Registry {
-  readonly stepKinds = new Shelf<StepKindV1>('step kind');
-  readonly rungs = new Shelf<RungV1>('rung');
-  readonly metrics = new Shelf<MetricFactoryV1>('metric');
-  readonly retrievers = new Shelf<RetrieverV1>('retriever');
-  readonly providers = new Shelf<LanguageModelProviderV1>('model provider');
-  readonly trainers = new Shelf<TrainerV1>('trainer');
-  readonly pipelines = new Shelf<PipelineSpecInput>('curation pipeline');
+  readonly stepKinds = new NamedRegistry<StepKindV1>('step kind');
+  readonly rungs = new NamedRegistry<RungV1>('rung');
+  readonly metrics = new NamedRegistry<MetricFactoryV1>('metric');
+  readonly retrievers = new NamedRegistry<RetrieverV1>('retriever');
+  readonly providers = new NamedRegistry<LanguageModelProviderV1>('model provider');
+  readonly trainers = new NamedRegistry<TrainerV1>('trainer');
+  readonly pipelines = new NamedRegistry<PipelineSpecInput>('curation pipeline');
 
   /** The registrar handed to one plugin. */
   registrarFor(owner: string): PluginRegistrar {
+    const add = <T extends { readonly id: string }>(registry: NamedRegistry<T>, component: T): void => {
+      checkComponent(registry.kind, component.id, component, owner);
+      registry.add(component.id, component, owner);
+    };
     return {
-      // A shelf holds kinds of every option type; each kind checks its own options before it runs.
+      // The registry holds kinds of every option type; each kind checks its own options before it runs.
       addStepKind: (kind) => {
+        checkComponent(this.stepKinds.kind, kind.kind, kind, owner);
         checkTimeouts(kind, owner);
         this.stepKinds.add(kind.kind, kind, owner);
       },
       addRung: (rung) => {
         checkRung(rung, owner);
-        this.rungs.add(rung.id, rung, owner);
+        add(this.rungs, rung);
       },
-      addMetric: (metric) => this.metrics.add(metric.id, metric, owner),
-      addRetriever: (retriever) => this.retrievers.add(retriever.id, retriever, owner),
-      addLanguageModelProvider: (provider) => this.providers.add(provider.id, provider, owner),
-      addTrainer: (trainer) => this.trainers.add(trainer.id, trainer, owner),
+      addMetric: (metric) => add(this.metrics, metric),
+      addRetriever: (retriever) => add(this.retrievers, retriever),
+      addLanguageModelProvider: (provider) => add(this.providers, provider),
+      addTrainer: (trainer) => add(this.trainers, trainer),
       addPipeline: (name, pipeline) => this.pipelines.add(name, pipeline, owner),
     };
+  }
+
+  /** What one plugin brought, by kind of component. */
+  broughtBy(owner: string): Brought[] {
+    return [
+      this.providers,
+      this.trainers,
+      this.rungs,
+      this.stepKinds,
+      this.metrics,
+      this.retrievers,
+      this.pipelines,
+    ]
+      .map((registry) => ({ kind: registry.kind, names: registry.namesOf(owner) }))
+      .filter(({ names }) => names.length > 0);
   }
 
   /** A metric made from a spec's choice, its options checked. */

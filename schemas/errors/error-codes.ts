@@ -105,6 +105,26 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Divide the pipeline into several runs; results of steps in the store are not computed again.',
   },
+  CONFIG_INVALID: {
+    meaning: "The project's configuration file is not valid.",
+    retryable: false,
+    help: 'Correct the fields that the message names; docs/plugins.md describes the file, schemas/generated/project-config.json is its schema.',
+  },
+  PLUGIN_NOT_FOUND: {
+    meaning: 'A plugin package of the configuration file is not installed.',
+    retryable: false,
+    help: 'Install the package in the folder of the configuration file, or correct the entry that the message names.',
+  },
+  PLUGIN_LOAD_FAILED: {
+    meaning: 'The module of a plugin package throws while it is loaded.',
+    retryable: false,
+    help: 'The message holds the error of the module. Install what it imports, or update the package.',
+  },
+  PLUGIN_INVALID: {
+    meaning: 'A package exports no plugin, or one that does not follow the plugin contract.',
+    retryable: false,
+    help: 'Correct the plugin as the message says; docs/plugins.md shows one.',
+  },
   PLUGIN_DUPLICATE: {
     meaning: 'Two plugins bring the same name.',
     retryable: false,
@@ -121,9 +141,9 @@ export const ERROR_CODES = {
     help: 'List the needed plugin first.',
   },
   PLUGIN_KIND_INVALID: {
-    meaning: 'A step kind of a plugin declares times that no worker can keep.',
+    meaning: 'Something that a plugin brings has a name, a contract version or times that Escada cannot use.',
     retryable: false,
-    help: 'Correct the field that the message names.',
+    help: 'Correct the field that the message names, or update the plugin.',
   },
   PLUGIN_RUNG_INVALID: {
     meaning: 'A plugin brings a rung whose id or place in the flowchart is not valid.',
@@ -143,7 +163,7 @@ export const ERROR_CODES = {
   WORKER_PLUGIN_REUSED: {
     meaning: 'One EscadaPlugin was given to two Workers, or twice to one.',
     retryable: false,
-    help: 'Make a new EscadaPlugin for each Worker, and name it there or at the connection, not at both.',
+    help: 'Load an EscadaPlugin for each Worker, and name it there or at the connection, not at both.',
   },
   MODEL_NOT_FOUND: {
     meaning: 'The model is not on this machine.',
@@ -244,7 +264,7 @@ export const ERROR_CODES = {
     meaning:
       'The command of a trainer could not be started, or exited or timed out before completing the handshake.',
     retryable: false,
-    help: 'Run the command in a terminal; its last lines are in the message. Correct it in the file that `ESCADA_CONFIG` names, or raise `startMs`.',
+    help: 'Run the command in a terminal; its last lines are in the message. Correct it in escada.config.json, or raise `startMs`.',
   },
   TRAINER_PROTOCOL: {
     meaning: 'A trainer sent what is not in the protocol, or left no adapter where it says.',

@@ -17,7 +17,7 @@ async function doctor(trainers: unknown): Promise<{ code: number; lines: string[
   const folder = await mkdtemp(join(tmpdir(), 'escada-doctor-'));
   try {
     const config = join(folder, 'escada.json');
-    await writeFile(config, JSON.stringify({ plugins: { 'process-trainer': { trainers } } }));
+    await writeFile(config, JSON.stringify({ options: { 'process-trainer': { trainers } } }));
     const env = {
       ...process.env,
       ESCADA_CONFIG: config,
@@ -54,7 +54,7 @@ suite('escada doctor', () => {
       /answers: chain of hashes 1 a; weights nf4, f32; models gguf, hf-folder; resume: bitwise$/,
     );
     assert.match(lineOf('FAIL trainer gone: '), /TRAINER_NOT_STARTED: .*no-such-trainer.*ENOENT/);
-    assert.match(lines[at('FAIL trainer gone: ') + 1] ?? '', /What to do: .*ESCADA_CONFIG/);
+    assert.match(lines[at('FAIL trainer gone: ') + 1] ?? '', /What to do: .*escada\.config\.json/);
     assert.match(lineOf('FAIL trainer mute: '), /TRAINER_NOT_STARTED: .*no sign of life for 500 ms/);
     assert.equal(code, 1);
   });

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import { WORKFLOWS_PATH } from '../../worker/roles.ts';
 
 const settings = { storeRoot: join(tmpdir(), 'escada-plugin-test', 'store') };
-const make = (options: EscadaPluginOptions = {}) => new EscadaPlugin({ settings, ...options });
+const make = async (options: EscadaPluginOptions = {}) => await EscadaPlugin.load({ settings, ...options });
 
 const HOST: WorkerOptions = { taskQueue: 'theirs', activities: { greet: async () => 'Hello' } };
 const CONTROL = [
@@ -28,47 +28,52 @@ function refuses(work: () => unknown, code: ErrorCode, message: RegExp): void {
 }
 
 suite('EscadaPlugin', () => {
-  test("adds its activities to the host's and brings the workflows where there are none", () => {
-    const configured = make().configureWorker(HOST);
+  test("adds its activities to the host's and brings the workflows where there are none", async () => {
+    const configured = (await make()).configureWorker(HOST);
     assert.deepEqual(namesOf(configured), [...CONTROL, 'greet'].sort());
     assert.equal(configured.taskQueue, 'theirs');
     assert.equal(configured.workflowsPath, WORKFLOWS_PATH);
   });
 
-  test("leaves the host's workflows and its prebuilt bundle alone", () => {
-    const own = make().configureWorker({ ...HOST, workflowsPath: '/theirs/workflows.ts' });
+  test("leaves the host's workflows and its prebuilt bundle alone", async () => {
+    const own = (await make()).configureWorker({ ...HOST, workflowsPath: '/theirs/workflows.ts' });
     assert.equal(own.workflowsPath, '/theirs/workflows.ts');
     const workflowBundle = { codePath: '/theirs/bundle.js' };
-    const bundled = make().configureWorker({ ...HOST, workflowBundle });
+    const bundled = (await make()).configureWorker({ ...HOST, workflowBundle });
     assert.equal(bundled.workflowsPath, undefined);
     assert.equal(bundled.workflowBundle, workflowBundle);
   });
 
-  test("without the role control the host's own Worker stays as it is", () => {
-    const configured = make({ roles: ['cpu', 'gpu'] }).configureWorker(HOST);
+  test("without the role control the host's own Worker stays as it is", async () => {
+    const configured = (await make({ roles: ['cpu', 'gpu'] })).configureWorker(HOST);
     assert.deepEqual(namesOf(configured), ['greet']);
     assert.equal(configured.workflowsPath, undefined);
   });
 
-  test('gives the workflows to a bundler that has none', () => {
-    assert.equal(make().configureBundler({ workflowsPath: '/theirs.ts' }).workflowsPath, '/theirs.ts');
+  test('gives the workflows to a bundler that has none', async () => {
+    assert.equal(
+      (await make()).configureBundler({ workflowsPath: '/theirs.ts' }).workflowsPath,
+      '/theirs.ts',
+    );
   });
 
-  test('a second Worker, or the connection beside the Worker, is refused', () => {
-    const plugin = make();
+  test('a second Worker, or the connection beside the Worker, is refused', async () => {
+    const plugin = await make();
     plugin.configureWorker(HOST);
-    refuses(() => plugin.configureWorker(HOST), 'WORKER_PLUGIN_REUSED', /new EscadaPlugin for each Worker/);
+    refuses(() => plugin.configureWorker(HOST), 'WORKER_PLUGIN_REUSED', /an EscadaPlugin for each Worker/);
   });
 
-  test("a host's activity of the same name is refused, not replaced", () => {
+  test("a host's activity of the same name is refused, not replaced", async () => {
     const activities = { decide: async () => 'theirs', greet: async () => 'Hello' };
-    const work = () => make().configureWorker({ ...HOST, activities });
+    const plugin = await make();
+    const work = () => plugin.configureWorker({ ...HOST, activities });
     refuses(work, 'ACTIVITY_NAME_TAKEN', /: decide\. Rename/);
   });
 
-  test('roles that are none are refused by name', () => {
-    refuses(() => make({ roles: [] }), 'PLUGIN_OPTIONS_INVALID', /"roles": it is empty/);
+  test('roles that are none are refused by name', async () => {
+    const code = 'PLUGIN_OPTIONS_INVALID';
+    await assert.rejects(make({ roles: [] }), { code, message: /"roles": it is empty/ });
     const unknown = ['cpu', 'tpu'] as unknown as EscadaPluginOptions['roles'];
-    refuses(() => make({ roles: unknown }), 'PLUGIN_OPTIONS_INVALID', /no tpu. Use one or more of control/);
+    await assert.rejects(make({ roles: unknown }), { code, message: /no tpu. Use one or more of control/ });
   });
 });

@@ -5,7 +5,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { TrainSpecInput } from '../../schemas/spec/train-spec.ts';
-import { createProjectHost } from '../../plugins.ts';
+import { loadHost } from '../../plugins.ts';
 import { commandWith } from '../plugins/process-trainer/support/train.ts';
 import { activitiesOf } from './support/history.ts';
 import { reasonToSkip, TINY_MODEL } from './support/needs.ts';
@@ -53,7 +53,7 @@ suite('training by another program', { skip }, () => {
       { id: 'narrow', command: commandWith('f32-only') },
       { id: 'broken', command: commandWith('no-handshake-exit') },
     ];
-    await writeFile(config, JSON.stringify({ plugins: { 'process-trainer': { trainers } } }));
+    await writeFile(config, JSON.stringify({ options: { 'process-trainer': { trainers } } }));
     for (const env of [place.env, process.env]) env['ESCADA_CONFIG'] = config;
     await writeRows(place);
     await place.startWorker();
@@ -97,7 +97,7 @@ suite('training by another program', { skip }, () => {
 
   /** The engine answers otherwise with the adapter than without. */
   async function assertAdapts(adapterPath: string): Promise<void> {
-    const host = createProjectHost();
+    const host = await loadHost();
     try {
       const model = host.registry.providers.get('nf4-lora').open({ id: TINY_MODEL, weightFormat: 'nf4' });
       const rows = [{ id: '1', messages: [{ role: 'user', content: 'Say it.' }] as const }];

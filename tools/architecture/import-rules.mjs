@@ -57,10 +57,10 @@ export const ZONES = [
     node: true,
   },
   {
-    // The list of plugins, with the options that the configuration file gives them.
+    // The built-in plugins, and the packages that the configuration file lists.
     files: PLUGIN_LIST,
-    values: [/^plugins\/[^/]+\/index\.ts$/, /^plugins\/host\//, /^runtime\/plugin-config\.ts$/],
-    types: [SDK],
+    values: [/^plugins\/[^/]+\/index\.ts$/, /^plugins\/host\//, /^runtime\/project-config\.ts$/],
+    types: [SDK, SCHEMAS],
     packages: [],
     node: false,
   },

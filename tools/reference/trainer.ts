@@ -9,7 +9,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { print, say, table } from '../../cli/lib/terminal.ts';
 import type { PluginHost } from '../../plugins/host/host.ts';
-import { createProjectHost } from '../../plugins.ts';
+import { loadHost } from '../../plugins.ts';
 import type { BaseModel, TrainResult } from '../../plugins/sdk/contracts/trainer.ts';
 import { loraConfigSchema, type LoraConfig } from '../../schemas/spec/lora-config.ts';
 import { TINY_MODEL } from '../../test/whole/support/needs.ts';
@@ -205,7 +205,7 @@ async function main(): Promise<void> {
   process.env['ESCADA_CONFIG'] = join(ROOT, 'examples/process-trainer/escada.json');
   process.env['ESCADA_HOME'] = room;
   const server = await TestServer.start();
-  const host = createProjectHost();
+  const host = await loadHost();
   try {
     const model = {
       provider: 'nf4-lora',

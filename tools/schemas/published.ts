@@ -4,6 +4,7 @@ import { adaptationSpecSchema } from '../../schemas/spec/adaptation-spec.ts';
 import { flowchartSchema } from '../../schemas/spec/flowchart.ts';
 import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
 import { pipelineSpecSchema } from '../../schemas/spec/pipeline-spec.ts';
+import { projectConfigSchema } from '../../schemas/spec/project-config.ts';
 import { trainSpecSchema } from '../../schemas/spec/train-spec.ts';
 import { fullConfigSchema } from '../../schemas/spec/full-config.ts';
 import { loraConfigSchema } from '../../schemas/spec/lora-config.ts';
@@ -16,6 +17,7 @@ export const PUBLISHED = {
   'full-config': fullConfigSchema,
   'lora-config': loraConfigSchema,
   'pipeline-spec': pipelineSpecSchema,
+  'project-config': projectConfigSchema,
   'train-spec': trainSpecSchema,
   'trainer-protocol': messageSchema,
 } as const;

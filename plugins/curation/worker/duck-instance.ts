@@ -70,7 +70,7 @@ export function diskFailure(error: unknown, scratchDir: string): EscadaFailure |
   if (!/^(IO|Out of Memory) Error: /.test(line)) return null;
   const [, used] = /failed to offload .*\/(.*) used\)/.exec(line) ?? [];
   if (used !== undefined) {
-    const message = `A curation step needs more than the ${used} of disk that it may use in ${scratchDir}. Free some space there, raise "maxSpillMiB" or "memoryLimitMiB" of the plugin curation (ESCADA_CONFIG), or give it fewer rows.`;
+    const message = `A curation step needs more than the ${used} of disk that it may use in ${scratchDir}. Free some space there, raise "maxSpillMiB" or "memoryLimitMiB" of the plugin curation (escada.config.json), or give it fewer rows.`;
     return new EscadaFailure({ code: 'DISK_FULL', message, fields: { path: scratchDir }, cause: error });
   }
   return fileFailureFromText(line, { what: 'The scratch folder', path: scratchDir }, error);

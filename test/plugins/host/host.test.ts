@@ -41,10 +41,12 @@ test('options are checked and defaults filled in before a plugin registers', () 
 test('options of the configuration go to the plugin of that name; one that is not listed is refused', () => {
   const seen: unknown[] = [];
   const listed = [{ plugin: plugin({ register: (_, options) => seen.push(options) }) }];
-  createPluginHost(listed, { one: { level: 5 } });
-  createPluginHost([{ plugin: listed[0]?.plugin ?? plugin(), options: { level: 6 } }], { one: { level: 5 } });
+  createPluginHost(listed, { options: { one: { level: 5 } } });
+  createPluginHost([{ plugin: listed[0]?.plugin ?? plugin(), options: { level: 6 } }], {
+    options: { one: { level: 5 } },
+  });
   assert.deepEqual(seen, [{ level: 5 }, { level: 6 }]);
-  assert.throws(() => createPluginHost(listed, { onne: {} }), {
+  assert.throws(() => createPluginHost(listed, { options: { onne: {} } }), {
     code: 'PLUGIN_OPTIONS_INVALID',
     message: /options for a plugin "onne", which is not listed\. Did you mean "one"\?/,
   });
