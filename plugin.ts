@@ -7,13 +7,14 @@ import type { ListedPlugin, PluginHost } from './plugins/host/host.ts';
 import { loadHost } from './plugins.ts';
 import { startLoopWatchdog } from './worker/loop-watchdog.ts';
 import { pluginReused, requireFreeNames, requireRoles } from './worker/host-worker.ts';
-import { activityDeps, ROLES, roleOptions, WORKFLOWS_PATH, type Role } from './worker/roles.ts';
+import { activityDeps, roleOptions, WORKFLOWS_PATH } from './worker/roles.ts';
+import { RESOURCE_CLASSES, ROLES, type Role } from './schemas/plan/queues.ts';
 import { asRunner, createAll, runTogether } from './worker/run-together.ts';
 
 export interface EscadaPluginOptions {
   /**
-   * What this process takes on. `control` rides on the host's own Worker; for `cpu` and `gpu` the plugin runs Workers
-   * beside it, on `<task queue>-cpu` and `<task queue>-gpu`. Default: all three.
+   * What this process takes on. `control` runs in the host's own Worker; for each of `cpu`, `gpu` and `io` the plugin runs
+   * a Worker beside it, on `<task queue>-cpu`, `<task queue>-gpu` and `<task queue>-io`. Default: all of them.
    */
   readonly roles?: readonly Role[];
   /** What differs from the environment's settings. `taskQueue` counts only without `control`. */
@@ -85,10 +86,11 @@ export class EscadaPlugin extends SimplePlugin {
     const taskQueue = this.#roles.includes('control') ? host.taskQueue : this.#settings.taskQueue;
     const { namespace, dataConverter, identity, interceptors } = host;
     const common = { namespace, dataConverter, identity, interceptors: { activity: interceptors.activity } };
-    const roles = (['cpu', 'gpu'] as const).filter((role) => this.#roles.includes(role));
+    const roles = RESOURCE_CLASSES.filter((role) => this.#roles.includes(role));
+    const settings = { ...this.#settings, taskQueue };
     return await createAll(
       roles.map((role) => async () => {
-        const options = roleOptions(role, taskQueue, this.#deps);
+        const options = roleOptions(role, settings, this.#deps);
         this.#stepQueues.add(options.taskQueue);
         // Without a connection given, each Worker makes one of its own, as the host's did.
         return await Worker.create({ ...common, connection: this.#given?.connection, ...options });

@@ -1,4 +1,4 @@
-/** Composition root of a worker process: `node worker.ts [control|cpu|gpu|all]`. */
+/** Composition root of a worker process: `node worker.ts [all|control|cpu|gpu|io …]`. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
@@ -8,7 +8,8 @@ import { loadHost } from './plugins.ts';
 import { connect, messageOf, notStarted } from './worker/connect.ts';
 import { inTurn } from './worker/device-turn.ts';
 import { startLoopWatchdog } from './worker/loop-watchdog.ts';
-import { activityDeps, ROLES, roleOptions, type Role } from './worker/roles.ts';
+import { activityDeps, roleOptions } from './worker/roles.ts';
+import { ROLES, type Role } from './schemas/plan/queues.ts';
 import { asRunner, createAll, runTogether } from './worker/run-together.ts';
 import { tidyUp } from './worker/tidy-up.ts';
 
@@ -25,7 +26,7 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
   try {
     const deps = activityDeps(host, settings);
     const make = (role: Role) => async () => {
-      const options = { ...connected, ...roleOptions(role, settings.taskQueue, deps) };
+      const options = { ...connected, ...roleOptions(role, settings, deps) };
       return await Worker.create(options).catch((cause: unknown) => {
         throw notStarted(role, connected.namespace, cause);
       });
@@ -52,16 +53,17 @@ function reportProblems(results: readonly PromiseSettledResult<void>[]): void {
   }
 }
 
-/** Roles from a word of the command line; null when there is no such role. */
-export function parseRoles(word: string | undefined): readonly Role[] | null {
-  if (word === undefined || word === 'all') return ROLES;
-  return ROLES.filter((role) => role === word).length === 1 ? [word as Role] : null;
+/** Roles from words of the command line, all of them for none; the first word that is no role is returned in their place. */
+export function parseRoles(words: readonly string[]): readonly Role[] | string {
+  if (words.length === 0 || words.includes('all')) return ROLES;
+  const unknown = words.find((word) => !(ROLES as readonly string[]).includes(word));
+  return unknown ?? ROLES.filter((role) => words.includes(role));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const roles = parseRoles(process.argv[2]);
-  if (roles === null) {
-    process.stderr.write(`worker: unknown role "${process.argv[2]}"; use one of ${ROLES.join(', ')}, all\n`);
+  const roles = parseRoles(process.argv.slice(2));
+  if (typeof roles === 'string') {
+    process.stderr.write(`worker: unknown role "${roles}"; use one of ${ROLES.join(', ')}, all\n`);
     process.exitCode = 2;
   } else {
     // A worker that another process owns ends with it; without an ipc channel this never fires.

@@ -5,6 +5,7 @@ import { listMissing } from '../runtime/bootstrap/prerequisites.mjs';
 import { DEFAULT_MODEL, findModel } from '../runtime/bootstrap/model.mjs';
 import { findServer } from '../runtime/bootstrap/server.mjs';
 import { COMPILED, PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
+import { queueName, ROLES } from '../schemas/plan/queues.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
@@ -79,7 +80,9 @@ const SURROUNDINGS: readonly Check[] = [
       const client = await EscadaClient.connect();
       try {
         await client.requireWorker();
-        return `task queue ${readSettings().taskQueue} is polled`;
+        const { taskQueue } = readSettings();
+        const queues = ROLES.map((role) => queueName(taskQueue, role));
+        return `all task queues are polled: ${queues.join(', ')}`;
       } finally {
         await client.close();
       }

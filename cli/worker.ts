@@ -1,11 +1,14 @@
 import { Argument, Command } from 'commander';
+import { ROLES } from '../schemas/plan/queues.ts';
 import { parseRoles, runWorker } from '../worker.ts';
 
 export const workerCommand = new Command('worker')
   .description('Run a worker until it is told to stop')
   .addArgument(
-    new Argument('[roles]', 'what it does').choices(['all', 'control', 'cpu', 'gpu']).default('all'),
+    new Argument('[roles...]', 'what it does: all roles when none is named').choices(['all', ...ROLES]),
   )
-  .action(async (roles: string) => {
-    await runWorker(parseRoles(roles) ?? []);
+  .action(async (words: readonly string[]) => {
+    const roles = parseRoles(words);
+    // The words are checked by then: what is left is a list.
+    await runWorker(typeof roles === 'string' ? [] : roles);
   });

@@ -14,5 +14,5 @@ export async function checkStart(
   { dataRoots, storeRoot }: Pick<Settings, 'dataRoots' | 'storeRoot'>,
 ): Promise<void> {
   for (const path of checks.dataPaths) await resolveDataPath(path, { roots: dataRoots, closed: [storeRoot] });
-  await requirePollers(temporal, taskQueue);
+  await requirePollers(temporal, taskQueue, checks.resources);
 }

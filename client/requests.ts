@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { compilePipelineSpec } from '../core/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../core/compile/compile-spec.ts';
 import { compileTrainSpec } from '../core/compile/compile-train-spec.ts';
+import { resourcesOf } from '../core/compile/resources-of.ts';
 import { dataPaths } from '../core/compile/data-paths.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
 import { canonicalJson } from '../plugins/sdk/canonical-json.ts';
@@ -39,6 +40,8 @@ export async function adaptationStart(
   const plan = await compiled(options, (host) => compileSpec(spec, host));
   const { name, model, data, target, budget, metrics } = plan.spec;
   const { train, dev, test } = data.sizes;
+  const plans = [plan.curation, plan.test, ...plan.rungs.map((rung) => rung.plan)];
+  const nodes = plans.flatMap((one) => one?.nodes ?? []);
   const { scope } = options;
   const idSuffix = scope === undefined ? {} : { suffix: digest(`${scope}\n${plan.specDigest}`) };
   return buildRequest(ADAPT_MODEL, spec, options, {
@@ -52,7 +55,7 @@ export async function adaptationStart(
       `Rows: ${train} train, ${dev} dev, ${test} test`,
       ...dataLines(plan.spec),
     ],
-    dataPaths: dataPaths(plan.spec),
+    checks: { dataPaths: dataPaths(plan.spec), resources: resourcesOf(nodes) },
   });
 }
 
@@ -61,7 +64,7 @@ export async function trainingStart(
   spec: TrainSpecInput,
   options: StartRequestOptions = {},
 ): Promise<StartRequest<TrainSpecInput>> {
-  const { spec: parsed } = await compiled(options, (host) => compileTrainSpec(spec, host));
+  const { spec: parsed, plan } = await compiled(options, (host) => compileTrainSpec(spec, host));
   const { name, model, trainer, config } = parsed;
   return buildRequest(TRAIN_MODEL, spec, options, {
     idPrefix: `train-${name}`,
@@ -71,7 +74,7 @@ export async function trainingStart(
       `Method: ${config.method === 'full' ? 'full fine-tuning' : 'LoRA'}, by ${trainer}`,
       ...dataLines(parsed),
     ],
-    dataPaths: dataPaths(parsed),
+    checks: { dataPaths: dataPaths(parsed), resources: resourcesOf([...plan.curation.nodes, plan.train]) },
   });
 }
 
@@ -86,7 +89,7 @@ export async function pipelineStart(
     specDigest: sha256OfBytes(canonicalJson(spec)),
     summary: spec.name,
     details: [`Nodes: ${plan.nodes.map(({ id }) => id).join(', ')}`],
-    dataPaths: [],
+    checks: { dataPaths: [], resources: resourcesOf(plan.nodes) },
   });
 }
 

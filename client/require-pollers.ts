@@ -1,17 +1,20 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import { queueName, RESOURCE_CLASSES, type ResourceClass } from '../schemas/plan/queues.ts';
 
 /** Temporal's numbers for the two kinds of task queue. */
 const [WORKFLOW_TASKS, ACTIVITY_TASKS] = [1, 2];
 
-/** Throws `NO_WORKER` when no worker is polling one of the task queues that runs on `taskQueue` use. */
-export async function requirePollers(temporal: Client, taskQueue: string): Promise<void> {
+/** Throws `NO_WORKER` when no worker polls the queue of the workflows, or that of one of the resource classes. */
+export async function requirePollers(
+  temporal: Client,
+  taskQueue: string,
+  resources: readonly ResourceClass[] = RESOURCE_CLASSES,
+): Promise<void> {
   const missing: string[] = [];
-  for (const [name, taskQueueType] of [
-    [taskQueue, WORKFLOW_TASKS],
-    [`${taskQueue}-cpu`, ACTIVITY_TASKS],
-    [`${taskQueue}-gpu`, ACTIVITY_TASKS],
-  ] as const) {
+  for (const role of ['control', ...resources] as const) {
+    const name = queueName(taskQueue, role);
+    const taskQueueType = role === 'control' ? WORKFLOW_TASKS : ACTIVITY_TASKS;
     const { namespace } = temporal.options;
     const { pollers } = await temporal.workflowService
       .describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType })

@@ -8,6 +8,7 @@ import type { ListedPlugin } from '../plugins/host/host.ts';
 import { readSettings } from '../runtime/settings.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
 import { summaryLine } from '../schemas/common/plain-text.ts';
+import type { ResourceClass } from '../schemas/plan/queues.ts';
 import { MAX_RUN_SUMMARY_BYTES, type WorkflowName } from '../schemas/plan/constants.ts';
 
 /** Hexadecimal digits that tell runs of one name apart. */
@@ -17,6 +18,8 @@ export const ID_DIGITS = 8;
 export interface StartChecks {
   /** Files that the spec names by path; they must be readable under the data roots. */
   readonly dataPaths: readonly string[];
+  /** Resource classes of the run's steps: a worker must poll the queue of each. */
+  readonly resources: readonly ResourceClass[];
 }
 
 /** A run that is ready to start. Field names are those of Temporal's start options. */
@@ -64,7 +67,7 @@ export interface RequestParts {
   readonly specDigest: string;
   readonly summary: string;
   readonly details: readonly string[];
-  readonly dataPaths: readonly string[];
+  readonly checks: StartChecks;
 }
 
 /** Builds a request: ids, and texts in a form that the server takes whatever a spec or caller says. */
@@ -82,6 +85,6 @@ export function buildRequest<Spec>(
     memo: { specDigest },
     staticSummary: summaryLine(summary ?? parts.summary, MAX_RUN_SUMMARY_BYTES),
     staticDetails: parts.details.map((line) => `- ${summaryLine(line, MAX_RUN_SUMMARY_BYTES)}`).join('\n'),
-    checks: { dataPaths: parts.dataPaths },
+    checks: parts.checks,
   };
 }

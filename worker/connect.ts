@@ -2,7 +2,7 @@
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
 import { EscadaFailure, isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
-import type { Role } from './roles.ts';
+import type { Role } from '../schemas/plan/queues.ts';
 
 const RECONNECT_MS = 1000;
 const CONNECT_TRIES = 60;

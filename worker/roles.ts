@@ -7,10 +7,10 @@ import { createStepActivities } from '../activities/step-activities.ts';
 import { moduleUrl } from '../plugins/sdk/package-paths.ts';
 import type { Settings } from '../runtime/settings.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
+import { queueName, type ResourceClass, type Role } from '../schemas/plan/queues.ts';
 
-/** `control`: workflows and their small activities; `cpu`, `gpu`: the steps of that resource class. */
-export const ROLES = ['control', 'cpu', 'gpu'] as const;
-export type Role = (typeof ROLES)[number];
+/** Settings that the Workers of roles depend on. */
+type RoleSettings = Pick<Settings, 'taskQueue' | 'ioConcurrency'>;
 
 /** The workflows, for Temporal's bundler. */
 export const WORKFLOWS_PATH = fileURLToPath(moduleUrl('../workflows/index.ts', import.meta.url));
@@ -23,17 +23,23 @@ export function activityDeps(host: PluginHost, settings: Settings): ActivityDeps
   return { host, store: new FileStore(settings.storeRoot), dataRoots: settings.dataRoots };
 }
 
+/** Steps of a class that one worker runs at once: one device, one step on it; a step that waits for a service costs little. */
+const concurrencyOf = ({ ioConcurrency }: RoleSettings): Readonly<Record<ResourceClass, number>> => ({
+  cpu: 4,
+  gpu: 1,
+  io: ioConcurrency,
+});
+
 /** Options of the Worker for one role; `taskQueue` is the base name. */
-export function roleOptions(role: Role, taskQueue: string, deps: ActivityDeps): WorkerOptions {
+export function roleOptions(role: Role, settings: RoleSettings, deps: ActivityDeps): WorkerOptions {
   const shared = {
-    taskQueue: role === 'control' ? taskQueue : `${taskQueue}-${role}`,
+    taskQueue: queueName(settings.taskQueue, role),
     shutdownGraceTime: SHUTDOWN_GRACE,
     // Also the latency of a cancellation: progress older than this is of no use to anyone.
     maxHeartbeatThrottleInterval: '3s',
   } as const;
   if (role === 'control')
     return { ...shared, workflowsPath: WORKFLOWS_PATH, activities: createControlActivities(deps) };
-  // One device, one step on it; everything else is small.
-  const maxConcurrentActivityTaskExecutions = role === 'gpu' ? 1 : 4;
+  const maxConcurrentActivityTaskExecutions = concurrencyOf(settings)[role];
   return { ...shared, activities: createStepActivities(deps), maxConcurrentActivityTaskExecutions };
 }

@@ -1,8 +1,6 @@
 /** What the interpreter runs: types only, made by the compiler, read by workflow code. */
+import type { ResourceClass } from './queues.ts';
 import type { JsonValue } from '../common/json.ts';
-
-/** What a step needs: cores, the accelerator (or the engine that stands in for it), or somebody else's service. */
-export type ResourceClass = 'cpu' | 'gpu' | 'io';
 
 /**
  * How a step may be tried again: `readOnly` changes nothing; `idempotentWrite` publishes under a digest; `resumable`

@@ -31,7 +31,7 @@ suite('start requests', () => {
       request.staticDetails,
       /^- Target: exact-match 0.9\n- Budget: 36000 s\n.*\n- Data: rows.csv$/,
     );
-    assert.deepEqual(request.checks, { dataPaths: ['rows.csv'] });
+    assert.deepEqual(request.checks, { dataPaths: ['rows.csv'], resources: ['cpu', 'gpu'] });
   });
 
   test('the three types are those that workers have', async () => {

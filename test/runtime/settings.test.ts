@@ -12,10 +12,21 @@ suite('settings', () => {
         'ESCADA_CACHE_DIR',
         'ESCADA_TASK_QUEUE',
         'ESCADA_DATA_ROOTS',
+        'ESCADA_IO_CONCURRENCY',
       ];
       assert.deepEqual(readSettings(Object.fromEntries(names.map((name) => [name, empty]))), unset);
     }
     assert.match(unset.storeRoot, /\.escada\/store$/);
+  });
+
+  test('how many calls wait for a service at once is a whole number', () => {
+    assert.equal(readSettings({}).ioConcurrency, 8);
+    assert.equal(readSettings({ ESCADA_IO_CONCURRENCY: '32' }).ioConcurrency, 32);
+    for (const text of ['0', '-1', '2.5', 'many', '1001'])
+      assert.throws(() => readSettings({ ESCADA_IO_CONCURRENCY: text }), {
+        code: 'INVALID_SPEC',
+        message: /^ESCADA_IO_CONCURRENCY: ".*" is not a whole number from 1 to 1000/,
+      });
   });
 
   test('a list of data roots with empty parts has none for those', () => {

@@ -5,6 +5,7 @@ import {
   MAX_STEP_SUMMARY_BYTES,
 } from '../../schemas/plan/constants.ts';
 import type { PlannedStep, RetryClass } from '../../schemas/plan/pipeline-plan.ts';
+import { queueName } from '../../schemas/plan/queues.ts';
 import { summaryLine } from '../../schemas/common/plain-text.ts';
 
 /**
@@ -24,11 +25,10 @@ export const FINAL_TYPES: readonly string[] = ['PayloadsTooLarge', 'NotFoundErro
 
 /** Activity options of a planned step. The queue follows its resource class. */
 export function stepOptions(step: PlannedStep, activityId: string): ActivityOptions {
-  const queue = step.resource === 'gpu' ? 'gpu' : 'cpu';
   return {
     activityId,
     summary: summaryLine(step.summary, MAX_STEP_SUMMARY_BYTES),
-    taskQueue: `${workflowInfo().taskQueue}-${queue}`,
+    taskQueue: queueName(workflowInfo().taskQueue, step.resource),
     startToCloseTimeout: step.startToCloseTimeoutMs,
     heartbeatTimeout: step.heartbeatTimeoutMs,
     // Unset means "try cancel": the run would close while the step still holds the device.

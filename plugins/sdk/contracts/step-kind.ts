@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { JsonObject } from '../../../schemas/common/json.ts';
-import type { ResourceClass, RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
+import type { RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
+import type { ResourceClass } from '../../../schemas/plan/queues.ts';
 import type { ArtifactStoreV1 } from './artifact-store.ts';
 import type { LanguageModelV1, ModelChoice } from './language-model.ts';
 import type { MetricV1 } from './metric.ts';

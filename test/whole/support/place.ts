@@ -8,6 +8,7 @@ import { FileStore } from '../../../core/store/file-store.ts';
 import { readSettings, type Settings } from '../../../runtime/settings.ts';
 import { EscadaClient } from '../../../client.ts';
 import { stopProcess } from '../../../runtime/server/stop-process.ts';
+import { queueName } from '../../../schemas/plan/queues.ts';
 import { ROOT, TINY_MODEL } from './needs.ts';
 import { disown, own, resultOf, until, untilNoneLeft, type CommandResult } from './processes.ts';
 import type { TestServer } from './server.ts';
@@ -103,7 +104,7 @@ export class Place {
     const { temporal } = await this.client();
     const { pollers } = await temporal.workflowService.describeTaskQueue({
       namespace: temporal.options.namespace,
-      taskQueue: { name: `${this.settings.taskQueue}-cpu` },
+      taskQueue: { name: queueName(this.settings.taskQueue, 'cpu') },
       taskQueueType: 2,
     });
     return new Set((pollers ?? []).map(({ identity }) => identity)).size;

@@ -294,6 +294,20 @@ suite('pipelines', { concurrency: 4 }, () => {
     assert.equal((await long.failure()).as, 'cancelled');
   });
 
+  test('a step is scheduled on the queue of its resource class', async () => {
+    const kinds = { readonly: 'cpu', device: 'gpu', service: 'io' };
+    const run = await start(Object.keys(kinds).map((kind) => step(kind, { uses: `test.${kind}@1` })));
+    await run.result();
+    const queues = ((await run.history()).events ?? []).flatMap((event) => {
+      const { activityId, taskQueue } = event.activityTaskScheduledEventAttributes ?? {};
+      return activityId?.startsWith('pipeline/') === true ? [[activityId, taskQueue?.name]] : [];
+    });
+    assert.deepEqual(
+      queues,
+      Object.entries(kinds).map(([kind, name]) => [`pipeline/${kind}`, `${stage.taskQueue}-${name}`]),
+    );
+  });
+
   test('no kind is tried without end', async () => {
     const most = { readonly: 12, idempotentwrite: 12, resumable: 200, billable: 2 };
     const run = await start(Object.keys(most).map((kind) => step(kind, { uses: `test.${kind}@1` })));

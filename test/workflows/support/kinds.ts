@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
 import type { StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
-import type { ResourceClass, RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
+import type { RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
+import type { ResourceClass } from '../../../schemas/plan/queues.ts';
 
 /** A kind that specs may name although no worker has it. */
 export const ABSENT_KIND = 'test.absent@1';
@@ -24,7 +25,7 @@ function kindOf(name: string, retry: RetryClass, resource: ResourceClass = 'cpu'
   };
 }
 
-/** One kind for each retry class, one that needs the device, and one that no worker has. */
+/** One kind for each retry class, one that needs the device, one that waits for a service, and one that no worker has. */
 export const testKinds: PluginV1 = {
   name: 'test-kinds',
   apiVersion: 1,
@@ -34,6 +35,7 @@ export const testKinds: PluginV1 = {
     for (const retry of ['readOnly', 'idempotentWrite', 'resumable', 'billable'] as const)
       registrar.addStepKind(kindOf(`test.${retry.toLowerCase()}@1`, retry));
     registrar.addStepKind(kindOf('test.device@1', 'resumable', 'gpu'));
+    registrar.addStepKind(kindOf('test.service@1', 'billable', 'io'));
     registrar.addStepKind(kindOf(ABSENT_KIND, 'resumable'));
   },
   close: () => Promise.resolve(),

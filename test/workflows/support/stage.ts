@@ -41,6 +41,7 @@ import type { ControlActivities } from '../../../activities/control-activities.t
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import type { TrainSpecInput } from '../../../schemas/spec/train-spec.ts';
+import { queueName, RESOURCE_CLASSES } from '../../../schemas/plan/queues.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { TestServer } from '../../whole/support/server.ts';
 import type { Behaviour } from './behaviours.ts';
@@ -105,9 +106,9 @@ export class Stage {
     const workers = [
       await Worker.create({ ...shared, taskQueue, workflowBundle, activities: this.#scriptable(control) }),
     ];
-    for (const resource of ['cpu', 'gpu']) {
+    for (const resource of RESOURCE_CLASSES) {
       const activities = Object.fromEntries(steps.map((kind) => [kind, this.#step(kind)]));
-      workers.push(await Worker.create({ ...shared, taskQueue: `${taskQueue}-${resource}`, activities }));
+      workers.push(await Worker.create({ ...shared, taskQueue: queueName(taskQueue, resource), activities }));
     }
     for (const worker of workers) {
       const ended = worker.run();
