@@ -125,6 +125,11 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Correct the plugin as the message says; docs/plugins.md shows one.',
   },
+  PLAN_VERSION_UNSUPPORTED: {
+    meaning: 'A plan was compiled for another version of the interpreter than the one that was to run it.',
+    retryable: false,
+    help: 'Start the run again: workers of one version then compile and run it. Results of steps in the store are not computed again.',
+  },
   PLUGIN_DUPLICATE: {
     meaning: 'Two plugins bring the same name.',
     retryable: false,

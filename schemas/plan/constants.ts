@@ -15,7 +15,10 @@ export const MAX_PAYLOAD_BYTES = 384 * 1024;
 /** Largest value that travels alone: a compiled plan, what a report is made of, the result of a run. The server takes 2 MB. */
 export const MAX_RESULT_BYTES = 1536 * 1024;
 
-/** Steps that a plan may come to, the bodies of its maps counted once for each item. A step takes about six events. */
+/**
+ * Steps that a plan may come to, the bodies of its maps counted once for each item, an approval as two. A step takes about
+ * six events: a plan that cannot continue in a new history, since something waits for a person, fits one.
+ */
 export const MAX_PLAN_STEPS = 5000;
 
 /** Events and bytes of a history beyond which no step is started any more; the server ends a run at 51,200 and 50 MB. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MAX_MAP_ITEMS, MAX_PLAN_STEPS } from '../plan/constants.ts';
+import { tooManySteps } from '../plan/plan-size.ts';
 import { optionsSchema } from '../common/texts.ts';
 
 /** Node ids become activity ids and folder names. */
@@ -61,12 +62,6 @@ export const pipelineNodeSchema = z.discriminatedUnion('form', [
   approvalNodeSchema,
 ]);
 
-/** Steps that a node comes to as far as the spec tells: a map over a list counts its body once for each item. */
-function stepsOf(node: z.infer<typeof pipelineNodeSchema>): number {
-  if (node.form !== 'map') return 1;
-  return node.body.length * (Array.isArray(node.over) ? node.over.length : 1);
-}
-
 /** A user-written graph of steps. Nodes start when the nodes they refer to (or name in `after`) have finished. */
 export const pipelineSpecSchema = z.strictObject({
   specVersion: z.literal(1).default(1),
@@ -76,8 +71,9 @@ export const pipelineSpecSchema = z.strictObject({
     .array(pipelineNodeSchema)
     .min(1)
     .max(MAX_NODES)
-    .refine((nodes) => nodes.reduce((sum, node) => sum + stepsOf(node), 0) <= MAX_PLAN_STEPS, {
-      message: `comes to more than ${MAX_PLAN_STEPS} steps, the bodies of maps counted for each item; divide it into several runs`,
+    .superRefine((nodes, context) => {
+      const message = tooManySteps(nodes, MAX_PLAN_STEPS);
+      if (message !== null) context.addIssue({ code: 'custom', message });
     }),
 });
 

@@ -11,6 +11,7 @@ import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
 import { guardSpec } from '../shared/payload.ts';
+import { requireVersion } from '../shared/plan-version.ts';
 import { outputOf, toJson, type NodeOutputs } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { establishFacts, runLadder } from './run-ladder.ts';
@@ -47,6 +48,7 @@ async function adapt(rawSpec: unknown, state: LadderState): Promise<AdaptationOu
   state.enter('compile');
   guardSpec(rawSpec);
   const { plan, artifact } = await control.compileSpec({ spec: rawSpec ?? null });
+  requireVersion('The plan of this adaptation', plan);
   state.budgetSeconds = plan.spec.budget.seconds;
   state.target = plan.spec.target;
   state.flowchart = plan.flowchart;

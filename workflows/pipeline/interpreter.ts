@@ -15,6 +15,7 @@ import type {
   PlannedStep,
   StepResult,
 } from '../../schemas/plan/pipeline-plan.ts';
+import { mapSteps, stepsOfNode, stepsOfPlan } from '../../schemas/plan/plan-size.ts';
 import type { Scope } from '../../schemas/plan/references.ts';
 import type { Approvals } from '../shared/approvals.ts';
 import type { StepActivities } from '../../activities/step-activities.ts';
@@ -22,6 +23,7 @@ import { fail } from '../shared/fail.ts';
 import { toJson, type NodeOutputs } from '../shared/plan-border.ts';
 import { guardHistory, guardPayload } from '../shared/payload.ts';
 import { Permits } from '../shared/permits.ts';
+import { requireVersion } from '../shared/plan-version.ts';
 import { replaceReferences } from './replace-references.ts';
 import { stepOptions } from './step-options.ts';
 
@@ -57,12 +59,13 @@ interface Run {
  * others are cancelled and awaited before the failure is passed on. Returns every node's output by id.
  */
 export async function runPlan(input: RunPlanInput): Promise<NodeOutputs> {
+  requireVersion(`The plan "${input.plan.name}"`, input.plan);
   const run: Run = {
     inputs: input.inputs,
     observer: input.observer,
     approvals: input.approvals,
     permits: new Permits(MAX_CONCURRENT_STEPS),
-    steps: input.plan.nodes.length,
+    steps: stepsOfPlan(input.plan.nodes),
   };
   return await runNodes(input.plan.nodes, input.prefix, { inputs: input.inputs, nodes: {} }, run);
 }
@@ -151,7 +154,8 @@ async function runMap(map: PlannedMap, prefix: string, scope: Scope, run: Run): 
     const found = Array.isArray(items) ? `${items.length} items` : typeof items;
     throw fail('INVALID_SPEC', `Map ${prefix} needs a list of at most ${MAX_MAP_ITEMS} items, not ${found}.`);
   }
-  run.steps += items.length * map.body.length;
+  // The plan has counted it already, but for the items of a list that was not known.
+  run.steps += mapSteps(map.body.length, items.length) - stepsOfNode(map);
   if (run.steps > MAX_PLAN_STEPS) {
     const why = `${items.length} items of ${map.body.length} steps bring the plan to ${run.steps} steps`;
     throw fail('INVALID_SPEC', `Map ${prefix}: ${why}; at most ${MAX_PLAN_STEPS} fit one run.`);

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/candidate.ts';
+import { INTERPRETER_VERSION } from '../../../schemas/plan/constants.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import { crashing, failing, hanging, silent, type Behaviour } from '../support/behaviours.ts';
-import { compiledWith, withBudget, withSteps } from '../support/compiled.ts';
+import { compiledWith, withBudget, withRung, withSteps } from '../support/compiled.ts';
 import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';
 import type { StagedRun } from '../support/staged-run.ts';
 import { Stage } from '../support/stage.ts';
@@ -33,6 +34,22 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
   const outcomeOf = async (run: StagedRun): Promise<AdaptationOutcome> =>
     await run.result<AdaptationOutcome>();
   const ends = (records: readonly DecisionRecord[]) => records.map((one) => [one.rung, one.outcome]);
+
+  test('a plan of another interpreter, or a rung of one, ends with its own code', async () => {
+    const other = INTERPRETER_VERSION + 1;
+    const whole = await start({}, (plan) => ({ ...plan, interpreterVersion: other }));
+    const failure = await whole.failure();
+    assert.equal(failure.code, 'PLAN_VERSION_UNSUPPORTED');
+    assert.match(failure.message, new RegExp(`for version ${other} of the interpreter`));
+    assert.deepEqual(whole.calls, [], 'nothing was run');
+    const rung = await start(
+      {},
+      withRung('icl', (sub) => ({ ...sub, interpreterVersion: other })),
+    );
+    const [, record] = (await outcomeOf(rung)).rungs;
+    assert.ok(record?.outcome === 'failed');
+    assert.equal(record.code, 'PLAN_VERSION_UNSUPPORTED');
+  });
 
   test('a final code: the flowchart goes on, and a later rung wins', async () => {
     const right = answering(stage, 1);
