@@ -34,7 +34,7 @@ export function createControlActivities(deps: ActivityDeps) {
   const { store, host } = deps;
   const judging = { store, registry: host.registry };
   const services = createServices({ registry: host.registry, store, dataRoots: deps.dataRoots });
-  const activity = <I, O>(name: string, work: (input: I) => Promise<O>) => withCare(store, name, work);
+  const activity = <I, O>(name: string, work: (input: I) => Promise<O>) => withCare(deps, name, work);
   return {
     compileSpec: activity('compileSpec', async ({ spec }: { readonly spec: unknown }) => {
       const plan = compileSpec(spec, host);
@@ -90,14 +90,16 @@ function describeWith(services: StepServices): ReportDeps['describeModel'] {
 }
 
 /** What every control Activity does beside its work: keep what it uses, note what it refers to, translate failures. */
-function withCare<I, O>(store: FileStore, name: string, activity: (input: I) => Promise<O>) {
+function withCare<I, O>({ store, host }: ActivityDeps, name: string, activity: (input: I) => Promise<O>) {
   return async (input: I): Promise<O> => {
     try {
       const work = async () => sendable(name, await activity(input));
       return await whileRunning(name, () => inRun(store, input, work));
     } catch (error) {
       const { cancellationSignal, info } = Context.current();
-      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error, info.attempt);
+      throw cancellationSignal.aborted
+        ? cancellationSignal.reason
+        : translateFailure(error, host.registry.failureCodes, info.attempt);
     }
   };
 }

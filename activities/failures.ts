@@ -1,9 +1,14 @@
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { MAX_INTERNAL_ATTEMPTS } from '../schemas/plan/constants.ts';
-import { ERROR_CODES } from '../schemas/errors/error-codes.ts';
+import { builtInEntry, type ErrorEntry } from '../schemas/errors/error-codes.ts';
 import { EscadaFailure, isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import { fileFailure } from '../plugins/sdk/file-failures.ts';
 import { redact, redactJson } from '../plugins/sdk/redact.ts';
+
+/** The codes that a host knows: `FailureCodes` of its registry. */
+export interface FailureTable {
+  known(failure: EscadaFailure): { readonly failure: EscadaFailure; readonly entry: ErrorEntry };
+}
 
 /** Longest text of a failure: a history is no log. */
 const MAX_MESSAGE_CHARS = 8000;
@@ -20,10 +25,12 @@ const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
  */
 export function toApplicationFailure(
   failure: EscadaFailure,
-  { retryable } = ERROR_CODES[failure.code] as { readonly retryable: boolean },
+  { retryable, help }: Pick<ErrorEntry, 'retryable' | 'help'>,
 ): ApplicationFailure {
   const retryAfterMs = waitOf(failure);
-  const asked = retryAfterMs === undefined ? {} : { retryAfterMs };
+  // Neither workflow code nor a client elsewhere has the tables of plugins.
+  const told = builtInEntry(failure.code) === undefined ? { help } : {};
+  const asked = { ...told, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   return ApplicationFailure.create({
     message: shown(failure.message),
     type: failure.code,
@@ -57,13 +64,17 @@ function causeOf({ cause }: { readonly cause?: unknown }, left: number): Error |
 /**
  * Turns coded failures, and what an operating system says about disks, paths and rights, into application failures. What
  * has no code is a bug, which most likely repeats itself: `INTERNAL`, final with the last of a few attempts (`attempt`
- * counts from 1). Temporal's own failures (a cancellation) pass.
+ * counts from 1). `table` holds the codes of plugins. Temporal's own failures (a cancellation) pass.
  */
-export function translateFailure(error: unknown, attempt = 1): unknown {
+export function translateFailure(error: unknown, table: FailureTable, attempt = 1): unknown {
   if (error instanceof TemporalFailure) return error;
-  const failure = isEscadaFailure(error) ? error : fileFailure(error);
-  if (failure !== null) return toApplicationFailure(failure);
+  const coded = isEscadaFailure(error) ? error : fileFailure(error);
+  if (coded !== null) {
+    const { failure, entry } = table.known(coded);
+    return toApplicationFailure(failure, entry);
+  }
   return toApplicationFailure(internalFailure(error), {
+    help: '',
     retryable: isTransient(error) || attempt < MAX_INTERNAL_ATTEMPTS,
   });
 }

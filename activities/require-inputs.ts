@@ -1,4 +1,4 @@
-import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import { EscadaFailure, isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import type { JsonObject } from '../schemas/common/json.ts';
 import type { FileStore } from '../core/store/file-store.ts';
 import { referencesIn } from '../core/store/references.ts';
@@ -13,7 +13,7 @@ export async function requireInputs(store: FileStore, input: JsonObject, nodeId:
     try {
       await store.localPath(ref);
     } catch (cause) {
-      if (!(cause instanceof EscadaFailure)) throw cause;
+      if (!isEscadaFailure(cause)) throw cause;
       const message = `Step ${nodeId} cannot start. ${cause.message}`;
       throw new EscadaFailure({
         code: cause.code,

@@ -8,7 +8,7 @@ import { withHold } from '../core/store/holds.ts';
 import { openScratch, runFolder, type StepPlace } from '../core/store/scratch.ts';
 import { checkInput } from './check-input.ts';
 import { executeStep } from './execute-step.ts';
-import { translateFailure } from './failures.ts';
+import { translateFailure, type FailureTable } from './failures.ts';
 import { publishedResult } from './published-result.ts';
 import { startPulse } from './pulse.ts';
 import { requireInputs } from './require-inputs.ts';
@@ -18,6 +18,7 @@ export interface StepDeps {
   readonly store: FileStore;
   /** A plain object: its members are handed on to every step. */
   readonly services: StepServices;
+  readonly failureCodes: FailureTable;
 }
 
 /**
@@ -35,7 +36,9 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
     } catch (error) {
       const { cancellationSignal, info } = Context.current();
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
-      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error, info.attempt);
+      throw cancellationSignal.aborted
+        ? cancellationSignal.reason
+        : translateFailure(error, deps.failureCodes, info.attempt);
     }
   };
 }

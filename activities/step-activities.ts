@@ -7,7 +7,12 @@ export function createStepActivities(deps: ActivityDeps): Record<string, ReturnT
   const { host, store, dataRoots } = deps;
   const services = createServices({ registry: host.registry, store, dataRoots });
   return Object.fromEntries(
-    host.registry.stepKinds.values().map((kind) => [kind.kind, stepActivity(kind, { store, services })]),
+    host.registry.stepKinds
+      .values()
+      .map((kind) => [
+        kind.kind,
+        stepActivity(kind, { store, services, failureCodes: host.registry.failureCodes }),
+      ]),
   );
 }
 

@@ -2,14 +2,14 @@
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
-import { ERROR_CODES, type ErrorCode } from '../schemas/errors/error-codes.ts';
+import { isErrorCode } from '../schemas/errors/error-codes.ts';
 
 /** The coded failure behind a refused update; null when it is something else. */
 export function refusedUpdate(error: unknown): EscadaFailure | null {
   const { cause } = error as { cause?: unknown };
   if (!(error instanceof WorkflowUpdateFailedError && cause instanceof ApplicationFailure)) return null;
-  const code = cause.type as ErrorCode;
-  if (!Object.hasOwn(ERROR_CODES, code)) return null;
+  const code = cause.type ?? '';
+  if (!isErrorCode(code)) return null;
   return new EscadaFailure({ code, message: cause.message, cause: error });
 }
 

@@ -1,6 +1,12 @@
 import { isGrpcServiceError } from '@temporalio/client';
 import { redact } from '../../plugins/sdk/redact.ts';
-import { ERROR_CODES, type ErrorCode } from '../../schemas/errors/error-codes.ts';
+import {
+  builtInEntry,
+  ERROR_CODES,
+  isErrorCode,
+  isPluginCode,
+  type FailureCode,
+} from '../../schemas/errors/error-codes.ts';
 import { isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import { BootstrapError, explain } from '../../runtime/bootstrap/errors.mjs';
 
@@ -10,25 +16,42 @@ const GRPC_UNAVAILABLE = 14;
 interface Caused {
   readonly message?: string;
   readonly type?: string | null;
+  readonly details?: readonly unknown[] | null;
   readonly cause?: unknown;
 }
 
+/** A failure as it is explained. */
+interface Coded {
+  readonly code: string;
+  readonly message: string;
+  readonly help: string;
+  readonly retryable: boolean;
+}
+
 /** The failure with a known code in a chain of causes (a run wraps its step's failure several times). */
-function findCoded(error: unknown): { readonly code: ErrorCode; readonly message: string } | null {
+function findCoded(error: unknown): Coded | null {
   for (
     let current = error as Caused | undefined;
     current != null;
     current = current.cause as Caused | undefined
   ) {
-    if (isEscadaFailure(current)) return { code: current.code, message: current.message };
+    if (isEscadaFailure(current)) return withEntry(current.code, current.message, undefined);
     const lost = lostServer(current);
-    if (lost !== null) return { code: 'SERVER_UNREACHABLE', message: lost };
-    const { type } = current;
-    if (typeof type === 'string' && Object.hasOwn(ERROR_CODES, type)) {
-      return { code: type as ErrorCode, message: current.message ?? '' };
-    }
+    if (lost !== null) return withEntry('SERVER_UNREACHABLE', lost, undefined);
+    const { type, message = '', details } = current;
+    if (typeof type === 'string' && (isErrorCode(type) || isPluginCode(type)))
+      return withEntry(type, message, details?.[0]);
   }
   return null;
+}
+
+/** The help for a plugin's code comes with the failure. */
+function withEntry(code: FailureCode, message: string, detail: unknown): Coded {
+  const { retryable, help } = builtInEntry(code) ?? { retryable: false, help: undefined };
+  const told = (detail as { readonly help?: unknown } | null | undefined)?.help;
+  const plugin = code.split('/')[0] ?? '';
+  const otherwise = `See the documentation of the plugin ${plugin}; \`escada doctor\` says where it is from.`;
+  return { code, message, retryable, help: help ?? (typeof told === 'string' ? told : otherwise) };
 }
 
 function lostServer(error: unknown): string | null {
@@ -59,8 +82,7 @@ function endingOf(error: unknown): string | null {
 export function explainError(error: unknown): string {
   if (error instanceof BootstrapError) return explain(error);
   const coded = findCoded(error);
-  if (coded !== null)
-    return redact(`${coded.code}: ${coded.message}\n  What to do: ${ERROR_CODES[coded.code].help}`);
+  if (coded !== null) return redact(`${coded.code}: ${coded.message}\n  What to do: ${coded.help}`);
   const ending = endingOf(error);
   if (ending !== null) return ending;
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
@@ -72,5 +94,5 @@ export function explainError(error: unknown): string {
 export function exitCodeFor(error: unknown): number {
   if (error instanceof BootstrapError) return error.exitCode;
   const coded = findCoded(error);
-  return coded !== null && !ERROR_CODES[coded.code].retryable && coded.code !== 'INTERNAL' ? 2 : 1;
+  return coded !== null && !coded.retryable && coded.code !== 'INTERNAL' ? 2 : 1;
 }

@@ -1,4 +1,4 @@
-import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import { EscadaFailure, isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 
 /** One thing that is wrong with a spec. */
 export interface Issue {
@@ -42,7 +42,7 @@ export class IssueList {
     try {
       return check();
     } catch (error) {
-      if (!(error instanceof EscadaFailure)) throw error;
+      if (!isEscadaFailure(error)) throw error;
       this.add(path, error.message);
       return null;
     }

@@ -58,6 +58,7 @@ export function createPluginHost(listed: readonly ListedPlugin[], config: HostCo
     const { plugin } = one;
     checkNeeds(one, seen);
     seen.add(plugin.name, plugin, labelOf(one));
+    registry.failureCodes.add(plugin, labelOf(one));
     const given =
       one.options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
     plugin.register(registry.registrarFor(plugin.name), checkedOptions(one, given));

@@ -8,6 +8,7 @@ import type { RetrieverV1 } from '../sdk/contracts/retriever.ts';
 import type { RungV1 } from '../sdk/contracts/rung.ts';
 import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
 import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
+import { FailureCodes } from './failure-codes.ts';
 import { checkComponent } from './check-component.ts';
 import { checkRung } from './check-rung.ts';
 import { checkTimeouts } from './check-step-kind.ts';
@@ -29,6 +30,8 @@ export class Registry {
   readonly providers = new NamedRegistry<LanguageModelProviderV1>('model provider');
   readonly trainers = new NamedRegistry<TrainerV1>('trainer');
   readonly pipelines = new NamedRegistry<PipelineSpecInput>('curation pipeline');
+
+  readonly failureCodes = new FailureCodes();
 
   /** The registrar handed to one plugin. */
   registrarFor(owner: string): PluginRegistrar {
@@ -67,6 +70,7 @@ export class Registry {
       this.pipelines,
     ]
       .map((registry) => ({ kind: registry.kind, names: registry.namesOf(owner) }))
+      .concat({ kind: 'failure code', names: this.failureCodes.namesOf(owner) })
       .filter(({ names }) => names.length > 0);
   }
 

@@ -435,3 +435,19 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** A code that a plugin declares: its name, a slash, and the code in its own table (`my-plugin/RATE_LIMITED`). */
+export type PluginCode = `${string}/${string}`;
+
+/** Every code that a failure may carry. */
+export type FailureCode = ErrorCode | PluginCode;
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code);
+
+export const isPluginCode = (code: string): code is PluginCode =>
+  /^[a-z][a-z0-9-]*\/[A-Z][A-Z0-9_]*$/.test(code);
+
+/** The entry of a built-in code; undefined for a plugin's, whose entry travels with the failure. */
+export function builtInEntry(code: string): ErrorEntry | undefined {
+  return isErrorCode(code) ? ERROR_CODES[code] : undefined;
+}

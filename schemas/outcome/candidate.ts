@@ -1,6 +1,6 @@
 /** Scored systems and decision records. Types only: free for workflow code. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
-import type { ErrorCode } from '../errors/error-codes.ts';
+import type { FailureCode } from '../errors/error-codes.ts';
 import type { Approval, ApprovalRecord } from './approval.ts';
 import type { Comparison, FactValue, Facts } from '../spec/flowchart.ts';
 
@@ -84,8 +84,10 @@ export interface RungOutput {
 
 /** The code of the table of errors and the message with which a step failed. */
 export interface StepFailure {
-  readonly code: ErrorCode;
+  readonly code: FailureCode;
   readonly message: string;
+  /** What the user can do; present where the code is a plugin's. */
+  readonly help?: string;
 }
 
 /** What a budget limits. */

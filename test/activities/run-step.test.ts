@@ -8,6 +8,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { z } from 'zod';
 import { FileStore } from '../../core/store/file-store.ts';
 import { createServices } from '../../activities/services.ts';
+import { FailureCodes } from '../../plugins/host/failure-codes.ts';
 import { stepActivity } from '../../activities/run-step.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
@@ -36,7 +37,7 @@ async function setUp(doRun: Run, cacheable = true, withSchema: z.ZodType<{ n: nu
     summarize: () => 'test',
     doRun,
   };
-  const activity = stepActivity(kind, { store, services });
+  const activity = stepActivity(kind, { store, services, failureCodes: new FailureCodes() });
   const run = async (
     input: JsonObject,
     env = new MockActivityEnvironment(),

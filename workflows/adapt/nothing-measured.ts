@@ -14,7 +14,7 @@ export function nothingMeasured(
   const [first] = failed;
   if (first !== undefined) {
     const each = failed.map(({ rung, reason }) => `${rung} failed with ${reason}`);
-    return fail(first.code, `No rung was measured: ${each.join('; ')}`);
+    return fail(first.code, `No rung was measured: ${each.join('; ')}`, first.help);
   }
   const refused = state.path.some(({ answer }) => answer === 'rejected');
   const answer = state.approvals.records.findLast(({ verdict }) => verdict !== 'approve');

@@ -49,5 +49,10 @@ export async function scoreFinalists(
 
 function noneScored(failed: TestResult['failed']) {
   const each = failed.map(({ rung, code, message }) => `${rung} failed with ${code}: ${message}`);
-  return fail(failed[0]?.code ?? 'INTERNAL', `No finalist was scored on the test rows: ${each.join('; ')}`);
+  const [first] = failed;
+  return fail(
+    first?.code ?? 'INTERNAL',
+    `No finalist was scored on the test rows: ${each.join('; ')}`,
+    first?.help,
+  );
 }

@@ -29,14 +29,15 @@ export async function tryRung(
   state.clearRunning();
   state.facts[`rungs.${id}.tried`] = true;
   if ('failure' in ended) {
-    const { code, message } = ended.failure;
+    const { code, message, help } = ended.failure;
     state.record({
       outcome: 'failed',
       rung: id,
       code,
       message,
+      ...(help === undefined ? {} : { help }),
       seconds: seconds(),
-      reason: `${code}: ${message}`,
+      reason: `${code}: ${message}${help === undefined ? '' : ` What to do: ${help}`}`,
     });
     return 'failed';
   }

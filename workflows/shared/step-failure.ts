@@ -6,7 +6,7 @@ import {
   TemporalFailure,
 } from '@temporalio/workflow';
 import type { StepFailure } from '../../schemas/outcome/candidate.ts';
-import { ERROR_CODES, type ErrorCode } from '../../schemas/errors/error-codes.ts';
+import { isErrorCode, isPluginCode } from '../../schemas/errors/error-codes.ts';
 import { unwrapFailure } from './unwrap-failure.ts';
 
 /** What work came to: its value, or the failure of one of its steps. */
@@ -42,7 +42,14 @@ function stepFailure(error: TemporalFailure): StepFailure {
     : { code: 'INTERNAL', message: error.message };
 }
 
-function ofApplication({ type, message }: ApplicationFailure): StepFailure {
-  if (type != null && Object.hasOwn(ERROR_CODES, type)) return { code: type as ErrorCode, message };
+function ofApplication({ type, message, details }: ApplicationFailure): StepFailure {
+  if (type != null && isErrorCode(type)) return { code: type, message };
+  if (type != null && isPluginCode(type)) return { code: type, message, ...helpIn(details) };
   return { code: 'INTERNAL', message: type == null ? message : `${type}: ${message}` };
+}
+
+/** What the user can do, which travels with the code of a plugin. */
+function helpIn(details: readonly unknown[] | null | undefined): { readonly help?: string } {
+  const help = (details?.[0] as { readonly help?: unknown } | null | undefined)?.help;
+  return typeof help === 'string' ? { help } : {};
 }

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { parentPort } from 'node:worker_threads';
-import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import type { FailureCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { isEscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { RetrieverDocument, RetrieverHit } from '../../sdk/contracts/retriever.ts';
@@ -30,7 +30,7 @@ export interface LexicalResult {
 
 /** Failures lose their class on the way between threads. */
 export type LexicalAnswer = LexicalResult & {
-  readonly failure?: { readonly code: ErrorCode; readonly message: string; readonly fields: JsonObject };
+  readonly failure?: { readonly code: FailureCode; readonly message: string; readonly fields: JsonObject };
 };
 
 let database: DatabaseSync | undefined;

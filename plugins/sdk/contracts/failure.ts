@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import type { FailureCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 
 const MARK = Symbol.for('escada.failure');
@@ -8,14 +8,15 @@ const MARK = Symbol.for('escada.failure');
  * `ApplicationFailure`. The message says what happened and what to do; `fields` are for machines.
  */
 export class EscadaFailure extends Error {
-  readonly code: ErrorCode;
+  /** A built-in code, or one that the plugin declares in `failureCodes`, with its name and a slash in front. */
+  readonly code: FailureCode;
   readonly fields: JsonObject;
   /** How long whoever failed asks to wait before the next attempt, in milliseconds; absent where nobody asks. */
   readonly retryAfterMs?: number;
   readonly [MARK] = true;
 
   constructor(failure: {
-    code: ErrorCode;
+    code: FailureCode;
     message: string;
     fields?: JsonObject;
     retryAfterMs?: number | undefined;

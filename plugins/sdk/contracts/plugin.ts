@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
+import type { ErrorEntry } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { LanguageModelProviderV1 } from './language-model.ts';
 import type { MetricFactoryV1 } from './metric.ts';
@@ -29,6 +30,11 @@ export interface PluginV1 {
   /** Names of plugins that must be listed before this one. */
   readonly needs: readonly string[];
   readonly optionsSchema: z.ZodType;
+  /**
+   * Failure codes of its own, without the plugin's name: what each means, whether another attempt can help, what the user
+   * can do. A failure carries them as `<plugin>/<CODE>`; one that is not declared here counts as `INTERNAL`.
+   */
+  readonly failureCodes?: Readonly<Record<string, ErrorEntry>>;
   register(registrar: PluginRegistrar, options: unknown): void;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { promisify } from 'node:util';
 import { fileFailure, fileFailureFromText } from '../../../plugins/sdk/file-failures.ts';
+import { FailureCodes } from '../../../plugins/host/failure-codes.ts';
 import { translateFailure } from '../../../activities/failures.ts';
 import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
 
@@ -45,7 +46,7 @@ suite('what the system says about files', () => {
       const failure = fileFailure(fsError(errno, '/a/b'));
       assert.equal(failure?.code, code);
       assert.match(failure.message, /^The file \/a\/b cannot be .*: [a-z].*\.$/);
-      const application = translateFailure(fsError(errno, '/a/b'));
+      const application = translateFailure(fsError(errno, '/a/b'), new FailureCodes());
       assert.deepEqual((application as { nonRetryable: boolean }).nonRetryable, true);
     }
   });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ERROR_CODES } from '../../../schemas/errors/error-codes.ts';
 import { toApplicationFailure } from '../../../activities/failures.ts';
 import { redact, redactJson } from '../../../plugins/sdk/redact.ts';
 import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
@@ -74,6 +75,7 @@ test('a failure on its way into a history: message, fields and causes are masked
       fields: { lastLog: ['password: hunter2hunter2'] },
       cause,
     }),
+    ERROR_CODES.TRAINER_CRASHED,
   );
   const causes = [failure.cause, failure.cause?.cause].filter((one) => one instanceof Error);
   assert.equal(causes.length, 2);

@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/candidate.ts';
 import { INTERPRETER_VERSION } from '../../../schemas/plan/constants.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
+import { explainError } from '../../../cli/lib/explain.ts';
 import { crashing, failing, hanging, silent, type Behaviour } from '../support/behaviours.ts';
 import { compiledWith, withBudget, withRung, withSteps } from '../support/compiled.ts';
 import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';
@@ -89,6 +90,25 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
     ]);
     const first = outcome.path.find(({ node }) => node === 'zero-shot-enough');
     assert.deepEqual([first?.answer, first?.comparisons[0]?.left], ['no', 'unknown']);
+  });
+
+  test("a plugin's own code: its help reaches the record, the report and the failure of the run", async () => {
+    const run = await start({ 'zero-shot/answers': failing('scripted/NO_CREDIT', 'the account is empty') });
+    const outcome = await outcomeOf(run);
+    const [first] = outcome.rungs;
+    const { code, help } = first?.outcome === 'failed' ? first : assert.fail();
+    assert.deepEqual([code, help], ['scripted/NO_CREDIT', 'Add credit.']);
+    assert.match(first?.reason ?? '', /^scripted\/NO_CREDIT: the account is empty What to do: Add credit\.$/);
+    const report = (await stage.store.readBytes(outcome.report.markdown)).toString();
+    assert.match(report, /Add credit/);
+    const all = failing('scripted/NO_CREDIT', 'the account is empty');
+    const none = await start({ 'zero-shot/answers': all, 'icl/recipes/0/answers': all, 'peft/train': all });
+    assert.equal((await none.failure()).code, 'scripted/NO_CREDIT');
+    const error: unknown = await none.handle.result().catch((failure: unknown) => failure);
+    assert.match(
+      explainError(error),
+      /^scripted\/NO_CREDIT: No rung was measured: .*What to do: Add credit\.$/s,
+    );
   });
 
   test('retries that are used up, a bug, and a lost worker are recorded as what they are', async () => {

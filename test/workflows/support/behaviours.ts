@@ -1,8 +1,9 @@
 /** What a scripted step worker does when a workflow calls a step. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import { FailureCodes } from '../../../plugins/host/failure-codes.ts';
 import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
-import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import type { ErrorCode, FailureCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { StepResult } from '../../../schemas/plan/pipeline-plan.ts';
 
@@ -45,8 +46,18 @@ export function oversize(sizeBytes: number): Behaviour {
   return async () => ({ output: { text: 'x'.repeat(sizeBytes) } });
 }
 
+/** Codes of a plugin beside the built-in ones. */
+export const SCRIPTED_CODES = new FailureCodes();
+SCRIPTED_CODES.add(
+  {
+    name: 'scripted',
+    failureCodes: { NO_CREDIT: { meaning: 'Empty.', retryable: false, help: 'Add credit.' } },
+  },
+  'scripted',
+);
+
 /** Fails with a code; the table of errors says whether it may be tried again. */
-export function failing(code: ErrorCode, message = `scripted ${code}`): Behaviour {
+export function failing(code: FailureCode, message = `scripted ${code}`): Behaviour {
   return async () => {
     throw new EscadaFailure({ code, message });
   };

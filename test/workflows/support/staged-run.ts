@@ -9,7 +9,7 @@ import type { Approval, ApprovalAnswer } from '../../../schemas/outcome/approval
 import type { StepResult } from '../../../schemas/plan/pipeline-plan.ts';
 import type { History } from '../../whole/support/history.ts';
 import { until } from '../../whole/support/processes.ts';
-import { closed, type Behaviour, type StepCall } from './behaviours.ts';
+import { closed, SCRIPTED_CODES, type Behaviour, type StepCall } from './behaviours.ts';
 
 /** What the workers do for one run. */
 export interface Script {
@@ -76,7 +76,9 @@ export class StagedRun {
       // As the product's own step activity does it.
       const { cancellationSignal } = Context.current();
       call.ended = cancellationSignal.aborted ? 'cancelled' : 'failed';
-      throw cancellationSignal.aborted ? cancellationSignal.reason : translateFailure(error, attempt);
+      throw cancellationSignal.aborted
+        ? cancellationSignal.reason
+        : translateFailure(error, SCRIPTED_CODES, attempt);
     }
   }
 
