@@ -7,6 +7,7 @@ export const blockSizeSchema = z.literal(BLOCK_SIZES);
 
 /** How NF4 is laid out. Weights that are stored in NF4 keep their own layout. */
 export const quantizationSchema = z.strictObject({
+  /** Weights that share a scale. */
   blockSize: blockSizeSchema.default(64),
   /** Scales in eight bits, with a scale for each 256 of them. */
   doubleQuant: z.boolean().default(true),

@@ -12,9 +12,20 @@ const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.+-]{0,99}$/);
 
 /** One comparison over named facts. */
 export const comparisonSchema = z.strictObject({
+  /** Name of the fact, such as `best.low`, `rungs.rag.eligible`, `budget.secondsLeft`. */
   fact: factNameSchema,
+  /** Comparison. */
   op: z.enum(['>=', '>', '<=', '<', '==', '!=']),
-  value: z.union([z.number(), z.boolean(), z.string().max(200), z.strictObject({ fact: factNameSchema })]),
+  /** Value, or another fact. */
+  value: z.union([
+    z.number(),
+    z.boolean(),
+    z.string().max(200),
+    z.strictObject({
+      /** Name of the other fact. */
+      fact: factNameSchema,
+    }),
+  ]),
 });
 
 /** Longest name of a node: that of a rung, and what is asked about it. */
@@ -27,26 +38,39 @@ const nodeNameSchema = z
 
 /** A question: all comparisons hold → `yes`, else `no`. */
 export const askNodeSchema = z.strictObject({
+  /** Question over facts. */
   form: z.literal('ask'),
+  /** Text in report and dashboard. */
   title: z.string().min(1).max(120),
+  /** Comparisons that all hold for `yes`. */
   all: z.array(comparisonSchema).min(1).max(32),
+  /** Node that follows when they hold. */
   yes: nodeNameSchema,
+  /** Node that follows otherwise. */
   no: nodeNameSchema,
 });
 
 /** A rung to run. */
 export const tryNodeSchema = z.strictObject({
+  /** Runs a rung. */
   form: z.literal('try'),
+  /** Text in report and dashboard. */
   title: z.string().min(1).max(120),
+  /** Rung to run. */
   rung: rungIdSchema,
+  /** Node that follows. */
   next: nodeNameSchema,
 });
 
 /** A human approval gate. The subject is everything measured so far and the rung that comes next. */
 export const approveNodeSchema = z.strictObject({
+  /** Human approval gate. */
   form: z.literal('approve'),
+  /** Question that is shown. */
   title: z.string().min(1).max(120),
+  /** Node that follows an approval. */
   next: nodeNameSchema,
+  /** Node that follows a rejection. */
   rejected: nodeNameSchema,
   /** Without an answer in this time: rejected. */
   timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
@@ -56,8 +80,11 @@ export const VERDICTS = ['target-met', 'target-not-met', 'budget-exhausted'] as 
 
 /** The end of the ladder. */
 export const endNodeSchema = z.strictObject({
+  /** End of the ladder. */
   form: z.literal('end'),
+  /** Text in report and dashboard. */
   title: z.string().min(1).max(120),
+  /** Verdict on dev; the test rows confirm it or not. */
   verdict: z.enum(VERDICTS),
 });
 
@@ -73,8 +100,11 @@ export const MAX_FLOWCHART_NODES = 200;
 
 /** The decision graph of a ladder, as data. */
 export const flowchartSchema = z.strictObject({
+  /** Name of the flowchart. */
   name: z.string().min(1).max(80),
+  /** First node. */
   start: nodeNameSchema,
+  /** Nodes by name. */
   nodes: atMostMembers(z.record(nodeNameSchema, flowchartNodeSchema), MAX_FLOWCHART_NODES),
 });
 

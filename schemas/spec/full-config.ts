@@ -7,7 +7,9 @@ import { loraConfigSchema } from './lora-config.ts';
  * biases. A checkpoint is three times the size of the f32 weights with f32 moments, and two are kept.
  */
 export const fullConfigSchema = z.strictObject({
+  /** Full fine-tuning. */
   method: z.literal('full'),
+  /** Peak learning rate. */
   learningRate: z.number().positive().max(1).default(2e-5),
   ...commonFields,
   /** Rarer than with adapters: each checkpoint holds all weights and their moments. */

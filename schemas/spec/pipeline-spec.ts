@@ -22,17 +22,25 @@ const afterSchema = z.array(nodeIdSchema).max(MAX_NODES).default([]);
 
 /** One call of a step kind. */
 export const stepNodeSchema = z.strictObject({
+  /** Name of the node: lower-case letters, digits and hyphens. */
   id: nodeIdSchema,
+  /** One call of a step kind. */
   form: z.literal('step'),
+  /** Step kind with its major version, such as `curate.exact-dedupe@1`. */
   uses: stepKindNameSchema,
+  /** Options of the kind; values may be references such as `${nodes.read.output.dataset}`. */
   with: jsonObjectSchema.default({}),
+  /** Nodes that finish first, beside those that it refers to. */
   after: afterSchema,
 });
 
 /** Runs `body` once for each item of a list; its output is the list of the bodies' outputs, by node id. */
 export const mapNodeSchema = z.strictObject({
+  /** Name of the node: lower-case letters, digits and hyphens. */
   id: nodeIdSchema,
+  /** Runs `body` once for each item of `over`. */
   form: z.literal('map'),
+  /** A list, or a reference to one; `${item}` is the item. */
   over: z.union([
     z.array(z.json()).max(MAX_MAP_ITEMS),
     z
@@ -40,19 +48,27 @@ export const mapNodeSchema = z.strictObject({
       .max(400)
       .regex(/^\$\{[^}]+\}$/),
   ]),
+  /** Items at a time. */
   concurrency: z.int().min(1).max(8).default(1),
+  /** Steps that run for each item. */
   body: z.array(stepNodeSchema).min(1).max(MAX_BODY_STEPS),
+  /** Nodes that finish first, beside those that it refers to. */
   after: afterSchema,
 });
 
 /** A human approval gate on `subject`; its output is the record of the answer. A rejection fails the pipeline. */
 export const approvalNodeSchema = z.strictObject({
+  /** Name of the node: lower-case letters, digits and hyphens. */
   id: nodeIdSchema,
+  /** Human approval gate. */
   form: z.literal('approval'),
+  /** Question that is shown. */
   title: z.string().min(1).max(120),
+  /** What is approved; the answer is bound to its digest. */
   subject: z.json(),
   /** Without an answer in this time the pipeline fails; without this, it waits. */
   timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
+  /** Nodes that finish first, beside those that it refers to. */
   after: afterSchema,
 });
 
@@ -64,9 +80,13 @@ export const pipelineNodeSchema = z.discriminatedUnion('form', [
 
 /** A user-written graph of steps. Nodes start when the nodes they refer to (or name in `after`) have finished. */
 export const pipelineSpecSchema = z.strictObject({
+  /** Version of the format of this spec. */
   specVersion: z.literal(1).default(1),
+  /** Name of the pipeline. */
   name: z.string().min(1).max(80),
+  /** Values that nodes refer to as `${inputs.x}`. */
   inputs: jsonObjectSchema.default({}),
+  /** Nodes; they start when what they refer to has finished. */
   nodes: z
     .array(pipelineNodeSchema)
     .min(1)

@@ -8,6 +8,7 @@ export const profileSchema = z.strictObject({
   customToneOrFormat: z.boolean().default(true),
   /** The facts behind the answers change while the system is in use. */
   changingData: z.boolean().default(false),
+  /** Answers must name their sources. */
   citationsNeeded: z.boolean().default(false),
   /** Whether weights may be tuned at all (licence, hosting, skill). */
   tuningAllowed: z.boolean().default(true),

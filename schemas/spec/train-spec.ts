@@ -7,17 +7,32 @@ import { trainConfigSchema } from './full-config.ts';
 
 /** What a user writes to have one adapter, or all weights, trained without a ladder: all rows that survive curation are trained on. */
 export const trainSpecSchema = z.strictObject({
+  /** Version of the format of this spec. */
   specVersion: z.literal(1).default(1),
+  /** Name of the task: lower-case letters, digits and hyphens. It is part of the workflow id. */
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
+  /** What the model is asked to do. */
   task: z.strictObject({
+    /** Instruction that every prompt begins with. */
     instruction: z.string().min(1).max(2000),
+    /** System message; empty: none. */
     system: z.string().max(2000).default(''),
+    /** Longest prompt in tokens; longer rows are dropped. */
     maxPromptTokens: maxPromptTokensSchema.default(512),
+    /** Longest answer in tokens; longer rows are dropped. */
     maxAnswerTokens: maxNewTokensSchema.default(64),
   }),
+  /** Rows to train on. */
   data: z.strictObject({
+    /** Table with one example a row. */
     source: dataSourceSchema,
-    columns: z.strictObject({ input: nameTextSchema, output: nameTextSchema }),
+    /** Which column is what. */
+    columns: z.strictObject({
+      /** Column with what the model is given. */
+      input: nameTextSchema,
+      /** Column with what it should answer. */
+      output: nameTextSchema,
+    }),
   }),
   model: modelSchema.prefault({
     provider: 'nf4-lora',

@@ -64,6 +64,6 @@ export async function writeFiles(folder: string, files: Readonly<Record<string, 
 
 /** The code blocks of a Markdown text that name a file in their first line, by that name. */
 export function namedBlocks(markdown: string): Record<string, string> {
-  const blocks = markdown.matchAll(/^```ts\n(\/\/ ([\w-]+\.ts)\n.*?)^```$/gms);
+  const blocks = markdown.matchAll(/^```ts[^\n]*\n(\/\/ ([\w-]+\.ts)\n.*?)^```$/gms);
   return Object.fromEntries([...blocks].map(([, text = '', name = '']) => [name, text]));
 }

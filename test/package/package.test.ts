@@ -17,7 +17,7 @@ import { projectFiles } from './project.ts';
 
 const skip = await reasonToSkip({ engine: true });
 
-/** The queue that the README's code names. */
+/** The queue that the page's code names. */
 const TASK_QUEUE = 'my-queue';
 
 const SPEC = tinySpec({
@@ -48,7 +48,7 @@ suite('the package, installed elsewhere', { skip }, () => {
     client = await EscadaClient.connect({ ...place.settings, taskQueue: TASK_QUEUE });
     host = join(place.home, 'host');
     const tarball = await packInto(join(place.home, 'packed'), env);
-    const readme = namedBlocks(await readFile(join(ROOT, 'README.md'), 'utf8'));
+    const readme = namedBlocks(await readFile(join(ROOT, 'docs/worker.md'), 'utf8'));
     assert.deepEqual(Object.keys(readme), ['worker.ts', 'workflows.ts', 'start.ts']);
     await writeFiles(host, projectFiles(tarball, SPEC, readme));
     await mustRun(host, env, [

@@ -47,7 +47,7 @@ export const TIERS = [
   {
     number: 5,
     name: 'whole runs',
-    prefixes: ['test/package/', 'test/whole/', 'test/chaos/'],
+    prefixes: ['test/package/', 'test/whole/', 'test/chaos/', 'test/docs/served/'],
     timeoutMs: 1_800_000,
     parallel: false,
   },
