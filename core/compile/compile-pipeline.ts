@@ -19,13 +19,18 @@ import type { StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
 import { formatPath } from '../../plugins/sdk/issues.ts';
 import { wrongPartNames } from './check-part-names.ts';
 import { inOrder } from './in-order.ts';
+import { knownOptions } from './known-options.ts';
+import { commonClasses, type StepClasses } from './step-classes.ts';
 import type { IssueList } from './issue-list.ts';
 
 interface Scope {
   /** Inputs that will be there when the plan runs. */
   readonly inputs: ReadonlySet<string>;
   readonly nodes: ReadonlySet<string>;
+  readonly known: JsonObject;
   readonly insideMap: boolean;
+  /** Items of the map around a step, where they are in the spec. */
+  readonly items?: readonly JsonValue[];
 }
 
 /**
@@ -34,7 +39,14 @@ interface Scope {
  */
 export function compilePipeline(
   raw: PipelineSpecInput,
-  options: { readonly registry: Registry; readonly inputs: readonly string[]; readonly path: string },
+  options: {
+    readonly registry: Registry;
+    /** Names of inputs, beside the pipeline's own. */
+    readonly inputs: readonly string[];
+    /** Values of inputs that are known already. */
+    readonly known?: JsonObject;
+    readonly path: string;
+  },
   issues: IssueList,
 ): PipelinePlan {
   const parsed = pipelineSpecSchema.safeParse(raw);
@@ -49,6 +61,7 @@ export function compilePipeline(
   const scope: Scope = {
     inputs: new Set([...options.inputs, ...Object.keys(spec.inputs)]),
     nodes: new Set(ids),
+    known: { ...spec.inputs, ...options.known },
     insideMap: false,
   };
   const nodes = spec.nodes.map((node, index) =>
@@ -75,7 +88,12 @@ function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues
     `${options.path}.body`,
     issues,
   );
-  const inner: Scope = { ...scope, nodes: new Set([...scope.nodes, ...bodyIds]), insideMap: true };
+  const inner: Scope = {
+    ...scope,
+    nodes: new Set([...scope.nodes, ...bodyIds]),
+    insideMap: true,
+    ...itemsOf(node.over, scope.known),
+  };
   const body = node.body.map((step, index) =>
     planStep(step, inner, { ...options, path: `${options.path}.body[${index}]` }, issues),
   );
@@ -93,6 +111,12 @@ function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues
     body: inOrder(local, options.path, issues),
     needs: [...outer],
   };
+}
+
+/** The items of a map whose list is in the spec, or in an input that is known. */
+function itemsOf(over: JsonValue, inputs: JsonObject): { readonly items?: readonly JsonValue[] } {
+  const { list } = knownOptions({ list: over }, { inputs });
+  return Array.isArray(list) ? { items: list as readonly JsonValue[] } : {};
 }
 
 function planApproval(
@@ -134,18 +158,34 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
     ))
       if (!issues.has(message)) issues.add(path, message);
   }
+  const classes =
+    issues.attempt(`${options.path}.uses`, () => classesOf(kind, values, scope, options.registry)) ??
+    UNKNOWN_CLASSES;
   return {
     id: node.id,
     form: 'step',
     uses: node.uses,
     with: values,
     needs: [...needs],
-    resource: kind?.resource ?? 'cpu',
-    retry: kind?.retry ?? 'readOnly',
+    ...classes,
     startToCloseTimeoutMs: kind?.startToCloseTimeoutMs ?? 60_000,
     heartbeatTimeoutMs: kind?.heartbeatTimeoutMs ?? 10_000,
     summary: (kind?.summarize(withoutLiterals(values) as JsonObject) ?? node.uses).slice(0, 200),
   };
+}
+
+/** Stands in a plan that is refused anyway. */
+const UNKNOWN_CLASSES: StepClasses = { resource: 'cpu', retry: 'readOnly' };
+
+function classesOf(
+  kind: StepKindV1 | null,
+  values: JsonObject,
+  { known: inputs, items = [] }: Scope,
+  { lookups }: Registry,
+): StepClasses {
+  if (kind === null) return UNKNOWN_CLASSES;
+  const each = items.map((item) => knownOptions(values, { inputs, item }));
+  return commonClasses(kind, each, knownOptions(values, { inputs }), lookups);
 }
 
 /** Checks every reference of a value and returns the ids of the nodes it needs. */

@@ -2,6 +2,7 @@ import type { AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
 import { STANDARD_FLOWCHART } from '../../schemas/spec/flowcharts.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import { INTERPRETER_VERSION } from '../../schemas/plan/constants.ts';
+import type { JsonObject } from '../../schemas/common/json.ts';
 import type { PipelinePlan } from '../../schemas/plan/pipeline-plan.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { RungContext, RungV1, TokenWork } from '../../plugins/sdk/contracts/rung.ts';
@@ -12,22 +13,12 @@ import { formatPath } from '../../plugins/sdk/issues.ts';
 import { checkFlowchart } from './check-flowchart.ts';
 import { wrongPartNames } from './check-part-names.ts';
 import { compilePipeline } from './compile-pipeline.ts';
+import { curationInputs } from './curation-inputs.ts';
 import { IssueList } from './issue-list.ts';
 import { parseAdaptationSpec } from './parse-spec.ts';
 import { testPipeline } from './test-pipeline.ts';
 import { withTokenBudget } from './with-token-budget.ts';
 import { withApprovals } from './with-approvals.ts';
-
-const CURATION_INPUTS = [
-  'source',
-  'columns',
-  'model',
-  'task',
-  'maxPromptTokens',
-  'maxAnswerTokens',
-  'sizes',
-  'seed',
-] as const;
 
 /** Rows' worth of tokens in a finalist's prompt, on average: the question, and demonstrations for some finalists. */
 const TEST_PROMPT_ROWS = 2;
@@ -41,7 +32,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
   const issues = new IssueList();
   const { registry } = host;
   checkMetrics(spec, host, issues);
-  const curation = compileCuration(spec, host, issues);
+  const { plan: curation, inputs } = compileCuration(spec, host, issues);
   const chart = spec.flowchart ?? withTokenBudget(STANDARD_FLOWCHART, spec);
   const flowchart = withApprovals(chart, spec, issues);
   checkFlowchart(flowchart, registry.rungs.names(), issues);
@@ -64,6 +55,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     specDigest: sha256OfBytes(canonicalJson(spec)),
     flowchart,
     curation,
+    curationInputs: inputs,
     rungs,
     test,
     testEstimateSeconds: Math.ceil(secondsOf(testWork(spec), speed)),
@@ -81,14 +73,21 @@ function checkMetrics({ metrics }: AdaptationSpec, { registry }: PluginHost, iss
     issues.attempt(`metrics.secondary[${at}].id`, () => registry.metric(choice));
 }
 
-function compileCuration(spec: AdaptationSpec, host: PluginHost, issues: IssueList): PipelinePlan {
+function compileCuration(
+  spec: AdaptationSpec,
+  host: PluginHost,
+  issues: IssueList,
+): { readonly plan: PipelinePlan; readonly inputs: JsonObject } {
   const { curation } = spec.data;
   const raw =
     typeof curation === 'string'
       ? issues.attempt('data.curation', () => host.registry.pipelines.get(curation))
       : curation;
-  const options = { registry: host.registry, inputs: CURATION_INPUTS, path: 'data.curation' };
-  if (raw === null) return { interpreterVersion: INTERPRETER_VERSION, name: 'invalid', nodes: [] };
+  const known = curationInputs(spec);
+  const options = { registry: host.registry, inputs: Object.keys(known), known, path: 'data.curation' };
+  const inputs = { ...raw?.inputs, ...known };
+  if (raw === null)
+    return { plan: { interpreterVersion: INTERPRETER_VERSION, name: 'invalid', nodes: [] }, inputs };
   const plan = compilePipeline(raw, options, issues);
   if (plan.nodes.length > 0 && !plan.nodes.some((node) => node.id === 'split')) {
     issues.add('data.curation', 'must have a node "split" that outputs train, dev and test');
@@ -97,7 +96,7 @@ function compileCuration(spec: AdaptationSpec, host: PluginHost, issues: IssueLi
   if (train >= 0 && train < plan.nodes.findIndex((node) => node.id === 'split')) {
     issues.add('data.curation', 'a node "train" replaces the training rows: it must come after the split');
   }
-  return plan;
+  return { plan, inputs };
 }
 
 function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList): PlannedRung[] {

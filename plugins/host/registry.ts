@@ -6,12 +6,12 @@ import type { MetricFactoryV1, MetricV1 } from '../sdk/contracts/metric.ts';
 import type { PluginRegistrar } from '../sdk/contracts/plugin.ts';
 import type { RetrieverV1 } from '../sdk/contracts/retriever.ts';
 import type { RungV1 } from '../sdk/contracts/rung.ts';
-import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
+import type { PlanLookups, StepKindV1 } from '../sdk/contracts/step-kind.ts';
 import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
 import { FailureCodes } from './failure-codes.ts';
 import { checkComponent } from './check-component.ts';
 import { checkRung } from './check-rung.ts';
-import { checkTimeouts } from './check-step-kind.ts';
+import { checkStepKind } from './check-step-kind.ts';
 import { NamedRegistry } from './named-registry.ts';
 
 /** Names of components of one kind. */
@@ -43,7 +43,7 @@ export class Registry {
       // The registry holds kinds of every option type; each kind checks its own options before it runs.
       addStepKind: (kind) => {
         checkComponent(this.stepKinds.kind, kind.kind, kind, owner);
-        checkTimeouts(kind, owner);
+        checkStepKind(kind, owner);
         this.stepKinds.add(kind.kind, kind, owner);
       },
       addRung: (rung) => {
@@ -57,6 +57,11 @@ export class Registry {
       addPipeline: (name, pipeline) => this.pipelines.add(name, pipeline, owner),
     };
   }
+
+  /** What compiling a plan may ask of components. */
+  readonly lookups: PlanLookups = {
+    provider: (id) => (id !== undefined && this.providers.has(id) ? this.providers.get(id) : undefined),
+  };
 
   /** What one plugin brought, by kind of component. */
   broughtBy(owner: string): Brought[] {

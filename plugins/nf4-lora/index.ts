@@ -60,6 +60,8 @@ export function createNf4LoraPlugin(find: (id: string) => Promise<string> = find
       registrar.addTrainer(new EngineTrainer(services));
       registrar.addLanguageModelProvider({
         id: PROVIDER_ID,
+        resource: 'gpu',
+        billable: false,
         assumedTokensPerSecond: ASSUMED_TOKENS_PER_SECOND,
         open: (choice) => new EngineLanguageModel(choice, services),
       });

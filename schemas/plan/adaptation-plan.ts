@@ -1,4 +1,5 @@
 /** The compiled adaptation: types only. */
+import type { JsonObject } from '../common/json.ts';
 import type { PipelinePlan } from './pipeline-plan.ts';
 import type { AdaptationSpec } from '../spec/adaptation-spec.ts';
 import type { Flowchart } from '../spec/flowchart.ts';
@@ -23,6 +24,8 @@ export interface AdaptationPlan {
   readonly specDigest: string;
   readonly flowchart: Flowchart;
   readonly curation: PipelinePlan;
+  /** Inputs of the curation: the pipeline's own, and what the spec says of data, model and task. */
+  readonly curationInputs: JsonObject;
   readonly rungs: readonly PlannedRung[];
   /** Scores one finalist on test: reads `${inputs.test}`, `${inputs.train}`, `${inputs.candidate}`. */
   readonly test: PipelinePlan;

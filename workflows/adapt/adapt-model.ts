@@ -73,20 +73,9 @@ async function adapt(rawSpec: unknown, state: LadderState): Promise<AdaptationOu
 
 async function curate(plan: AdaptationPlan, state: LadderState): Promise<NodeOutputs> {
   state.enter('curate');
-  const { data, model, task, seed } = plan.spec;
-  const inputs = toJson({
-    source: data.source,
-    columns: data.columns,
-    model,
-    task: { system: task.system, instruction: task.instruction },
-    maxPromptTokens: task.maxPromptTokens,
-    maxAnswerTokens: task.maxAnswerTokens,
-    sizes: data.sizes,
-    seed,
-  });
   return await runPlan({
     plan: plan.curation,
-    inputs,
+    inputs: plan.curationInputs,
     prefix: 'curate',
     observer: state,
     approvals: state.approvals,

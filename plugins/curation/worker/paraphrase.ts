@@ -1,3 +1,4 @@
+import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { GenerateResult, LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
@@ -41,7 +42,7 @@ export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseI
       doRun: (input, context) =>
         withDuck(context, options, (duck) => new Paraphrasing(duck, input, context).run()),
     }),
-    resource: 'gpu',
+    ...MODEL_STEP,
     startToCloseTimeoutMs: 6 * 3_600_000,
   };
 }

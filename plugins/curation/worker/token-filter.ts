@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
 import { modelSchema } from '../../../schemas/outcome/recipe.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
@@ -40,20 +41,24 @@ const CHUNK_ROWS = 256;
 
 /** `curate.token-filter@1`: drops rows too long for the model, counted by its own tokenizer and chat template. */
 export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Output> {
-  return cpuKind({
-    kind: CURATION_KINDS.tokenFilter,
-    title: 'Drop rows that are too long',
-    withSchema,
-    outputSchema,
-    names: { 'model.provider': 'providers' },
-    summarize: (input) =>
-      `drop prompts over ${shown(input['maxPromptTokens'])} or answers over ${shown(input['maxAnswerTokens'])} tokens`,
-    doCacheSalt: async (input, services, signal) => {
-      const { modelDigest, engineBuild } = await openModel(input, services).doDescribe(signal);
-      return `${modelDigest} ${engineBuild}`;
-    },
-    doRun: (input, context) => withDuck(context, options, (duck) => filter(duck, input, context)),
-  });
+  return {
+    ...cpuKind({
+      kind: CURATION_KINDS.tokenFilter,
+      title: 'Drop rows that are too long',
+      withSchema,
+      outputSchema,
+      names: { 'model.provider': 'providers' },
+      summarize: (input) =>
+        `drop prompts over ${shown(input['maxPromptTokens'])} or answers over ${shown(input['maxAnswerTokens'])} tokens`,
+      doCacheSalt: async (input, services, signal) => {
+        const { modelDigest, engineBuild } = await openModel(input, services).doDescribe(signal);
+        return `${modelDigest} ${engineBuild}`;
+      },
+      doRun: (input, context) => withDuck(context, options, (duck) => filter(duck, input, context)),
+    }),
+    // The tokenizer is the model's: a worker without the engine cannot count.
+    ...MODEL_STEP,
+  };
 }
 
 async function filter(duck: Duck, input: With, context: StepContext): Promise<Output> {

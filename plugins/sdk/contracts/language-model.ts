@@ -1,4 +1,5 @@
 import type { Quantization } from '../../../schemas/common/quantization.ts';
+import type { ResourceClass } from '../../../schemas/plan/queues.ts';
 import type { ExportFormat } from '../../../schemas/spec/export-format.ts';
 
 /** What a chat turn is, for every provider. */
@@ -190,6 +191,10 @@ export interface LanguageModelV1 {
 /** Opens models by id. Throws `MODEL_NOT_FOUND` with what was tried. */
 export interface LanguageModelProviderV1 {
   readonly id: string;
+  /** What a call occupies: `gpu`, the device of this machine; `cpu`, its cores; `io`, somebody else's machine. */
+  readonly resource: ResourceClass;
+  /** Calls cost money: a step that fails is not simply run again. */
+  readonly billable: boolean;
   /** Cautious speeds on a small machine, for estimates before anything was measured. */
   readonly assumedTokensPerSecond: {
     readonly prompt: number;

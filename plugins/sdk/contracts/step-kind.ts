@@ -3,7 +3,7 @@ import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
 import type { ResourceClass } from '../../../schemas/plan/queues.ts';
 import type { ArtifactStoreV1 } from './artifact-store.ts';
-import type { LanguageModelV1, ModelChoice } from './language-model.ts';
+import type { LanguageModelProviderV1, LanguageModelV1, ModelChoice } from './language-model.ts';
 import type { MetricV1 } from './metric.ts';
 import type { PartNames } from './part-names.ts';
 import type { RetrieverV1 } from './retriever.ts';
@@ -40,14 +40,43 @@ export const MIN_HEARTBEAT_TIMEOUT_MS = 5000;
 /** How long a step may go without a sign of movement where its kind says nothing else. */
 export const DEFAULT_STALL_TIMEOUT_MS = 900_000;
 
+/** Every retry class, see `RetryClass`. */
+export const RETRY_CLASSES = [
+  'readOnly',
+  'idempotentWrite',
+  'resumable',
+  'billable',
+] as const satisfies readonly RetryClass[];
+
+/** What is known of components when a plan is compiled. */
+export interface PlanLookups {
+  /** What a model provider declares; undefined for an id that is not known yet, or that no provider has. */
+  provider(id: string | undefined): Pick<LanguageModelProviderV1, 'id' | 'resource' | 'billable'> | undefined;
+}
+
+/** Options as far as they are known when a plan is compiled: at any depth, what only a run knows is undefined. */
+export type KnownOptions<With> = With extends readonly (infer Member)[]
+  ? readonly (KnownOptions<Member> | undefined)[]
+  : With extends object
+    ? { readonly [Field in keyof With]?: KnownOptions<With[Field]> | undefined }
+    : With;
+
+/** A value that a plan holds, or a function that gives it for one step. Pure: a plan is compiled by clients and workers. */
+export type PlannedBy<Value, With = unknown> =
+  | Value
+  // As a method's, so that kinds of every option type fit one registry.
+  | { decide(input: KnownOptions<With>, lookups: PlanLookups): Value }['decide'];
+
 /** A kind of step: schema of its options, schema of its output, how it is scheduled, and what it does. */
 export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObject> {
   readonly specificationVersion: 'v1';
   /** `name@major`, also the Activity type. */
   readonly kind: string;
   readonly title: string;
-  readonly resource: ResourceClass;
-  readonly retry: RetryClass;
+  /** What the step needs. Options may be known in part: give a default for what is not, as `MODEL_STEP` does. */
+  readonly resource: PlannedBy<ResourceClass, With>;
+  /** How it may be tried again. The worker asks once more with all options: a step that is billable then is tried no oftener. */
+  readonly retry: PlannedBy<RetryClass, With>;
   /** True when equal inputs give equal outputs, so that a stored result may be used. */
   readonly cacheable: boolean;
   readonly startToCloseTimeoutMs: number;

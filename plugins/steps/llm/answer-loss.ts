@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
@@ -46,8 +47,7 @@ export const answerLoss: StepKindV1<With, Output> = {
   specificationVersion: 'v1',
   kind: 'score.answer-loss@1',
   title: 'Loss of the reference answers',
-  resource: 'gpu',
-  retry: 'idempotentWrite',
+  ...MODEL_STEP,
   cacheable: true,
   startToCloseTimeoutMs: 3_600_000,
   heartbeatTimeoutMs: 10_000,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { ExportRequest, ExportResult } from '../../sdk/contracts/language-model.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
 import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
@@ -134,8 +135,7 @@ export const exportModel: StepKindV1<With, Output> = {
   specificationVersion: 'v1',
   kind: 'model.export@1',
   title: 'Export a model',
-  resource: 'gpu',
-  retry: 'idempotentWrite',
+  ...MODEL_STEP,
   cacheable: true,
   startToCloseTimeoutMs: 6 * 3_600_000,
   heartbeatTimeoutMs: 10_000,

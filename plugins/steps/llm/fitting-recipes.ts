@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.ts';
 import { modelSchema, promptRecipeSchema, skippedSchema } from '../../../schemas/outcome/recipe.ts';
@@ -82,8 +83,7 @@ export const fittingRecipes: StepKindV1<With, Output> = {
   specificationVersion: 'v1',
   kind: 'select.fitting@1',
   title: 'Leave out prompts that do not fit',
-  resource: 'gpu',
-  retry: 'readOnly',
+  ...MODEL_STEP,
   cacheable: true,
   startToCloseTimeoutMs: 3_600_000,
   heartbeatTimeoutMs: 10_000,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { StepContext, StepKindV1, StepServices } from '../../sdk/contracts/step-kind.ts';
+import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.ts';
 import { modelSchema, promptRecipeSchema, usageSchema } from '../../../schemas/outcome/recipe.ts';
@@ -74,8 +75,7 @@ export const generateAnswers: StepKindV1<With, Output> = {
   specificationVersion: 'v1',
   kind: 'generate.answers@1',
   title: 'Answer rows',
-  resource: 'gpu',
-  retry: 'idempotentWrite',
+  ...MODEL_STEP,
   cacheable: true,
   startToCloseTimeoutMs: 6 * 3_600_000,
   heartbeatTimeoutMs: 10_000,

@@ -90,6 +90,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
     specDigest: 'a'.repeat(64),
     flowchart,
     curation: { interpreterVersion: 1, name: 'standard', nodes },
+    curationInputs: {},
     rungs: [
       rung('zero-shot', true, 'baseline'),
       rung(texts.rung, true, 'rows can be shown'),

@@ -77,10 +77,16 @@ test('two things of one name are refused, with both owners', () => {
   });
 });
 
-test('a step kind whose times no worker can keep is refused, with the field', () => {
+test('a step kind whose times or classes no worker can keep is refused, with the field', () => {
   const times = { startToCloseTimeoutMs: 60_000, heartbeatTimeoutMs: 10_000 };
   const bring = (changes: Partial<StepKindV1>) => {
-    const kind = { kind: 'one.step@1', ...times, ...changes } as StepKindV1;
+    const kind = {
+      kind: 'one.step@1',
+      resource: 'cpu',
+      retry: 'readOnly',
+      ...times,
+      ...changes,
+    } as StepKindV1;
     return createPluginHost([
       { plugin: plugin({ register: (registrar) => registrar.addStepKind(kind) }) },
     ]).registry.stepKinds.names();
@@ -90,6 +96,8 @@ test('a step kind whose times no worker can keep is refused, with the field', ()
   for (const [changes, message] of [
     [{ heartbeatTimeoutMs: 1999 }, /Plugin one, step kind one\.step@1: heartbeatTimeoutMs is 1999, .* 5000/],
     [{ stallTimeoutMs: 9000 }, /stallTimeoutMs is 9000, less than heartbeatTimeoutMs \(10000\)/],
+    [{ resource: 'tpu' as 'gpu' }, /resource is "tpu", but must be one of cpu, gpu, io, or a function/],
+    [{ retry: 'often' as 'readOnly' }, /retry is "often", but must be one of readOnly, /],
     [{ startToCloseTimeoutMs: 0 }, /startToCloseTimeoutMs is 0/],
     [{ heartbeatTimeoutMs: Number.NaN }, /heartbeatTimeoutMs is NaN/],
   ] as const) {

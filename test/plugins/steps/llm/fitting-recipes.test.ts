@@ -23,6 +23,8 @@ const counting: PluginV1 = {
   register: (registrar) =>
     registrar.addLanguageModelProvider({
       id: 'words',
+      resource: 'cpu',
+      billable: false,
       assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
       open: ({ id }) =>
         id === 'mute'

@@ -26,6 +26,8 @@ async function saltOf(faults: readonly string[], model: Partial<LanguageModelV1>
   registrar.addTrainer(trainerWith(faults));
   registrar.addLanguageModelProvider({
     id: 'testing',
+    resource: 'cpu',
+    billable: false,
     assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
     open: (choice) => ({ ...countingModel(choice.id), ...model }),
   });
