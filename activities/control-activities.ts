@@ -1,7 +1,9 @@
 import { basename } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { DecideInput, JudgeRungInput, WriteReportInput } from '../schemas/plan/control-activities.ts';
+import type { ArtifactRef } from '../schemas/common/artifact-ref.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
+import type { StepOrigin } from '../schemas/plan/pipeline-plan.ts';
 import { MAX_RESULT_BYTES } from '../schemas/plan/constants.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import type { StepServices } from '../plugins/sdk/contracts/step-kind.ts';
@@ -57,6 +59,14 @@ export function createControlActivities(deps: ActivityDeps) {
       subject: await store.putJson(subject),
     })),
 
+    /** A piece of the state of a run that continues as new. It may end between the two halves of a character. */
+    keepText: activity('keepText', async ({ text }: { readonly text: string }) => ({
+      piece: await store.putBytes(Buffer.from(text, 'utf16le'), 'application/octet-stream'),
+    })),
+    readText: activity('readText', async ({ piece }: { readonly piece: ArtifactRef }) => ({
+      text: (await store.readBytes(piece)).toString('utf16le'),
+    })),
+
     judgeRung: activity('judgeRung', async (input: JudgeRungInput) =>
       judgeRung(input, judging, resampleWork()),
     ),
@@ -91,10 +101,10 @@ function describeWith(services: StepServices): ReportDeps['describeModel'] {
 
 /** What every control Activity does beside its work: keep what it uses, note what it refers to, translate failures. */
 function withCare<I, O>({ store, host }: ActivityDeps, name: string, activity: (input: I) => Promise<O>) {
-  return async (input: I): Promise<O> => {
+  return async (input: I, origin?: StepOrigin): Promise<O> => {
     try {
       const work = async () => sendable(name, await activity(input));
-      return await whileRunning(name, () => inRun(store, input, work));
+      return await whileRunning(name, () => inRun(store, input, origin, work));
     } catch (error) {
       const { cancellationSignal, info } = Context.current();
       throw cancellationSignal.aborted
@@ -115,10 +125,15 @@ function sendable<O>(name: string, result: O): O {
   });
 }
 
-async function inRun<O>(store: FileStore, input: unknown, work: () => Promise<O>): Promise<O> {
+async function inRun<O>(
+  store: FileStore,
+  input: unknown,
+  origin: StepOrigin | undefined,
+  work: () => Promise<O>,
+): Promise<O> {
   const { namespace, activityId, workflowExecution } = Context.current().info;
   const { workflowId, runId } = workflowExecution ?? { workflowId: 'none', runId: 'none' };
-  const place = { namespace, workflowId, firstRunId: runId };
+  const place = { namespace, workflowId, firstRunId: origin?.firstRunId ?? runId };
   return await withHold(store.root, basename(runFolder(store.root, place)), async () => {
     const output = await work();
     const folder = await openRunFolder(store.root, place);

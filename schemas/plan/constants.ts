@@ -25,6 +25,13 @@ export const MAX_PLAN_STEPS = 5000;
 export const MAX_HISTORY_EVENTS = 45_000;
 export const MAX_HISTORY_BYTES = 42_000_000;
 
+/**
+ * Events and bytes of a history at which a run continues as new, where the server has not suggested it before: its own
+ * bounds are a matter of its configuration.
+ */
+export const CONTINUE_AT_EVENTS = 10_000;
+export const CONTINUE_AT_BYTES = 10_000_000;
+
 /** Longest summary of a step and of a run, in bytes of UTF-8; the server takes 400. */
 export const MAX_STEP_SUMMARY_BYTES = 200;
 export const MAX_RUN_SUMMARY_BYTES = 400;

@@ -3,7 +3,7 @@ import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schema
 import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
 import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
-import type { StepObserver } from '../pipeline/interpreter.ts';
+import type { StepObserver } from '../pipeline/plan-run.ts';
 import { Approvals } from '../shared/approvals.ts';
 import { renderDashboard } from '../shared/dashboard.ts';
 import { WorkClock } from './work-clock.ts';

@@ -1,36 +1,83 @@
-import { setCurrentDetails } from '@temporalio/workflow';
-import { MAX_DASHBOARD_BYTES, MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
-import { approvalLines } from '../shared/dashboard.ts';
-import { code } from '../shared/dashboard-text.ts';
-import { asCancellation, runCancelled } from '../shared/step-failure.ts';
+import { ContinueAsNew, continueAsNew } from '@temporalio/workflow';
+import type { ApprovalRecord } from '../../schemas/outcome/approval.ts';
+import { INTERPRETER_VERSION, MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
+import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import type { PipelinePlan } from '../../schemas/plan/pipeline-plan.ts';
+import { carry, uncarry, type Carried } from '../shared/carried-parts.ts';
+import { Continuation, handedOver, orContinue } from '../shared/continuation.ts';
 import { control } from '../shared/control-activities.ts';
-import { Approvals } from '../shared/approvals.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
-import { unwrapFailure } from '../shared/unwrap-failure.ts';
-import { utf8Bytes } from '../../schemas/common/plain-text.ts';
 import type { NodeOutputs } from '../shared/plan-border.ts';
-import { runPlan, type StepObserver } from './interpreter.ts';
+import { requireVersion } from '../shared/plan-version.ts';
+import { asCancellation, runCancelled } from '../shared/step-failure.ts';
+import { unwrapFailure } from '../shared/unwrap-failure.ts';
+import { runPlan } from './interpreter.ts';
+import { PipelineBoard, type FinishedStep } from './pipeline-board.ts';
 
-/** Approvals shown with their JSON at once. */
-const SHOWN_APPROVALS = 3;
+/** What is run, and what has come of it so far. */
+interface PipelineState {
+  readonly plan: PipelinePlan;
+  readonly inputs: JsonObject;
+  readonly results: Record<string, JsonValue>;
+}
 
-/** Room for the line that says how many steps are left out. */
-const SPARE_BYTES = 100;
+/** What a run hands to the run that continues it. */
+export interface CarriedPipeline {
+  readonly interpreterVersion: number;
+  readonly state: Carried<PipelineState>;
+  readonly records: Carried<readonly ApprovalRecord[]>;
+  readonly finished: Carried<readonly FinishedStep[]>;
+}
 
-/** Runs a user's own pipeline and returns every node's output by id. */
-export async function runPipeline(spec: unknown): Promise<NodeOutputs> {
+/**
+ * Runs a user's own pipeline and returns every node's output by id. When its history grows long it continues as new
+ * between steps; `carried` is what one run hands to the next.
+ */
+export async function runPipeline(spec: unknown, carried?: CarriedPipeline): Promise<NodeOutputs> {
   const board = new PipelineBoard();
   board.approvals.listen();
   try {
-    guardSpec(spec);
-    const { plan, inputs } = await control.compilePipelineSpec({ spec: spec ?? null });
-    const { approvals } = board;
-    const outputs = await runPlan({ plan, inputs, prefix: 'pipeline', observer: board, approvals });
-    guardResult(outputs);
-    return outputs;
+    const before = handedOver(carried);
+    const state = before === null ? await compile(spec) : await takeUp(before, board);
+    return await orContinue(
+      async () => await run(state, board),
+      async () => await continueAsNew<typeof runPipeline>(spec, await handOver(state, board)),
+    );
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
     throw runCancelled() ? asCancellation(error) : unwrapFailure(error);
   }
+}
+
+async function compile(spec: unknown): Promise<PipelineState> {
+  guardSpec(spec);
+  const { plan, inputs } = await control.compilePipelineSpec({ spec: spec ?? null });
+  return { plan, inputs, results: {} };
+}
+
+async function run({ plan, inputs, results }: PipelineState, board: PipelineBoard): Promise<NodeOutputs> {
+  const { approvals } = board;
+  const continuation = new Continuation(() => approvals.asking);
+  const resumable = { results, continuation };
+  const outputs = await runPlan({ plan, inputs, prefix: 'pipeline', observer: board, approvals, resumable });
+  guardResult(outputs);
+  return outputs;
+}
+
+async function handOver(state: PipelineState, board: PipelineBoard): Promise<CarriedPipeline> {
+  return {
+    interpreterVersion: INTERPRETER_VERSION,
+    state: await carry(state),
+    records: await carry(board.approvals.records),
+    finished: await carry(board.finishedSteps),
+  };
+}
+
+async function takeUp(carried: CarriedPipeline, board: PipelineBoard): Promise<PipelineState> {
+  requireVersion('The state of the run before', carried);
+  board.approvals.restore(await uncarry(carried.records));
+  board.restore(await uncarry(carried.finished));
+  return await uncarry(carried.state);
 }
 
 /** A run that cannot return its result would stay open: it names the node with the largest output instead. */
@@ -39,39 +86,4 @@ function guardResult(outputs: NodeOutputs): void {
   const [largest] = sizes.sort((a, b) => b.sizeBytes - a.sizeBytes);
   const most = `the largest output is that of ${largest?.id}, ${largest?.sizeBytes} bytes`;
   guardPayload(`The result of the pipeline, the outputs of all nodes (${most}),`, outputs, MAX_RESULT_BYTES);
-}
-
-/** What the Temporal UI shows of a pipeline: what waits for a person, and its steps, newest last. */
-class PipelineBoard implements StepObserver {
-  readonly approvals = new Approvals(() => this.#publish());
-  readonly #steps = new Map<string, string>();
-
-  started(id: string): void {
-    this.#steps.set(id, `- ${code(id)} running`);
-    this.#publish();
-  }
-
-  finished(id: string, result: { readonly cached: boolean; readonly seconds: number }): void {
-    this.#steps.set(id, `- ${code(id)} ${result.cached ? 'cached' : `${result.seconds.toFixed(1)} s`}`);
-    this.#publish();
-  }
-
-  #publish(): void {
-    const asked = approvalLines(this.approvals.waiting(), SHOWN_APPROVALS).join('\n');
-    const steps = newest([...this.#steps.values()], MAX_DASHBOARD_BYTES - utf8Bytes(asked) - SPARE_BYTES);
-    setCurrentDetails([asked, steps.join('\n')].filter((part) => part !== '').join('\n\n'));
-  }
-}
-
-/** As many of the last lines as fit, and how many are left out: the oldest steps are the least of interest. */
-function newest(lines: readonly string[], maxBytes: number): string[] {
-  const shown: string[] = [];
-  let sizeBytes = 0;
-  for (const line of lines.toReversed()) {
-    sizeBytes += utf8Bytes(line) + 1;
-    if (sizeBytes > maxBytes) break;
-    shown.push(line);
-  }
-  const hidden = lines.length - shown.length;
-  return [...(hidden === 0 ? [] : [`- … ${hidden} earlier ones`]), ...shown.reverse()];
 }

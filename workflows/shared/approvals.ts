@@ -29,6 +29,7 @@ export class Approvals {
   /** Every question that was answered or given up, in that order. */
   readonly records: ApprovalRecord[] = [];
   readonly #waiting: Waiting[] = [];
+  #asking = 0;
   /** One subject is sent at a time, so that many together do not outgrow a call to the server. */
   readonly #opening = new Permits(1);
   readonly #changed: () => void;
@@ -47,6 +48,16 @@ export class Approvals {
     });
   }
 
+  /** Takes up what runs before this one have asked. */
+  restore(records: readonly ApprovalRecord[]): void {
+    this.records.push(...records);
+  }
+
+  /** Whether anything is being asked, from the first thought of it to its record. */
+  get asking(): boolean {
+    return this.#asking > 0;
+  }
+
   waiting(): readonly Approval[] {
     return this.#waiting
       .filter(({ answer }) => answer === null)
@@ -54,7 +65,16 @@ export class Approvals {
   }
 
   /** Asks, and waits for the answer or the end of the time. */
-  async ask({ id, title, subject: value, timeoutSeconds }: ApprovalRequest): Promise<ApprovalRecord> {
+  async ask(request: ApprovalRequest): Promise<ApprovalRecord> {
+    this.#asking += 1;
+    try {
+      return await this.#ask(request);
+    } finally {
+      this.#asking -= 1;
+    }
+  }
+
+  async #ask({ id, title, subject: value, timeoutSeconds }: ApprovalRequest): Promise<ApprovalRecord> {
     guardPayload(`${id}: the subject of the approval`, value);
     const { subject } = await this.#opening.run(async () => {
       guardHistory();

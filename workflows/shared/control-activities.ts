@@ -1,7 +1,8 @@
 import type { RetryPolicy } from '@temporalio/common';
-import { proxyActivities } from '@temporalio/workflow';
+import { proxyActivities, workflowInfo } from '@temporalio/workflow';
 import type { ControlActivities } from '../../activities/control-activities.ts';
 import { MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
+import type { StepOrigin } from '../../schemas/plan/pipeline-plan.ts';
 import { guardPayload } from './payload.ts';
 
 const RETRY = {
@@ -33,12 +34,17 @@ function sendable<T>(name: keyof ControlActivities, input: T): T {
   return input;
 }
 
+/** The chain of runs that this one belongs to: they share what they keep. */
+const origin = (): StepOrigin => ({ firstRunId: workflowInfo().firstExecutionRunId });
+
 export const control: ControlActivities = {
-  compileSpec: (input) => brief.compileSpec(input),
-  compilePipelineSpec: (input) => brief.compilePipelineSpec(input),
-  compileTrainSpec: (input) => brief.compileTrainSpec(input),
-  openApproval: (input) => brief.openApproval(input),
-  judgeRung: async (input) => await resampling.judgeRung(sendable('judgeRung', input)),
-  decide: async (input) => await resampling.decide(sendable('decide', input)),
-  writeReport: async (input) => await brief.writeReport(sendable('writeReport', input)),
+  compileSpec: (input) => brief.compileSpec(input, origin()),
+  compilePipelineSpec: (input) => brief.compilePipelineSpec(input, origin()),
+  compileTrainSpec: (input) => brief.compileTrainSpec(input, origin()),
+  openApproval: (input) => brief.openApproval(input, origin()),
+  keepText: (input) => brief.keepText(input, origin()),
+  readText: (input) => brief.readText(input, origin()),
+  judgeRung: async (input) => await resampling.judgeRung(sendable('judgeRung', input), origin()),
+  decide: async (input) => await resampling.decide(sendable('decide', input), origin()),
+  writeReport: async (input) => await brief.writeReport(sendable('writeReport', input), origin()),
 };

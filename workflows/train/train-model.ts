@@ -23,9 +23,9 @@ import type {
 import { control } from '../shared/control-activities.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 import { cell } from '../shared/dashboard-text.ts';
-import { runPlan, type StepObserver } from '../pipeline/interpreter.ts';
+import { runPlan } from '../pipeline/interpreter.ts';
+import type { StepObserver } from '../pipeline/plan-run.ts';
 import { replaceReferences } from '../pipeline/replace-references.ts';
-import { Approvals } from '../shared/approvals.ts';
 import { fail } from '../shared/fail.ts';
 import { guardSpec } from '../shared/payload.ts';
 import { fromJson } from '../shared/plan-border.ts';
@@ -122,13 +122,11 @@ interface StepCost {
 async function prepare(spec: unknown, run: TrainingRun): Promise<TrainingState> {
   const { plan } = await control.compileTrainSpec({ spec: spec ?? null });
   run.enter('curate');
-  const approvals = new Approvals(() => undefined);
   const nodes = await runPlan({
     plan: plan.curation,
     inputs: {},
     prefix: 'curate',
     observer: run,
-    approvals,
   });
   const resolved = replaceReferences(plan.train.with, { inputs: {}, nodes }, 'train');
   return { step: { ...plan.train, with: resolved as JsonObject }, failedAttempts: 0, lastFailure: '' };

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +30,18 @@ async function freePort(): Promise<number> {
   });
 }
 
+/** A program that is the Temporal server with settings of its own: the process stays the server's. */
+async function configured(
+  cliPath: string,
+  folder: string,
+  config: Readonly<Record<string, string | number>>,
+): Promise<string> {
+  const path = join(folder, 'temporal-configured');
+  const values = Object.entries(config).map(([name, value]) => `--dynamic-config-value '${name}=${value}'`);
+  await writeFile(path, `#!/bin/sh\nexec '${cliPath}' "$@" ${values.join(' ')}\n`, { mode: 0o700 });
+  return path;
+}
+
 /** A real Temporal server over a SQLite file in a folder of its own, on a port of its own. */
 export class TestServer {
   readonly folder: string;
@@ -44,11 +56,16 @@ export class TestServer {
     this.#cliPath = cliPath;
   }
 
-  /** Starts one. Clients and workers that this process starts from here on find it by the environment. */
-  static async start(): Promise<TestServer> {
-    const cliPath = await findTemporalCli();
-    if (cliPath === null) throw new Error('no Temporal CLI');
-    const server = new TestServer(await mkdtemp(join(tmpdir(), 'escada-whole-')), await freePort(), cliPath);
+  /**
+   * Starts one. Clients and workers that this process starts from here on find it by the environment. `config` are
+   * dynamic settings of the server itself, by name.
+   */
+  static async start(config: Readonly<Record<string, string | number>> = {}): Promise<TestServer> {
+    const found = await findTemporalCli();
+    if (found === null) throw new Error('no Temporal CLI');
+    const folder = await mkdtemp(join(tmpdir(), 'escada-whole-'));
+    const cliPath = Object.keys(config).length === 0 ? found : await configured(found, folder, config);
+    const server = new TestServer(folder, await freePort(), cliPath);
     for (const name of Object.keys(process.env).filter((one) => one.startsWith('TEMPORAL_')))
       delete process.env[name];
     process.env['TEMPORAL_ADDRESS'] = server.address;

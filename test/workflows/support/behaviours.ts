@@ -14,6 +14,9 @@ export interface StepCall {
   readonly input: JsonObject;
   /** The server's count: 1 for the first attempt of a scheduled activity. */
   readonly attempt: number;
+  /** The run that called it, and the first one of its chain of runs that continue as new. */
+  readonly runId: string;
+  readonly firstRunId: string;
   /** How often this activity id was called in the run, scheduled anew or tried again: 1 for the first call. */
   readonly number: number;
   /** Aborted when the stage closes, so that nothing outlives a test. */

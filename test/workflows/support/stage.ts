@@ -43,6 +43,7 @@ import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import type { TrainSpecInput } from '../../../schemas/spec/train-spec.ts';
 import { queueName, RESOURCE_CLASSES } from '../../../schemas/plan/queues.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
+import type { StepOrigin } from '../../../schemas/plan/pipeline-plan.ts';
 import { TestServer } from '../../whole/support/server.ts';
 import type { Behaviour } from './behaviours.ts';
 import { bundledWorkflows } from './bundle.ts';
@@ -56,7 +57,7 @@ const SCHEDULED_AT = /-\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 
 const PLUGINS = [{ plugin: testKinds }];
 
-type AnyActivity = (input: never) => Promise<unknown>;
+type AnyActivity = (...given: never[]) => Promise<unknown>;
 
 /** Server, store and workers of one test file. */
 export class Stage {
@@ -79,9 +80,13 @@ export class Stage {
     this.store = new FileStore(join(server.folder, 'store'));
   }
 
-  static async open(name: string): Promise<Stage> {
-    Runtime.install({ logger: new DefaultLogger('ERROR') });
-    const [server, workflowBundle] = await Promise.all([TestServer.start(), bundledWorkflows()]);
+  static #installed = false;
+
+  /** `config`: dynamic settings of the server, by name. */
+  static async open(name: string, config: Readonly<Record<string, number>> = {}): Promise<Stage> {
+    if (!Stage.#installed) Runtime.install({ logger: new DefaultLogger('ERROR') });
+    Stage.#installed = true;
+    const [server, workflowBundle] = await Promise.all([TestServer.start(config), bundledWorkflows()]);
     const connection = await Connection.connect({ address: server.address });
     const stage = new Stage(server, new Client({ connection, namespace: NAMESPACE }), name);
     stage.#opened.push({ close: () => server.stop() }, connection);
@@ -127,19 +132,19 @@ export class Stage {
     return Object.fromEntries(
       (Object.entries(real) as [keyof ControlActivities, AnyActivity][]).map(([name, activity]) => [
         name,
-        async (input: never) => {
+        async (...given: never[]) => {
           const scripted = this.#running()?.script.control?.[name] as AnyActivity | undefined;
-          return await (scripted ?? activity)(input);
+          return await (scripted ?? activity)(...given);
         },
       ]),
     );
   }
 
-  #step(kind: string): (input: JsonObject) => Promise<unknown> {
-    return async (input) => {
+  #step(kind: string): (input: JsonObject, origin: StepOrigin) => Promise<unknown> {
+    return async (input, origin) => {
       const run = this.#running();
       if (run === undefined) throw new Error('no test has started this run');
-      return await run.perform(kind, input, this.#closing.signal);
+      return await run.perform(kind, input, origin, this.#closing.signal);
     };
   }
 

@@ -6,7 +6,7 @@ import { translateFailure } from '../../../activities/failures.ts';
 import type { ControlActivities } from '../../../activities/control-activities.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { Approval, ApprovalAnswer } from '../../../schemas/outcome/approval.ts';
-import type { StepResult } from '../../../schemas/plan/pipeline-plan.ts';
+import type { StepOrigin, StepResult } from '../../../schemas/plan/pipeline-plan.ts';
 import type { History } from '../../whole/support/history.ts';
 import { until } from '../../whole/support/processes.ts';
 import { closed, SCRIPTED_CODES, type Behaviour, type StepCall } from './behaviours.ts';
@@ -59,10 +59,17 @@ export class StagedRun {
   }
 
   /** Called by the scripted worker, inside an activity. */
-  async perform(kind: string, input: JsonObject, closing: AbortSignal): Promise<StepResult> {
-    const { activityId, attempt } = activityInfo();
+  async perform(
+    kind: string,
+    input: JsonObject,
+    { firstRunId }: StepOrigin,
+    closing: AbortSignal,
+  ): Promise<StepResult> {
+    const { activityId, attempt, workflowExecution } = activityInfo();
+    const runId = workflowExecution?.runId ?? '';
     const number = this.callsOf(activityId).length + 1;
-    const call: LoggedCall = { activityId, kind, input, attempt, number, closing, ended: 'running' };
+    const ids = { activityId, kind, runId, firstRunId };
+    const call: LoggedCall = { ...ids, input, attempt, number, closing, ended: 'running' };
     this.calls.push(call);
     this.mostAtOnce = Math.max(this.mostAtOnce, this.calls.filter(({ ended }) => ended === 'running').length);
     const { steps = {} } = this.script;
@@ -80,6 +87,11 @@ export class StagedRun {
         ? cancellationSignal.reason
         : translateFailure(error, SCRIPTED_CODES, attempt);
     }
+  }
+
+  /** The runs that called steps, in order: more than one when they continued as new. */
+  get runIds(): readonly string[] {
+    return [...new Set(this.calls.map(({ runId }) => runId))];
   }
 
   callsOf(activityId: string): LoggedCall[] {
