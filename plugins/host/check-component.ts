@@ -1,22 +1,19 @@
+import { stepKindNameSchema } from '../../schemas/spec/pipeline-spec.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 
 /** Version of the component contracts that this host implements. */
 const SPECIFICATION_VERSION = 'v1';
 
-/** `name@major`: the Activity type under which a step kind runs. */
-const STEP_KIND = /^[a-z][a-z0-9.-]{0,79}@[1-9][0-9]{0,3}$/;
-
-/** Ids of everything else; a `+` joins the parts of hybrids (`rag+peft`). */
+/** Ids of everything but step kinds; a `+` joins the parts of hybrids (`rag+peft`). */
 const COMPONENT_ID = /^[a-z0-9][a-z0-9+.-]{0,59}$/;
 
 /** Throws `PLUGIN_KIND_INVALID` for a component whose name or contract version this host cannot use. */
 export function checkComponent(kind: string, name: unknown, component: object, owner: string): void {
-  const pattern = kind === 'step kind' ? STEP_KIND : COMPONENT_ID;
-  if (typeof name !== 'string' || !pattern.test(name)) {
-    const expected =
-      kind === 'step kind'
-        ? '`name@major` in lower case, such as "answer.sort@1"'
-        : 'lower-case letters, digits, ".", "+" and "-"';
+  const isStep = kind === 'step kind';
+  if (!(isStep ? stepKindNameSchema.safeParse(name).success : COMPONENT_ID.test(String(name)))) {
+    const expected = isStep
+      ? '`name@major` in lower case, such as "answer.sort@1"'
+      : 'lower-case letters, digits, ".", "+" and "-"';
     refuse(kind, String(name), owner, `its name must be ${expected}`);
   }
   const version = (component as { readonly specificationVersion?: unknown }).specificationVersion;

@@ -66,7 +66,8 @@ const ENTRIES = `import { adaptationSpecSchema, ERROR_CODES, STANDARD_FLOWCHART 
 import type { AdaptationOutcome, AdaptationSpecInput, ErrorCode } from 'escada';
 import { EscadaClient, type EscadaClientOptions } from 'escada/client';
 import { EscadaPlugin, type EscadaPluginOptions } from 'escada/plugin';
-import { EscadaFailure, PLUGIN_API_VERSION, type PluginV1 } from 'escada/plugin-api';
+import { EscadaFailure, PLUGIN_API_VERSION, pluginFailures, ProtocolProcess, ThreadPool, type PluginV1 } from 'escada/plugin-api';
+import { answeringModel, openPluginBench, type PluginBench } from 'escada/testing';
 import schema from 'escada/schemas/adaptation-spec.json' with { type: 'json' };
 import * as workflows from 'escada/workflow';
 
@@ -85,7 +86,14 @@ const wrong: AdaptationSpecInput['budget'] = 3;
 // @ts-expect-error There is no such role.
 options.roles = ['everything'];
 const code: ErrorCode = 'ENGINE_NOT_BUILT';
-export { code, EscadaClient, EscadaFailure, EscadaPlugin, ERROR_CODES, outcome, schema, STANDARD_FLOWCHART, wrong };
+const own = pluginFailures('mine', { LIMITED: { meaning: 'Limited.', retryable: true, help: 'Wait.' } });
+const failure: EscadaFailure = own('LIMITED', { message: 'later', retryAfterMs: 1000 });
+// @ts-expect-error The table does not declare it.
+own('OTHER', { message: 'never' });
+// @ts-expect-error Neither built in nor a plugin's.
+new EscadaFailure({ code: 'LIMITED', message: 'never' });
+const bench: Promise<PluginBench> = openPluginBench({ plugin });
+export { answeringModel, bench, code, failure, ProtocolProcess, ThreadPool, EscadaClient, EscadaFailure, EscadaPlugin, ERROR_CODES, outcome, schema, STANDARD_FLOWCHART, wrong };
 `;
 
 /** Loads the entries as a running program does. */

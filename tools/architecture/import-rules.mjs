@@ -34,7 +34,21 @@ const PLUGIN_LIST = /^plugins\.ts$/;
 export const ZONES = [
   // The entries of the npm package. What a host bundles, and what it only reads types from, must load next to nothing.
   { files: /^workflow\.ts$/, values: [/^workflows\/index\.ts$/], types: [], packages: [], node: false },
-  { files: /^plugin-api\.ts$/, values: [CONTRACTS], types: [], packages: [], node: false },
+  {
+    files: /^plugin-api\.ts$/,
+    values: [SDK, SCHEMAS, /^plugins\/steps\/data\/read-rows\.ts$/],
+    types: [],
+    packages: [],
+    node: false,
+  },
+  {
+    // A bench for authors of plugins: their plugin among the built-in ones, a store on the disk, steps as a worker runs them.
+    files: /^testing\.ts$/,
+    values: [SDK, CORE, HOST, SCHEMAS, PLUGIN_LIST, /^activities\/services\.ts$/],
+    types: [],
+    packages: [],
+    node: true,
+  },
   {
     files: /^index\.ts$/,
     values: [SCHEMAS, CONTRACTS, /^runtime\/settings\.ts$/],
@@ -142,6 +156,14 @@ export const ZONES = [
     values: [/^cli\//, CLIENT, WORKER, CORE, RUNTIME, SDK, SCHEMAS, HOST, PLUGIN_LIST],
     types: [],
     packages: ['commander', '@temporalio/client', '@temporalio/common'],
+    node: true,
+  },
+  {
+    // A package of its own: the product is to it what it is to every plugin author.
+    files: /^examples\/plugin\//,
+    values: [/^examples\/plugin\//],
+    types: [],
+    packages: ['escada', 'zod', '@duckdb/node-api'],
     node: true,
   },
   // Data and the scripts that made it; nothing of the product but what a user of the package has.

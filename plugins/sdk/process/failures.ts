@@ -1,5 +1,5 @@
 import { EscadaFailure } from '../contracts/failure.ts';
-import type { ErrorCode } from '../../../schemas/errors/error-codes.ts';
+import type { FailureCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { ProcessExit } from './child.ts';
 
@@ -28,7 +28,7 @@ export interface ProcessFailures {
 export function processFailures(names: {
   readonly process: string;
   readonly peer: string;
-  readonly codes: Readonly<Record<'crash' | 'stall' | 'cancel' | 'protocol', ErrorCode>>;
+  readonly codes: Readonly<Record<'crash' | 'stall' | 'cancel' | 'protocol', FailureCode>>;
 }): Omit<ProcessFailures, 'reply'> {
   const { process, peer, codes } = names;
   const quoted = (log: readonly string[]): string => (log.length === 0 ? '' : `\n${log.join('\n')}`);
