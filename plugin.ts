@@ -78,7 +78,7 @@ export class EscadaPlugin extends SimplePlugin {
       });
       await runTogether([own, ...steps.map((one) => asRunner(one))]).finally(stopWatching);
     } finally {
-      await this.#host.close();
+      await Promise.all([this.#host.close(), this.#deps.store.close()]);
     }
   }
 

@@ -1,5 +1,4 @@
 /** Composition root of a worker process: `node worker.ts [all|control|cpu|gpu|io …]`. */
-import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { readSettings, type Settings } from './runtime/settings.ts';
@@ -21,10 +20,10 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
   Runtime.install({ logger: new DefaultLogger('WARN') });
   const connected = await connect();
   const host = await loadHost();
-  const { storeRoot } = settings;
-  const tidy = tidyUp({ ...connected, storeRoot, listOpenRuns, messageOf });
+  const deps = activityDeps(host, settings);
+  const { store } = deps;
+  const tidy = tidyUp({ ...connected, home: settings.home, store, listOpenRuns, messageOf });
   try {
-    const deps = activityDeps(host, settings);
     const make = (role: Role) => async () => {
       const options = { ...connected, ...roleOptions(role, settings, deps) };
       return await Worker.create(options).catch((cause: unknown) => {
@@ -33,8 +32,7 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
     };
     const light = await createAll(roles.filter((role) => role !== 'gpu').map(make));
     const runners = light.map((worker) => asRunner(worker));
-    if (roles.includes('gpu'))
-      runners.push(inTurn(dirname(settings.storeRoot), async () => asRunner(await make('gpu')())));
+    if (roles.includes('gpu')) runners.push(inTurn(settings.home, async () => asRunner(await make('gpu')())));
     // Begins here: bundling the workflows has held up the event loop until now.
     const stopWatching = startLoopWatchdog({
       warn: (message) => void Runtime.instance().logger.warn(message),
@@ -42,7 +40,9 @@ export async function runWorker(roles: readonly Role[], settings: Settings = rea
     await runTogether(runners).finally(stopWatching);
   } finally {
     await tidy.settled();
-    await Promise.allSettled([host.close(), connected.connection.close()]).then(reportProblems);
+    await Promise.allSettled([host.close(), store.close(), connected.connection.close()]).then(
+      reportProblems,
+    );
   }
 }
 

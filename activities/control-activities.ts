@@ -1,16 +1,14 @@
-import { basename } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { DecideInput, JudgeRungInput, WriteReportInput } from '../schemas/plan/control-activities.ts';
 import type { ArtifactRef } from '../schemas/common/artifact-ref.ts';
 import type { JsonValue } from '../schemas/common/json.ts';
 import type { StepOrigin } from '../schemas/plan/pipeline-plan.ts';
 import { MAX_RESULT_BYTES } from '../schemas/plan/constants.ts';
+import type { ArtifactStoreV1 } from '../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import type { StepServices } from '../plugins/sdk/contracts/step-kind.ts';
+import { uniqueReferences } from '../plugins/sdk/store/references.ts';
 import type { PluginHost } from '../plugins/host/host.ts';
-import type { FileStore } from '../core/store/file-store.ts';
-import { withHold } from '../core/store/holds.ts';
-import { noteReferences } from '../core/store/references.ts';
 import { compilePipelineSpec } from '../core/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../core/compile/compile-spec.ts';
 import { compileTrainSpec } from '../core/compile/compile-train-spec.ts';
@@ -23,11 +21,10 @@ import { translateFailure } from './failures.ts';
 import { dataPaths } from '../core/compile/data-paths.ts';
 import { whileRunning } from './running.ts';
 import { createServices } from './services.ts';
-import { openRunFolder, runFolder } from '../core/store/scratch.ts';
 
 export interface ActivityDeps {
   readonly host: PluginHost;
-  readonly store: FileStore;
+  readonly store: ArtifactStoreV1;
   readonly dataRoots: readonly string[];
 }
 
@@ -126,18 +123,18 @@ function sendable<O>(name: string, result: O): O {
 }
 
 async function inRun<O>(
-  store: FileStore,
+  store: ArtifactStoreV1,
   input: unknown,
   origin: StepOrigin | undefined,
   work: () => Promise<O>,
 ): Promise<O> {
   const { namespace, activityId, workflowExecution } = Context.current().info;
   const { workflowId, runId } = workflowExecution ?? { workflowId: 'none', runId: 'none' };
-  const place = { namespace, workflowId, firstRunId: origin?.firstRunId ?? runId };
-  return await withHold(store.root, basename(runFolder(store.root, place)), async () => {
+  const run = { namespace, workflowId, firstRunId: origin?.firstRunId ?? runId };
+  return await store.withHold(run, async () => {
     const output = await work();
-    const folder = await openRunFolder(store.root, place);
-    await noteReferences(folder, [runId, activityId], { values: [input, output] });
+    const references = uniqueReferences([input, output]);
+    if (references.length > 0) await store.noteUse(run, { activity: [runId, activityId], references });
     return output;
   });
 }

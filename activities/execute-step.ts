@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { FinishedAction } from '../core/store/action-cache.ts';
-import type { Scratch } from '../core/store/scratch.ts';
+import type { ScratchV1 } from '../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import type { StepContext, StepKindV1, StepServices } from '../plugins/sdk/contracts/step-kind.ts';
 import { withRowsIn } from '../plugins/sdk/rows-folder.ts';
@@ -12,7 +12,7 @@ import type { Pulse } from './pulse.ts';
 export interface StepAttempt {
   readonly services: StepServices;
   readonly pulse: Pulse;
-  readonly scratch: Scratch;
+  readonly scratch: ScratchV1;
 }
 
 /** Does what the kind does, and checks its output. Throws `PAYLOAD_TOO_LARGE` for one that no history can hold. */
@@ -27,7 +27,7 @@ export async function executeStep(
     signal: pulse.signal,
     heartbeat: (details) => pulse.report(details),
     scratchDir: scratch.attemptDir,
-    earlierScratchDirs: scratch.earlierDirs,
+    checkpoints: scratch.checkpoints,
   };
   const output = await withRowsIn(scratch.attemptDir, async () => await kind.doRun(input, step));
   pulse.signal.throwIfAborted();

@@ -1,14 +1,7 @@
-import {
-  actionKey,
-  cachePath,
-  readAction,
-  writeAction,
-  type FinishedAction,
-} from '../core/store/action-cache.ts';
-import type { FileStore } from '../core/store/file-store.ts';
-import { noteReferences } from '../core/store/references.ts';
-import { openRunFolder, resultPath, type StepPlace } from '../core/store/scratch.ts';
+import { actionKey, readAction, type FinishedAction } from '../core/store/action-cache.ts';
+import type { ArtifactStoreV1, StepPlace } from '../plugins/sdk/contracts/artifact-store.ts';
 import type { StepKindV1 } from '../plugins/sdk/contracts/step-kind.ts';
+import { uniqueReferences } from '../plugins/sdk/store/references.ts';
 import type { JsonObject } from '../schemas/common/json.ts';
 
 /** The step whose result it is: its kind, its input, whatever else the result depends on, and who waits for it. */
@@ -22,6 +15,8 @@ export interface ResultOwner {
 
 /** The result of one step in the store: found before the step runs, published after it. */
 export interface PublishedResult {
+  /** Key of the step's action. */
+  readonly key: string;
   find(): Promise<FinishedAction | null>;
   publish(finished: FinishedAction): Promise<void>;
 }
@@ -30,25 +25,24 @@ export interface PublishedResult {
  * A result of a cacheable kind counts for every run. That of any other kind counts for later attempts of the same step of
  * the same run: the reply of the attempt that made it may have been lost, and what it did must not happen again.
  */
-export function publishedResult(store: FileStore, owner: ResultOwner): PublishedResult {
+export function publishedResult(store: ArtifactStoreV1, owner: ResultOwner): PublishedResult {
   const { kind, input, salt, place, runId } = owner;
-  const key = actionKey(kind.kind, input, salt);
+  const key = actionKey(kind.kind, input, kind.cacheable ? salt : JSON.stringify([salt, place]));
   const identity = { kind: kind.kind, key, outputSchema: kind.outputSchema };
-  const path = kind.cacheable ? cachePath(store, key) : resultPath(store.root, place, key);
   // What a run refers to is kept for as long as the run is.
   const note = async (output: JsonObject): Promise<void> => {
-    const folder = await openRunFolder(store.root, place);
-    const action = kind.cacheable ? { action: key } : {};
-    await noteReferences(folder, [runId, place.nodeId], { ...action, values: [input, output] });
+    const references = uniqueReferences([input, output]);
+    await store.noteUse(place, { activity: [runId, place.nodeId], action: key, references });
   };
   return {
+    key,
     find: async () => {
-      const found = await readAction(store, path, identity);
+      const found = await readAction(store, identity);
       if (found !== null) await note(found.output);
       return found;
     },
     publish: async (finished) => {
-      await writeAction(path, identity, finished);
+      await store.putAction({ kind: kind.kind, key, ...finished });
       await note(finished.output);
     },
   };

@@ -1,14 +1,18 @@
 import { EscadaFailure, isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import type { JsonObject } from '../schemas/common/json.ts';
-import type { FileStore } from '../core/store/file-store.ts';
-import { referencesIn } from '../core/store/references.ts';
+import type { ArtifactObjectsV1 } from '../plugins/sdk/contracts/artifact-store.ts';
+import { referencesIn } from '../plugins/sdk/store/references.ts';
 
 /**
  * Checks before a step starts that everything it refers to is in the store and whole. Throws `ARTIFACT_MISSING` or
  * `ARTIFACT_DAMAGED` that names the step. A run that is started again makes it anew: a stored result counts only as
  * long as all of its artifacts are there.
  */
-export async function requireInputs(store: FileStore, input: JsonObject, nodeId: string): Promise<void> {
+export async function requireInputs(
+  store: ArtifactObjectsV1,
+  input: JsonObject,
+  nodeId: string,
+): Promise<void> {
   for (const ref of referencesIn(input)) {
     try {
       await store.localPath(ref);

@@ -1,11 +1,8 @@
-import { basename } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { JsonObject } from '../schemas/common/json.ts';
 import type { StepOrigin, StepResult } from '../schemas/plan/pipeline-plan.ts';
+import type { ArtifactStoreV1, StepPlace } from '../plugins/sdk/contracts/artifact-store.ts';
 import type { StepKindV1, StepServices } from '../plugins/sdk/contracts/step-kind.ts';
-import type { FileStore } from '../core/store/file-store.ts';
-import { withHold } from '../core/store/holds.ts';
-import { openScratch, runFolder, type StepPlace } from '../core/store/scratch.ts';
 import { checkInput } from './check-input.ts';
 import { executeStep } from './execute-step.ts';
 import { translateFailure, type FailureTable } from './failures.ts';
@@ -15,7 +12,7 @@ import { requireInputs } from './require-inputs.ts';
 import { whileRunning } from './running.ts';
 
 export interface StepDeps {
-  readonly store: FileStore;
+  readonly store: ArtifactStoreV1;
   /** A plain object: its members are handed on to every step. */
   readonly services: StepServices;
   readonly failureCodes: FailureTable;
@@ -29,9 +26,8 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
   return async (input: JsonObject, origin?: StepOrigin): Promise<StepResult> => {
     try {
       const place = placeOf(Context.current(), origin);
-      const run = basename(runFolder(deps.store.root, place));
       return await whileRunning(`${place.nodeId} (${kind.kind})`, () =>
-        withHold(deps.store.root, run, () => runStep(kind, input, deps, place)),
+        deps.store.withHold(place, () => runStep(kind, input, deps, place)),
       );
     } catch (error) {
       const { cancellationSignal, info } = Context.current();
@@ -69,7 +65,7 @@ async function runStep(
     const found = await result.find();
     if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
     await requireInputs(store, input, place.nodeId);
-    const scratch = await openScratch(store.root, place);
+    const scratch = await store.openScratch(place, result.key);
     const finished = await pulse.guard(() => executeStep(kind, options, { services, pulse, scratch }));
     await result.publish(finished);
     await scratch.finish();

@@ -1,9 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { cleanHome } from '../core/store/clean-home.ts';
-import type { Removed } from '../core/store/clean-store.ts';
+import type { Removed } from '../plugins/sdk/contracts/artifact-store.ts';
 import { readRetention } from '../worker/retention.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { connectTemporal } from '../client/connect.ts';
+import { withStore } from '../client/with-store.ts';
 import { listOpenRuns, type OpenRunOnServer } from '../client/open-runs.ts';
 import { isEscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import { numberOption } from './lib/number-option.ts';
@@ -68,13 +69,19 @@ export const cleanCommand = new Command('clean')
     const open = await openRuns();
     if (open === null)
       say('No Temporal server answers: runs that are old and that no process works on count as ended.');
-    const result = await cleanHome({
-      keepRuns: keepRuns ?? usual.keepRuns,
-      olderThanMs: olderThan ?? usual.olderThanMs,
-      storeRoot: readSettings().storeRoot,
-      dryRun,
-      openRuns: open,
-    });
+    const settings = readSettings();
+    const result = await withStore(
+      { settings },
+      async (store) =>
+        await cleanHome({
+          keepRuns: keepRuns ?? usual.keepRuns,
+          olderThanMs: olderThan ?? usual.olderThanMs,
+          home: settings.home,
+          store,
+          dryRun,
+          openRuns: open,
+        }),
+    );
     if (json === true) {
       print(JSON.stringify({ ...result, dryRun }));
       return;

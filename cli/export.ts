@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { FileStore } from '../core/store/file-store.ts';
 import { placeFile, placeFolder } from '../plugins/sdk/publish.ts';
+import { withStore } from '../client/with-store.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { exportFormatSchema, type ExportFormat } from '../schemas/spec/export-format.ts';
 import type { ReportData } from '../core/report/report-data.ts';
@@ -30,9 +30,10 @@ function positive(text: string): number {
 
 /** Copies the export to where the user wants it. */
 async function place({ export: done }: ExportOutcome, path: string): Promise<void> {
-  const store = new FileStore(readSettings().storeRoot);
-  if (done.form === 'file') await placeFile(await store.localPath(done.export), path, 'The export');
-  else await placeFolder(await store.localFolder(done.export), path, 'The export');
+  await withStore({ settings: readSettings() }, async (store) => {
+    if (done.form === 'file') await placeFile(await store.localPath(done.export), path, 'The export');
+    else await placeFolder(await store.localFolder(done.export), path, 'The export');
+  });
 }
 
 /** `<run>.gguf`, or a folder `<run>-<format>`. */
@@ -68,8 +69,9 @@ export const exportCommand = new Command('export')
       const outcome = await outcomeOf(client, run);
       const limit = mostDrift === undefined ? {} : { mostDriftNats: mostDrift };
       const shards = maxShardSize === undefined ? {} : { maxShardBytes: maxShardSize };
-      const data = (await new FileStore(readSettings().storeRoot).readJson(
-        outcome.report.json,
+      const data = (await withStore(
+        { settings: readSettings() },
+        async (store) => await store.readJson(outcome.report.json),
       )) as ReportData;
       const summary = `Export ${run} as ${format}`;
       const spec = exportSpec(data, { format, base, ...limit, ...shards });

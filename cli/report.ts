@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
-import { FileStore } from '../core/store/file-store.ts';
 import { placeFile } from '../plugins/sdk/publish.ts';
+import { withStore } from '../client/with-store.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { outcomeOf } from './lib/outcome.ts';
 import { renderOutcome } from './lib/summary.ts';
@@ -35,7 +35,10 @@ export const reportCommand = new Command('report')
         print(JSON.stringify(outcome));
         return;
       }
-      const bytes = await new FileStore(readSettings().storeRoot).readBytes(outcome.report[format]);
+      const bytes = await withStore(
+        { settings: readSettings() },
+        async (store) => await store.readBytes(outcome.report[format]),
+      );
       if (out === '-') {
         process.stdout.write(bytes);
         return;

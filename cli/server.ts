@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { PACKAGE_ROOT } from '../plugins/sdk/package-paths.ts';
 import { readSettings } from '../runtime/settings.ts';
@@ -28,7 +28,7 @@ export const serverCommand = new Command('server')
       say(`A server is configured already: ${found.address ?? found.from}. Unset it to run one here.`);
       return;
     }
-    const databasePath = options.db ?? join(dirname(readSettings().storeRoot), 'temporal.db');
+    const databasePath = options.db ?? join(readSettings().home, 'temporal.db');
     const server = await startDevServer({
       cliPath: found.path,
       databasePath,

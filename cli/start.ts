@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
+import { withStore } from '../client/with-store.ts';
 import { loadSpec } from './lib/load-spec.ts';
 import { print } from './lib/terminal.ts';
 
@@ -10,7 +11,7 @@ export const startCommand = new Command('start')
   .option('--id <id>', 'workflow id')
   .action(async (path: string, options: { id?: string }) => {
     const settings = readSettings();
-    const spec = await loadSpec(path, settings.storeRoot);
+    const spec = await withStore({ settings }, async (store) => await loadSpec(path, store));
     const client = await EscadaClient.connect(settings);
     try {
       const handle = await client.startAdaptation(

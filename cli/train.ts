@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { FileStore } from '../core/store/file-store.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { EscadaClient } from '../client.ts';
+import { withStore } from '../client/with-store.ts';
 import type { TrainSpecInput } from '../schemas/spec/train-spec.ts';
 import { loadSpec } from './lib/load-spec.ts';
 import { warningLines } from './lib/warnings.ts';
@@ -15,7 +15,8 @@ export const trainCommand = new Command('train')
   .option('--json', 'print the outcome as one JSON object')
   .action(async (path: string, options: { id?: string; detach?: boolean; json?: boolean }) => {
     const settings = readSettings();
-    const spec = (await loadSpec(path, settings.storeRoot)) as unknown as TrainSpecInput;
+    const read = await withStore({ settings }, async (store) => await loadSpec(path, store));
+    const spec = read as unknown as TrainSpecInput;
     const client = await EscadaClient.connect(settings);
     try {
       const handle = await client.startTraining(
@@ -27,7 +28,8 @@ export const trainCommand = new Command('train')
         return;
       }
       const outcome = await handle.result();
-      const path = await new FileStore(settings.storeRoot).localFolder(outcome.adapter ?? outcome.model);
+      const trained = outcome.adapter ?? outcome.model;
+      const path = await withStore({ settings }, async (store) => await store.localFolder(trained));
       if (options.json === true) {
         const paths = outcome.adapter === undefined ? { modelPath: path } : { adapterPath: path };
         print(JSON.stringify({ ...outcome, workflowId: handle.workflowId, ...paths }));

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { Client, WorkflowHandle } from '@temporalio/client';
-import type { Settings } from '../runtime/settings.ts';
-import type { ListedPlugin } from '../plugins/host/host.ts';
+import type { WorkflowHandle } from '@temporalio/client';
 import type { AdaptationSpecInput } from '../schemas/spec/adaptation-spec.ts';
 import type { AdaptationOutcome } from '../schemas/outcome/candidate.ts';
 import type { PipelineSpecInput } from '../schemas/spec/pipeline-spec.ts';
 import type { TrainOutcome } from '../schemas/outcome/train-run.ts';
 import type { TrainSpecInput } from '../schemas/spec/train-spec.ts';
-import { checkStart } from './check-start.ts';
+import { checkStart, type StartAccess } from './check-start.ts';
 import { adaptationStart, pipelineStart, trainingStart, type AdaptationRequestOptions } from './requests.ts';
 import { startOptions, type StartRequest, type StartRequestOptions } from './start-request.ts';
 
@@ -25,11 +23,7 @@ export interface AdaptationStartOptions extends Omit<AdaptationRequestOptions, '
 }
 
 /** What a client needs to start a run. */
-export interface Starting {
-  readonly temporal: Client;
-  readonly settings: Settings;
-  readonly plugins: readonly ListedPlugin[];
-}
+export type Starting = StartAccess;
 
 /** A run that was started, or attached to. */
 export type StartedAdaptation = AdaptHandle & {
@@ -46,7 +40,7 @@ export async function startAdaptation(
   const { settings, plugins, temporal } = starting;
   const given = { ...options, taskQueue: settings.taskQueue, plugins, ...(attach && { scope }) };
   const request = await adaptationStart(spec, given);
-  await checkStart(request, temporal, settings);
+  await checkStart(request, starting);
   const startToken = randomBytes(4).toString('hex');
   const handle: AdaptHandle = await temporal.workflow.start(request.type, {
     ...startOptions(request),
@@ -77,10 +71,11 @@ export async function startPipeline<Outputs>(
 }
 
 async function startChecked<Spec, Outcome>(
-  { temporal, settings }: Starting,
+  starting: Starting,
   request: StartRequest<Spec>,
 ): Promise<WorkflowHandle<(spec: Spec) => Promise<Outcome>>> {
-  await checkStart(request, temporal, settings);
+  await checkStart(request, starting);
+  const { temporal } = starting;
   return await temporal.workflow.start<(spec: Spec) => Promise<Outcome>>(request.type, startOptions(request));
 }
 

@@ -1,14 +1,18 @@
 import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
+import type { StoreChoice } from '../schemas/spec/project-config.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+
 import { DEFAULT_TASK_QUEUE } from '../schemas/plan/constants.ts';
 
 /** What a process reads from its environment; Temporal's own variables are read by its SDK. */
 export interface Settings {
   /** Base name of the task queues, see `queueName`. */
   readonly taskQueue: string;
-  /** Root of the artifact store. */
-  readonly storeRoot: string;
+  /** The home folder, absolute: artifact store, reports, logs, the server's database. */
+  readonly home: string;
+  /** The artifact store; default: what the configuration file says, else files in the home folder. */
+  readonly store?: StoreChoice;
   /** Folders that specs may read files from; default: `data` in the working directory. */
   readonly dataRoots: readonly string[];
   /** Steps that wait for a service elsewhere which one worker runs at once; `ESCADA_IO_CONCURRENCY`, default 8. */
@@ -44,10 +48,12 @@ export function readSettings(environment: Environment = process.env): Settings {
   const read = (name: string): string | undefined => setting(environment, name);
   const home = resolve(read('ESCADA_HOME') ?? '.escada');
   const cacheHome = read('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
+  const use = read('ESCADA_STORE');
   const roots = (read('ESCADA_DATA_ROOTS') ?? '').split(delimiter).filter((root) => root.trim() !== '');
   return {
     taskQueue: read('ESCADA_TASK_QUEUE') ?? DEFAULT_TASK_QUEUE,
-    storeRoot: join(home, 'store'),
+    home,
+    ...(use === undefined ? {} : { store: { use: use.trim() } }),
     dataRoots: (roots.length > 0 ? roots : ['data']).map((root) => resolve(root)),
     ioConcurrency: countSetting(environment, 'ESCADA_IO_CONCURRENCY', { usual: 8, min: 1, max: 1000 }),
     cacheDir: resolve(read('ESCADA_CACHE_DIR') ?? join(cacheHome, 'escada')),

@@ -1,7 +1,7 @@
 /** What a worker of each role takes on: composition root that `worker.ts` and `plugin.ts` share. */
 import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from '@temporalio/worker';
-import { FileStore } from '../core/store/file-store.ts';
+import { openStore } from '../core/store/open-store.ts';
 import { createControlActivities, type ActivityDeps } from '../activities/control-activities.ts';
 import { createStepActivities } from '../activities/step-activities.ts';
 import { moduleUrl } from '../plugins/sdk/package-paths.ts';
@@ -18,9 +18,9 @@ export const WORKFLOWS_PATH = fileURLToPath(moduleUrl('../workflows/index.ts', i
 /** Time for a checkpoint before a shutdown turns into a kill. */
 const SHUTDOWN_GRACE = '20s';
 
-/** What activities work with. */
+/** What activities work with. Close the store at the end. Throws `STORE_CONFIG_INVALID`. */
 export function activityDeps(host: PluginHost, settings: Settings): ActivityDeps {
-  return { host, store: new FileStore(settings.storeRoot), dataRoots: settings.dataRoots };
+  return { host, store: openStore(host, settings), dataRoots: settings.dataRoots };
 }
 
 /** Steps of a class that one worker runs at once: one device, one step on it; a step that waits for a service costs little. */

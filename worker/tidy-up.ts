@@ -3,7 +3,8 @@ import { setTimeout } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import { cleanHome, type OpenRun } from '../core/store/clean-home.ts';
-import { sweepLeftovers } from '../core/store/sweep.ts';
+import type { ArtifactStoreV1 } from '../plugins/sdk/contracts/artifact-store.ts';
+import { sweepLooseRows } from '../plugins/sdk/store/leftovers.ts';
 import { readRetention } from './retention.ts';
 
 /** Time that a worker which ends waits for it: what is not removed by then goes at the next start. */
@@ -12,7 +13,8 @@ const GRACE_MS = 5000;
 interface TidyUpOptions {
   readonly connection: NativeConnection;
   readonly namespace: string;
-  readonly storeRoot: string;
+  readonly home: string;
+  readonly store: ArtifactStoreV1;
   readonly listOpenRuns: (client: Client) => Promise<readonly OpenRun[]>;
   /** A failure on one line. */
   readonly messageOf: (error: unknown) => string;
@@ -26,9 +28,10 @@ export function tidyUp(options: TidyUpOptions): { readonly settled: () => Promis
   return { settled: async () => await Promise.race([tidy, setTimeout(GRACE_MS, undefined, { ref: false })]) };
 }
 
-async function clear({ connection, namespace, storeRoot, listOpenRuns }: TidyUpOptions): Promise<void> {
+async function clear({ connection, namespace, home, store, listOpenRuns }: TidyUpOptions): Promise<void> {
   const retention = readRetention();
-  await sweepLeftovers(storeRoot);
+  await store.sweep();
+  await sweepLooseRows();
   const openRuns = await listOpenRuns(new Client({ connection, namespace }));
-  await cleanHome({ ...retention, storeRoot, openRuns, dryRun: false });
+  await cleanHome({ ...retention, home, store, openRuns, dryRun: false });
 }

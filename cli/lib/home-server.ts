@@ -8,8 +8,8 @@ import { runningServer } from '../../runtime/server/dev-server.ts';
 const NO_CONFIG = join(dirname(process.execPath), 'no-temporal.toml');
 
 /** Database of a home folder's own server. */
-export function homeDatabase({ storeRoot }: Pick<Settings, 'storeRoot'>): string {
-  return join(dirname(storeRoot), 'temporal.db');
+export function homeDatabase({ home }: Pick<Settings, 'home'>): string {
+  return join(home, 'temporal.db');
 }
 
 /** Address that the environment or a profile names; undefined when neither does. Throws `TEMPORAL_CONFIG_INVALID`. */

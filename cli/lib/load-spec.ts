@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile, readlink, stat } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, resolve } from 'node:path';
 import { decodeText } from '../../plugins/sdk/decode-text.ts';
-import { FileStore } from '../../core/store/file-store.ts';
+import type { ArtifactObjectsV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { fileFailure } from '../../plugins/sdk/file-failures.ts';
 import { EscadaFailure, isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { AdaptationSpecInput, DataSource } from '../../schemas/spec/adaptation-spec.ts';
@@ -75,7 +75,7 @@ interface ImportOptions {
  */
 export async function importDataFile(
   path: string,
-  storeRoot: string,
+  store: ArtifactObjectsV1,
   { name = path, format }: ImportOptions = {},
 ): Promise<DataSource> {
   await requireFile(path, name);
@@ -86,13 +86,11 @@ export async function importDataFile(
       message: `Cannot tell the format of "${name}". Known endings: ${Object.keys(FORMATS).join(', ')}.`,
     });
   }
-  const artifact = await new FileStore(storeRoot)
-    .putFile(path, `application/x-escada-${known}`)
-    .catch((cause: unknown) => {
-      if (isEscadaFailure(cause)) throw cause;
-      const why = fileFailure(cause) === null ? String((cause as Error).message) : 'permission is denied';
-      throw noFile(`"${name}" cannot be read: ${why}.`, name, cause);
-    });
+  const artifact = await store.putFile(path, `application/x-escada-${known}`).catch((cause: unknown) => {
+    if (isEscadaFailure(cause)) throw cause;
+    const why = fileFailure(cause) === null ? String((cause as Error).message) : 'permission is denied';
+    throw noFile(`"${name}" cannot be read: ${why}.`, name, cause);
+  });
   return { artifact, format: known, name };
 }
 
@@ -140,7 +138,7 @@ export function localModelPath(spec: { readonly model?: unknown }): string | und
 }
 
 /** A spec file with its data imported; paths in it, the model's included, are relative to the file. */
-export async function loadSpec(path: string, storeRoot: string): Promise<AdaptationSpecInput> {
+export async function loadSpec(path: string, store: ArtifactObjectsV1): Promise<AdaptationSpecInput> {
   const read = await readSpecFile(path);
   const { model } = read as { model?: { readonly id?: unknown } };
   const spec =
@@ -150,7 +148,7 @@ export async function loadSpec(path: string, storeRoot: string): Promise<Adaptat
   const imported = async (source: WrittenSource | undefined) =>
     typeof source?.path === 'string'
       ? {
-          source: await importDataFile(resolve(dirname(path), source.path), storeRoot, {
+          source: await importDataFile(resolve(dirname(path), source.path), store, {
             name: source.path,
             format: source.format,
           }),

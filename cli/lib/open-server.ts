@@ -1,5 +1,5 @@
 import { readConnectConfig } from '../../client/connect.ts';
-import { storeId } from '../../core/store/store-id.ts';
+import { withStore } from '../../client/with-store.ts';
 import type { Settings } from '../../runtime/settings.ts';
 import type { Closing } from './closing.ts';
 import { startDevServer } from '../../runtime/server/dev-server.ts';
@@ -29,7 +29,7 @@ export async function openServer(settings: Settings, closing: Closing): Promise<
   if (configuredAddress() === undefined && cliPath) return await openOwn(cliPath, settings, closing);
   await useHomeServer(settings);
   const { connectionOptions, namespace } = readConnectConfig();
-  const scope = await storeId(settings.storeRoot);
+  const scope = await withStore({ settings }, async (store) => await store.storeId());
   return {
     address: connectionOptions.address ?? 'localhost:7233',
     namespace: namespace ?? 'default',

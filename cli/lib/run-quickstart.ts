@@ -1,8 +1,9 @@
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EscadaClient } from '../../client.ts';
-import { FileStore } from '../../core/store/file-store.ts';
+import { withStore } from '../../client/with-store.ts';
+import type { ArtifactObjectsV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { PACKAGE_ROOT } from '../../plugins/sdk/package-paths.ts';
 import { makeFolder, placeFile } from '../../plugins/sdk/publish.ts';
 import { readSettings, type Settings } from '../../runtime/settings.ts';
@@ -39,13 +40,12 @@ const EXAMPLE = join(PACKAGE_ROOT, 'examples/product-descriptions/spec.json');
 const WORKER_TIMEOUT_MS = 180_000;
 
 /** The spec that the options ask for, its data in the store. */
-async function specFor(options: QuickstartOptions, settings: Settings): Promise<AdaptationSpecInput> {
+async function specFor(options: QuickstartOptions, store: ArtifactObjectsV1): Promise<AdaptationSpecInput> {
   const { data } = options;
-  if (data === undefined)
-    return withNumbers(await loadSpec(options.spec ?? EXAMPLE, settings.storeRoot), options);
+  if (data === undefined) return withNumbers(await loadSpec(options.spec ?? EXAMPLE, store), options);
   const spec = await ownDataSpec({
     path: resolve(data),
-    source: await importDataFile(resolve(data), settings.storeRoot),
+    source: await importDataFile(resolve(data), store),
     input: options.input,
     output: options.output,
     instruction: options.instruction,
@@ -81,7 +81,7 @@ async function interrupted(): Promise<number> {
 async function climbOnce(options: QuickstartOptions, closing: Closing): Promise<number> {
   const startedMs = performance.now();
   const given = readSettings();
-  const spec = await specFor(options, given);
+  const spec = await withStore({ settings: given }, async (store) => await specFor(options, store));
   const status = new StatusLine();
   const modelPath = localModelPath(spec);
   // Whoever starts this worker wrote the path: it may read the model there.
@@ -114,7 +114,7 @@ async function openWorker(settings: Settings, status: StatusLine, closing: Closi
   // First, so that a server that cannot be used is told by its own error, not by a worker that keeps ending.
   const client = await EscadaClient.connect(settings);
   await closing.add(() => client.close());
-  const home = dirname(settings.storeRoot);
+  const home = settings.home;
   const env = { ...process.env, ESCADA_HOME: home, ESCADA_TASK_QUEUE: settings.taskQueue };
   const logPath = await workerLog(home);
   const worker = await WorkerProcess.start({ env, logPath, onRestart: (why) => status.line(`! ${why}`) });
@@ -147,20 +147,22 @@ async function conclude(
   outcome: AdaptationOutcome,
   { settings, setUpSeconds, runSeconds, json }: Conclusion,
 ): Promise<void> {
-  const store = new FileStore(settings.storeRoot);
-  const reports = join(dirname(settings.storeRoot), 'reports');
+  const reports = join(settings.home, 'reports');
   await makeFolder(reports);
   const reportPath = join(reports, `${outcome.workflowId}.html`);
-  for (const [format, extension] of [
-    ['html', 'html'],
-    ['json', 'json'],
-    ['markdown', 'md'],
-  ] as const) {
-    const path = join(reports, `${outcome.workflowId}.${extension}`);
-    await placeFile(await store.localPath(outcome.report[format]), path, 'The report');
-  }
+  const samples = await withStore({ settings }, async (store) => {
+    for (const [format, extension] of [
+      ['html', 'html'],
+      ['json', 'json'],
+      ['markdown', 'md'],
+    ] as const) {
+      const path = join(reports, `${outcome.workflowId}.${extension}`);
+      await placeFile(await store.localPath(outcome.report[format]), path, 'The report');
+    }
+    return await renderSamples(outcome, store);
+  });
   print(`\n${renderOutcome(outcome)}`);
-  print(`\n${await renderSamples(outcome, store)}`);
+  print(`\n${samples}`);
   print(`\nReport: ${reportPath}`);
   print(`Set-up ${setUpSeconds.toFixed(0)} s, run ${runSeconds.toFixed(0)} s`);
   if (json) print(outcomeJson(outcome, { reportPath, setUpSeconds, runSeconds }));

@@ -1,11 +1,11 @@
 import { readJsonl, type Prediction } from '../../plugins/sdk/jsonl.ts';
-import type { FileStore } from '../../core/store/file-store.ts';
+import type { ArtifactObjectsV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
 
 const SAMPLE_ROWS = 3;
 
 /** Before and after on the same prompts: what each finalist answered to the first test rows. */
-export async function renderSamples(outcome: AdaptationOutcome, store: FileStore): Promise<string> {
+export async function renderSamples(outcome: AdaptationOutcome, store: ArtifactObjectsV1): Promise<string> {
   const answers = await Promise.all(
     outcome.test.candidates.map(async ({ rung, score }) => ({
       rung,

@@ -1,26 +1,24 @@
-/** Old reports, logs and everything in the store of one home folder (`.escada`). */
+/** Old reports and logs of one home folder (`.escada`), and what its store keeps for old runs. */
 import { readdir, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isRunning } from '../../runtime/bootstrap/process-identity.mjs';
-import { runFolder } from './scratch.ts';
-import { cleanStore, GRACE_MS, type CleanResult, type OpenRuns, type Removed } from './clean-store.ts';
-import { FileStore } from './file-store.ts';
-import { readJsonFile, referencesIn } from './references.ts';
-import { sweepLeftovers } from './sweep.ts';
+import type {
+  ArtifactStoreV1,
+  CleanOptions,
+  CleanResult,
+  Removed,
+  RunIds,
+} from '../../plugins/sdk/contracts/artifact-store.ts';
+import { sweepLooseRows } from '../../plugins/sdk/store/leftovers.ts';
+import { referencesIn } from '../../plugins/sdk/store/references.ts';
+import { MIN_KEEP_MS } from '../../plugins/sdk/store/retention.ts';
+import { readJsonFile } from './file-store/uses.ts';
 
 /** What of old runs is kept. */
-export interface Retention {
-  /** How many of the newest runs. */
-  readonly keepRuns: number;
-  /** And everything that was used within this time. */
-  readonly olderThanMs: number;
-}
+export type Retention = Pick<CleanOptions, 'keepRuns' | 'olderThanMs'>;
 
 /** An open run as the server has it: its ids, and every value in its history. */
-export interface OpenRun {
-  readonly namespace: string;
-  readonly workflowId: string;
-  readonly firstRunId: string;
+export interface OpenRun extends RunIds {
   readonly values: readonly unknown[];
 }
 
@@ -32,7 +30,8 @@ export interface HomeResult extends CleanResult {
 }
 
 interface CleanHome extends Retention {
-  readonly storeRoot: string;
+  readonly home: string;
+  readonly store: ArtifactStoreV1;
   readonly dryRun: boolean;
   /** Null when no server answers: then age, number and living processes decide. */
   readonly openRuns: readonly OpenRun[] | null;
@@ -41,27 +40,20 @@ interface CleanHome extends Retention {
 
 /** Removes what is neither kept by the retention nor needed by a run that is open, at work or kept. */
 export async function cleanHome(options: CleanHome): Promise<HomeResult> {
-  const { storeRoot, dryRun, nowMs = Date.now() } = options;
-  const home = dirname(storeRoot);
-  const leftovers = dryRun ? 0 : await sweepLeftovers(storeRoot);
-  const limitMs = nowMs - Math.max(GRACE_MS, options.olderThanMs);
-  const reports = await oldReports(join(home, 'reports'), options.keepRuns, limitMs);
+  const { home, store, dryRun, keepRuns, olderThanMs, nowMs = Date.now() } = options;
+  const leftovers = dryRun ? 0 : (await store.sweep()) + (await sweepLooseRows());
+  const limitMs = nowMs - Math.max(MIN_KEEP_MS, olderThanMs);
+  const reports = await oldReports(join(home, 'reports'), keepRuns, limitMs);
   const references: ReturnType<typeof referencesIn> = [];
   for (const path of reports.kept) references.push(...referencesIn(await readJsonFile(path)));
-  const open = options.openRuns === null ? null : openRunsOf(storeRoot, options.openRuns);
-  const cleaned = await cleanStore(new FileStore(storeRoot), { ...options, nowMs, references, open });
+  const openRuns =
+    options.openRuns?.map(({ values, ...run }) => ({ run, references: referencesIn(values) })) ?? null;
+  const cleaned = await store.clean({ keepRuns, olderThanMs, dryRun, references, openRuns, nowMs });
   return {
     ...cleaned,
     reports: await removeFiles(reports.old, dryRun),
     logs: await removeFiles(await oldLogs(home, limitMs), dryRun),
     leftovers,
-  };
-}
-
-function openRunsOf(root: string, runs: readonly OpenRun[]): OpenRuns {
-  return {
-    folders: new Set(runs.map((run) => basename(runFolder(root, run)))),
-    references: runs.flatMap(({ values }) => referencesIn(values)),
   };
 }
 

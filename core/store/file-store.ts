@@ -1,237 +1,105 @@
-import { createHash } from 'node:crypto';
-import type { Stats } from 'node:fs';
-import { open, readFile, readdir, rm, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
-import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
-import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
-import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
 import { canonicalJson } from '../../plugins/sdk/canonical-json.ts';
-import { withFileFailures } from '../../plugins/sdk/file-failures.ts';
-import { noteMovement } from '../../plugins/sdk/movement.ts';
-import { ownedName } from '../../plugins/sdk/owner.ts';
-import {
-  linkOrCopy,
-  makeFolder,
-  moveInto,
-  publishFile,
-  READ_ONLY_FILE,
-  sha256OfBytes,
-  sha256OfFile,
-  syncPath,
-} from '../../plugins/sdk/publish.ts';
-import { readEntries, type FolderEntry } from './folder-entries.ts';
-import { markUsed } from './last-use.ts';
-
-export const FOLDER_TYPE = 'application/vnd.escada.folder+json';
-/** Longest JSON that is parsed: a string of more characters could not hold it. */
-const MAX_JSON_BYTES = 256 * 1024 * 1024;
-
-function toRef(sha256: string, sizeBytes: number, mediaType: string): ArtifactRef {
-  return { uri: `artifact:sha256:${sha256}`, sha256, sizeBytes, mediaType };
-}
+import type {
+  ArtifactStoreFactoryV1,
+  ArtifactStoreV1,
+  CleanOptions,
+  CleanResult,
+  RunIds,
+  RunUse,
+  ScratchV1,
+  StepPlace,
+  StoredAction,
+} from '../../plugins/sdk/contracts/artifact-store.ts';
+import { publishFile } from '../../plugins/sdk/publish.ts';
+import { sizeOf } from '../../plugins/sdk/size-of.ts';
+import { parseAction } from '../../plugins/sdk/store/stored-action.ts';
+import { cleanStore } from './file-store/clean.ts';
+import { withHold } from './file-store/holds.ts';
+import { markUsed } from './file-store/last-use.ts';
+import { FileObjects } from './file-store/objects.ts';
+import { openRunFolder, runName } from './file-store/run-folder.ts';
+import { openScratch } from './file-store/scratch.ts';
+import { storeId } from './file-store/store-id.ts';
+import { sweepStore } from './file-store/sweep.ts';
+import { writeUse } from './file-store/uses.ts';
 
 /**
- * The store on a local disk: `objects/` by digest, `folders/` with the files of packed folders, `actions/` for finished
- * actions, `runs/` for steps in progress and what runs refer to. What a method returned survives a power failure.
+ * The store on a local disk, or on one that hosts share: objects, `actions/` for finished actions, `runs/` for steps in
+ * progress and what runs refer to, `checkpoints/` for which attempts belong to an action. What a method returned
+ * survives a power failure.
  */
-export class FileStore implements ArtifactStoreV1 {
+export class FileStore extends FileObjects implements ArtifactStoreV1 {
   readonly specificationVersion = 'v1';
-  readonly root: string;
-  /** Files whose bytes were checked by this process, with the state in which they were. */
-  readonly #verified = new Map<string, string>();
 
-  constructor(root: string) {
-    this.root = root;
+  get location(): string {
+    return this.root;
   }
 
   get localRoots(): readonly string[] {
-    return [join(this.root, 'objects'), join(this.root, 'folders')];
+    return [this.root];
   }
 
-  objectPath(sha256: string): string {
-    return join(this.root, 'objects', 'sha256', sha256.slice(0, 2), sha256);
+  async storeId(): Promise<string> {
+    return await storeId(this.root);
   }
 
-  async putBytes(bytes: Uint8Array, mediaType: string): Promise<ArtifactRef> {
-    const sha256 = sha256OfBytes(bytes);
-    const path = this.objectPath(sha256);
-    if (!(await this.#has(sha256, bytes.byteLength))) await publishFile(path, bytes, READ_ONLY_FILE);
-    return toRef(sha256, bytes.byteLength, mediaType);
+  async getAction(key: string): Promise<StoredAction | null> {
+    const path = this.#actionPath(key);
+    const action = parseAction(await readFile(path, 'utf8').catch(() => ''));
+    // Before its artifacts are looked at: whoever cleans looks at the mark right before it removes something.
+    if (action !== null) await markUsed(path);
+    return action;
   }
 
-  async putJson(value: unknown): Promise<ArtifactRef> {
-    return await this.putBytes(Buffer.from(canonicalJson(value)), 'application/json');
+  async putAction({ kind, key, output, seconds }: StoredAction): Promise<void> {
+    await publishFile(this.#actionPath(key), canonicalJson({ kind, key, output, seconds }));
   }
 
-  async putFile(path: string, mediaType: string): Promise<ArtifactRef> {
-    const source = await open(path, 'r');
-    try {
-      return await withFileFailures({ what: 'The artifact store', path: this.root }, async () => {
-        const incoming = join(this.root, 'objects', 'incoming');
-        await makeFolder(incoming);
-        const temporary = join(incoming, ownedName(''));
-        try {
-          const { sha256, sizeBytes } = await copyHashed(source.createReadStream(READING), temporary);
-          if (!(await this.#has(sha256, sizeBytes))) await moveInto(temporary, this.objectPath(sha256));
-          return toRef(sha256, sizeBytes, mediaType);
-        } finally {
-          await rm(temporary, { force: true });
-        }
-      });
-    } finally {
-      await source.close();
-    }
+  #actionPath(key: string): string {
+    return join(this.root, 'actions', `${key}.json`);
   }
 
-  async putFolder(path: string): Promise<ArtifactRef> {
-    const names = await readdir(path, { recursive: true, withFileTypes: true });
-    const files = names
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(path, join(entry.parentPath, entry.name)).split(sep).join('/'))
-      .sort();
-    const entries: FolderEntry[] = [];
-    for (const name of files) {
-      entries.push({ path: name, ref: await this.putFile(join(path, name), 'application/octet-stream') });
-    }
-    return await this.putBytes(Buffer.from(canonicalJson({ entries })), FOLDER_TYPE);
+  async openScratch(place: StepPlace, key: string): Promise<ScratchV1> {
+    return await openScratch(this.root, place, key);
   }
 
-  async localFolder(ref: ArtifactRef): Promise<string> {
-    const entries = await this.#entries(ref);
-    const target = join(this.root, 'folders', ref.sha256);
-    await withFileFailures({ path: target }, async () => {
-      await makeFolder(target);
-      for (const entry of entries) {
-        await this.#placeEntry(await this.localPath(entry.ref), join(target, entry.path), entry.ref);
-      }
-    });
-    await markUsed(target);
-    return target;
+  async noteUse(run: RunIds, use: RunUse): Promise<void> {
+    await writeUse(await openRunFolder(this.root, run), use);
   }
 
-  async localPath(ref: ArtifactRef): Promise<string> {
-    // Parts of paths come from it.
-    if (!/^[0-9a-f]{64}$/.test(ref.sha256)) throw damaged(ref, 'its digest is not 64 hexadecimal digits');
-    const path = this.objectPath(ref.sha256);
-    const found = await stat(path).catch(() => null);
-    if (found === null) {
-      throw new EscadaFailure({
-        code: 'ARTIFACT_MISSING',
-        message: `Artifact ${ref.uri} is not in the store at ${this.root}. Start the run again: the step that makes it runs again.`,
-        fields: { uri: ref.uri },
-      });
-    }
-    if (found.size !== ref.sizeBytes) throw damaged(ref, `it has ${found.size} bytes, not ${ref.sizeBytes}`);
-    if (!(await this.#isIntact(path, ref.sha256))) throw damaged(ref, 'its SHA-256 differs');
-    return path;
+  async withHold<T>(run: RunIds, work: () => Promise<T>): Promise<T> {
+    return await withHold(this.root, runName(run), work);
   }
 
-  async readBytes(ref: ArtifactRef): Promise<Buffer> {
-    return await readFile(await this.localPath(ref));
+  async sweep(): Promise<number> {
+    return await sweepStore(this.root);
   }
 
-  async readJson(ref: ArtifactRef): Promise<unknown> {
-    if (ref.sizeBytes > MAX_JSON_BYTES) throw damaged(ref, `it has more than ${MAX_JSON_BYTES} bytes`);
-    const bytes = await this.readBytes(ref);
-    try {
-      return JSON.parse(bytes.toString('utf8'));
-    } catch (cause) {
-      throw damaged(ref, `it is not JSON (${String(cause).slice(0, 200)})`);
-    }
+  async clean(options: CleanOptions): Promise<CleanResult> {
+    return await cleanStore(this, options);
   }
 
-  /** Whether the artifact is there and whole, with all files of a packed folder. Counts as a use of each. */
-  async holds(ref: ArtifactRef): Promise<boolean> {
-    try {
-      const parts = ref.mediaType === FOLDER_TYPE ? await this.#entries(ref) : [];
-      for (const one of [ref, ...parts.map((entry) => entry.ref)]) {
-        if (!(await this.#use(await this.localPath(one), one.sha256))) return false;
-      }
-      return true;
-    } catch {
-      return false;
-    }
+  async usage(): Promise<number> {
+    return await sizeOf(this.root);
   }
 
-  async #entries(ref: ArtifactRef): Promise<readonly FolderEntry[]> {
-    const entries = readEntries(await this.readJson(ref));
-    if (typeof entries === 'string') throw damaged(ref, entries);
-    return entries;
-  }
-
-  /** A file of an unpacked folder. One that is there may be a copy that a program changed: then it is replaced. */
-  async #placeEntry(object: string, target: string, ref: ArtifactRef): Promise<void> {
-    const [wanted, found] = [await stat(object), await stat(target).catch(() => null)];
-    if (found === null) return await linkOrCopy(object, target);
-    if (found.ino === wanted.ino && found.dev === wanted.dev) return;
-    if (found.size === ref.sizeBytes && (await this.#isIntact(target, ref.sha256))) return;
-    await linkOrCopy(object, target, { replace: true });
-  }
-
-  /** Whether the same bytes are there already. Counts as a use, and makes sure that they are on disk. */
-  async #has(sha256: string, sizeBytes: number): Promise<boolean> {
-    const path = this.objectPath(sha256);
-    const found = await stat(path).catch(() => null);
-    if (found?.size !== sizeBytes) return false;
-    const known = this.#verified.has(path);
-    if (!(await this.#isIntact(path, sha256))) return false;
-    // Another process may have put it there a moment ago.
-    if (!known) await syncPath(join(path, '..'));
-    return await this.#use(path, sha256);
-  }
-
-  /** Compares bytes and digest, once per process and state of the file. */
-  async #isIntact(path: string, sha256: string): Promise<boolean> {
-    const state = stateOf(await stat(path), sha256);
-    if (this.#verified.get(path) === state) return true;
-    if ((await sha256OfFile(path)) !== sha256) return false;
-    this.#verified.set(path, state);
-    return true;
-  }
-
-  /** Marks a file that was found intact as in use, which decides what may be removed one day. False when it is gone. */
-  async #use(path: string, sha256: string): Promise<boolean> {
-    if (!(await markUsed(path))) return false;
-    const found = await stat(path).catch(() => null);
-    if (found !== null) this.#verified.set(path, stateOf(found, sha256));
-    return found !== null;
+  async close(): Promise<void> {
+    // Nothing is open between two calls.
   }
 }
 
-/** What changes when the bytes of a file are changed by anything that does not hide it. */
-function stateOf({ ino, size, mtimeMs }: Stats, sha256: string): string {
-  return `${sha256} ${ino} ${size} ${mtimeMs}`;
-}
+const optionsSchema = z.strictObject({
+  /** Folder of the store, relative to the home folder; default: `store`. */
+  root: z.string().min(1).optional(),
+});
 
-const READING = { highWaterMark: 1 << 20, autoClose: false };
-
-/** Copies a stream to a new read-only file and syncs that. The digest is of what was written: a source may change meanwhile. */
-async function copyHashed(
-  source: AsyncIterable<Buffer>,
-  target: string,
-): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  const file = await open(target, 'wx', 0o600);
-  try {
-    for await (const piece of source) {
-      hash.update(piece);
-      sizeBytes += piece.byteLength;
-      await file.writeFile(piece);
-      noteMovement();
-    }
-    await file.chmod(READ_ONLY_FILE);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  return { sha256: hash.digest('hex'), sizeBytes };
-}
-
-function damaged(ref: ArtifactRef, why: string): EscadaFailure {
-  return new EscadaFailure({
-    code: 'ARTIFACT_DAMAGED',
-    message: `Artifact ${ref.uri} is damaged: ${why}. Start the run again: the step that makes it writes it again.`,
-    fields: { uri: ref.uri },
-  });
-}
+/** The kind of store that is used where nothing else is chosen. */
+export const fileStoreFactory: ArtifactStoreFactoryV1<z.infer<typeof optionsSchema>> = {
+  specificationVersion: 'v1',
+  id: 'file',
+  optionsSchema,
+  open: ({ root = 'store' }, { home }) => new FileStore(resolve(home, root)),
+};

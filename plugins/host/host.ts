@@ -1,4 +1,4 @@
-import type { PluginDefaults } from '../../schemas/spec/project-config.ts';
+import type { PluginDefaults, StoreChoice } from '../../schemas/spec/project-config.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import type { PluginV1 } from '../sdk/contracts/plugin.ts';
@@ -21,6 +21,7 @@ export interface HostConfig {
   /** Options by plugin name, for plugins that are listed without any. */
   readonly options?: Readonly<Record<string, unknown>>;
   readonly defaults?: PluginDefaults;
+  readonly store?: StoreChoice | undefined;
   /** The file, for messages. */
   readonly file?: string | null;
 }
@@ -40,6 +41,8 @@ export interface PluginHost {
   readonly plugins: readonly HostedPlugin[];
   /** What is used where a spec or an option names nothing. */
   readonly defaults: PluginDefaults;
+  /** The artifact store that the configuration file chooses. */
+  readonly store: StoreChoice | undefined;
   /** Closes every plugin, last one first, whatever happens on the way. Throws what went wrong. */
   close(): Promise<void>;
 }
@@ -67,6 +70,7 @@ export function createPluginHost(listed: readonly ListedPlugin[], config: HostCo
   return {
     registry,
     defaults,
+    store: config.store,
     plugins: listed.map((one) => hosted(one, registry)),
     close: async () => await closeAll([...listed].reverse().map(({ plugin }) => plugin)),
   };

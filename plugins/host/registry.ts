@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
+import type { ArtifactStoreFactoryV1 } from '../sdk/contracts/artifact-store.ts';
 import type { LanguageModelProviderV1 } from '../sdk/contracts/language-model.ts';
 import type { MetricFactoryV1, MetricV1 } from '../sdk/contracts/metric.ts';
 import type { PluginRegistrar } from '../sdk/contracts/plugin.ts';
@@ -29,6 +30,7 @@ export class Registry {
   readonly retrievers = new NamedRegistry<RetrieverV1>('retriever');
   readonly providers = new NamedRegistry<LanguageModelProviderV1>('model provider');
   readonly trainers = new NamedRegistry<TrainerV1>('trainer');
+  readonly stores = new NamedRegistry<ArtifactStoreFactoryV1>('artifact store');
   readonly pipelines = new NamedRegistry<PipelineSpecInput>('curation pipeline');
 
   readonly failureCodes = new FailureCodes();
@@ -54,6 +56,8 @@ export class Registry {
       addRetriever: (retriever) => add(this.retrievers, retriever),
       addLanguageModelProvider: (provider) => add(this.providers, provider),
       addTrainer: (trainer) => add(this.trainers, trainer),
+      // Its own schema has checked the options that it is opened with.
+      addArtifactStore: (factory) => add(this.stores, factory),
       addPipeline: (name, pipeline) => this.pipelines.add(name, pipeline, owner),
     };
   }

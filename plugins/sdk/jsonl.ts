@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { EscadaFailure } from './contracts/failure.ts';
-import type { ArtifactStoreV1 } from './contracts/artifact-store.ts';
+import type { ArtifactObjectsV1 } from './contracts/artifact-store.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import { noteMovement } from './movement.ts';
 import { Slices } from './slices.ts';
@@ -13,7 +13,7 @@ const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const MAX_BYTES_IN_MEMORY = 1024 ** 3;
 
 /** Stores rows as one JSON value a line. */
-export async function putJsonl(store: ArtifactStoreV1, rows: readonly unknown[]): Promise<ArtifactRef> {
+export async function putJsonl(store: ArtifactObjectsV1, rows: readonly unknown[]): Promise<ArtifactRef> {
   const slices = new Slices();
   const lines: Buffer[] = [];
   for (const row of rows) {
@@ -28,7 +28,7 @@ export async function putJsonl(store: ArtifactStoreV1, rows: readonly unknown[])
  * Throws `DATA_UNREADABLE` for a line that is not JSON or too long, and for more than can be held at once.
  */
 export async function readJsonl<T>(
-  store: ArtifactStoreV1,
+  store: ArtifactObjectsV1,
   ref: ArtifactRef,
   { limit = Number.POSITIVE_INFINITY }: { readonly limit?: number } = {},
 ): Promise<T[]> {

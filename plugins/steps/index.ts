@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fileStoreFactory } from '../../core/store/file-store.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { rungResult } from './evaluate/rung-result.ts';
 import { scorePredictions } from './evaluate/score-predictions.ts';
@@ -12,13 +13,14 @@ import { measureRecall } from './retrieve/measure-recall.ts';
 import { trainAdapter } from './train/train-adapter.ts';
 import { trainFull } from './train/train-full.ts';
 
-/** The step kinds that every rung builds on; they know contracts only, never a named plugin. */
+/** The store on a local disk, and the step kinds that every rung builds on; they know contracts only, never a named plugin. */
 export const corePlugin: PluginV1 = {
   name: 'core',
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: z.strictObject({}),
   register: (registrar) => {
+    registrar.addArtifactStore(fileStoreFactory);
     registrar.addStepKind(generateAnswers);
     registrar.addStepKind(fittingRecipes);
     registrar.addStepKind(answerLoss);

@@ -160,6 +160,12 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Correct the named fields.',
   },
+  STORE_CONFIG_INVALID: {
+    meaning:
+      'The artifact store that the settings choose does not exist, or its options do not fit its schema.',
+    retryable: false,
+    help: 'Correct ESCADA_STORE, or "store" in the configuration file. The message names the known stores.',
+  },
   ACTIVITY_NAME_TAKEN: {
     meaning: "A host's worker has an activity of the name that Escada needs.",
     retryable: false,

@@ -24,6 +24,14 @@ export const defaultsSchema = z.strictObject({
   trainer: nameTextSchema.optional(),
 });
 
+/** Which artifact store a project uses. */
+export const storeChoiceSchema = z.strictObject({
+  /** Id of a kind of store that a plugin brings. */
+  use: nameTextSchema,
+  /** Options of that kind. */
+  options: optionsSchema.optional(),
+});
+
 /** The configuration file of a project: worker, client and commands read the same one. */
 export const projectConfigSchema = z.strictObject({
   /** Address of the JSON Schema, for editors. */
@@ -33,8 +41,11 @@ export const projectConfigSchema = z.strictObject({
   /** Options of built-in plugins, by plugin name. */
   options: atMostMembers(z.record(z.string().max(200), optionsSchema), MAX_PLUGINS).default({}),
   defaults: defaultsSchema.prefault({}),
+  /** The artifact store; default: files in the home folder. */
+  store: storeChoiceSchema.optional(),
 });
 
 export type PluginEntry = z.infer<typeof pluginEntrySchema>;
 export type PluginDefaults = z.infer<typeof defaultsSchema>;
+export type StoreChoice = z.infer<typeof storeChoiceSchema>;
 export type ProjectConfig = z.infer<typeof projectConfigSchema>;

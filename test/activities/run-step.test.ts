@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -76,20 +76,25 @@ test('a cached result whose artifact is gone is made again', async () => {
   assert.deepEqual(again.output, first.output);
 });
 
-test('an attempt has a folder of its own and sees those of earlier attempts', async () => {
+test('an attempt has a folder of its own and continues from the checkpoints of earlier ones', async () => {
   let attempt = 0;
-  const { run } = await setUp(async (_input, context) => {
+  const { run } = await setUp(async (_input, { scratchDir, checkpoints }) => {
     attempt += 1;
-    await writeFile(join(context.scratchDir, 'note'), String(attempt));
+    assert.deepEqual(await readdir(scratchDir), []);
+    const restored = await checkpoints.restore();
+    const earlier = [...(await checkpoints.earlierSteps())];
+    if (attempt === 2) throw new EscadaFailure({ code: 'ENGINE_CRASHED', message: 'gone' });
+    const checkpoint = join(checkpoints.folder, `checkpoint-${attempt * 10}`);
+    await mkdir(checkpoint, { recursive: true });
+    await writeFile(join(checkpoint, 'manifest.json'), '{}');
     if (attempt < 3) throw new EscadaFailure({ code: 'ENGINE_CRASHED', message: 'gone' });
-    const seen = await Promise.all(
-      context.earlierScratchDirs.map(async (dir) => (await readdir(dir)).join()),
-    );
-    return { seen };
+    return { restored, earlier, names: (await readdir(checkpoints.folder)).sort() };
   });
   await assert.rejects(run({ n: 1 }));
   await assert.rejects(run({ n: 1 }));
-  assert.deepEqual((await run({ n: 1 })).output, { seen: ['note', 'note'] });
+  const { output } = await run({ n: 1 });
+  // The second attempt took the first one's over before it failed.
+  assert.deepEqual(output, { restored: 1, earlier: [10, 10], names: ['checkpoint-10', 'checkpoint-30'] });
 });
 
 test('coded failures become application failures: type, details, and whether a retry can help', async () => {
@@ -147,7 +152,7 @@ suite('ids of steps and runs', () => {
     throw new EscadaFailure({
       code: 'ENGINE_CRASHED',
       message: 'gone',
-      fields: { earlier: context.earlierScratchDirs.length },
+      fields: { earlier: (await context.checkpoints.earlierSteps()).length },
     });
   };
   const earlierOf = async (attempt: Promise<unknown>): Promise<unknown> =>

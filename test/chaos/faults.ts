@@ -99,7 +99,7 @@ function isFull(error: NodeJS.ErrnoException): true {
   throw error;
 }
 
-const mounted = (place: Place): string => place.settings.storeRoot;
+const mounted = (place: Place): string => join(place.settings.home, 'store');
 
 /** The store's file system has no byte left for a while. */
 const fullDisk: Fault = {

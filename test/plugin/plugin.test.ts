@@ -7,7 +7,7 @@ import { EscadaPlugin, type EscadaPluginOptions } from '../../plugin.ts';
 import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import { WORKFLOWS_PATH } from '../../worker/roles.ts';
 
-const settings = { storeRoot: join(tmpdir(), 'escada-plugin-test', 'store') };
+const settings = { home: join(tmpdir(), 'escada-plugin-test') };
 const make = async (options: EscadaPluginOptions = {}) => await EscadaPlugin.load({ settings, ...options });
 
 const HOST: WorkerOptions = { taskQueue: 'theirs', activities: { greet: async () => 'Hello' } };

@@ -60,6 +60,7 @@ suite('configuration file of a project', () => {
       ['{"plugins":{}}', /plugins: /],
       ['{"plugins":["x"]}', /plugins\[0\]: /],
       ['{"defaults":{"model":3}}', /defaults\.model: /],
+      ['{"store":{"options":{}}}', /store\.use: /],
     ] as const) {
       const wrong = { code: 'CONFIG_INVALID', message: new RegExp(`escada\\.json: .*${problem.source}`) };
       await assert.rejects(read(text), wrong);

@@ -13,10 +13,16 @@ suite('settings', () => {
         'ESCADA_TASK_QUEUE',
         'ESCADA_DATA_ROOTS',
         'ESCADA_IO_CONCURRENCY',
+        'ESCADA_STORE',
       ];
       assert.deepEqual(readSettings(Object.fromEntries(names.map((name) => [name, empty]))), unset);
     }
-    assert.match(unset.storeRoot, /\.escada\/store$/);
+    assert.match(unset.home, /\.escada$/);
+    assert.equal(unset.store, undefined);
+  });
+
+  test('ESCADA_STORE names the kind of artifact store', () => {
+    assert.deepEqual(readSettings({ ESCADA_STORE: ' s3 ' }).store, { use: 's3' });
   });
 
   test('how many calls wait for a service at once is a whole number', () => {

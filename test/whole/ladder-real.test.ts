@@ -23,7 +23,7 @@ suite('a whole climb with the real model', { skip }, () => {
   before(async () => {
     server = await TestServer.start();
     place = await Place.open(server, 'real', (await findRealModel()) ?? '');
-    const spec = await loadSpec(EXAMPLE, place.settings.storeRoot);
+    const spec = await loadSpec(EXAMPLE, place.store);
     await place.startWorker();
     run = await climb(place, {
       ...spec,

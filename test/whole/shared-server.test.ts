@@ -5,7 +5,6 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { EscadaClient } from '../../client.ts';
-import { storeId } from '../../core/store/store-id.ts';
 import { findTemporalCli, reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { until, type CommandResult } from './support/processes.ts';
@@ -73,10 +72,7 @@ suite('npm start on a server of others', { skip }, () => {
     assert.doesNotMatch(ended.stderr, /http:\/\/127/);
     assert.equal(existsSync(join(place.home, 'temporal.db')), false, 'a server was started');
     const listed = await server.temporal('workflow', 'list', '--namespace', 'team', '-o', 'json');
-    assert.match(
-      listed.output,
-      new RegExp(`"name": "escada-${await storeId(place.settings.storeRoot)}"|${idIn(ended)}`),
-    );
+    assert.match(listed.output, new RegExp(`"name": "escada-${await place.store.storeId()}"|${idIn(ended)}`));
   });
 
   test('a namespace that is not there, and a profile that is not there, are told by name', async () => {

@@ -1,5 +1,5 @@
-import { FileStore } from '../../core/store/file-store.ts';
 import { pairedBootstrap } from '../../core/decide/statistics/index.ts';
+import type { ArtifactObjectsV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { createProjectHost } from '../../plugins.ts';
 import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
 import type { AdaptationOutcome, Estimate } from '../../schemas/outcome/candidate.ts';
@@ -31,9 +31,8 @@ export async function compareFinalists(
   seed: number,
   outcome: AdaptationOutcome,
   spec: AdaptationSpecInput,
-  storeRoot: string,
+  store: ArtifactObjectsV1,
 ): Promise<SeedResult> {
-  const store = new FileStore(storeRoot);
   const host = createProjectHost();
   try {
     const primary = spec.metrics?.primary ?? { id: outcome.test.metric };

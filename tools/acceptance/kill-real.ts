@@ -7,6 +7,8 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { withStore } from '../../client/with-store.ts';
+import type { Settings } from '../../runtime/settings.ts';
 import { follow } from '../../cli/lib/follow.ts';
 import { loadSpec } from '../../cli/lib/load-spec.ts';
 import { print, say, StatusLine, table } from '../../cli/lib/terminal.ts';
@@ -33,8 +35,9 @@ interface Result {
   readonly seconds: number;
 }
 
-async function specFor(train: number, storeRoot: string): Promise<AdaptationSpecInput> {
-  const spec = await loadSpec(join(ROOT, 'examples/product-descriptions/spec.json'), storeRoot);
+async function specFor(train: number, settings: Settings): Promise<AdaptationSpecInput> {
+  const path = join(ROOT, 'examples/product-descriptions/spec.json');
+  const spec = await withStore({ settings }, async (store) => await loadSpec(path, store));
   const options = { r: 16, loraAlpha: 32, perDeviceTrainBatchSize: 4, warmupSteps: 3, saveSteps: 2 };
   return {
     ...spec,
@@ -51,7 +54,7 @@ async function specFor(train: number, storeRoot: string): Promise<AdaptationSpec
 /** Waits until the final training has left checkpoints, then kills. The worker is started again by its supervisor. */
 async function strike(victim: Victim, home: string, workflowId: string, place: BenchPlace): Promise<void> {
   if (victim === 'nobody') return;
-  const root = place.settings.storeRoot;
+  const root = join(place.settings.home, 'store');
   const complete = async () => {
     const out = join(await stepFolder(root, workflowId, FINAL_TRAINING), 'attempt-1', 'out');
     const names = await readdir(out).catch(() => []);
@@ -73,7 +76,7 @@ async function measure(victim: Victim, train: number, env: NodeJS.ProcessEnv): P
   const home = await mkdtemp(join(tmpdir(), `escada-kill-${victim}-`));
   const place = await openBenchPlace(home, env);
   try {
-    const handle = await place.client.startAdaptation(await specFor(train, place.settings.storeRoot));
+    const handle = await place.client.startAdaptation(await specFor(train, place.settings));
     const [outcome] = await Promise.all([
       follow(place.client, handle.workflowId, new StatusLine()),
       strike(victim, home, handle.workflowId, place),

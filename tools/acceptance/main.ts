@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { withStore } from '../../client/with-store.ts';
 import { follow } from '../../cli/lib/follow.ts';
 import { importDataFile, readSpecFile } from '../../cli/lib/load-spec.ts';
 import { print, say, StatusLine, table } from '../../cli/lib/terminal.ts';
@@ -45,11 +46,9 @@ async function specFor(seed: number, home: string, place: BenchPlace): Promise<A
   const args = [join(EXAMPLE, 'generate.ts'), '--seed', String(seed), '--out', path];
   await promisify(execFile)(process.execPath, args);
   const spec = await readSpecFile(join(EXAMPLE, 'spec.json'));
-  return {
-    ...spec,
-    seed,
-    data: { ...spec.data, source: await importDataFile(path, place.settings.storeRoot) },
-  };
+  const { settings } = place;
+  const source = await withStore({ settings }, async (store) => await importDataFile(path, store));
+  return { ...spec, seed, data: { ...spec.data, source } };
 }
 
 async function runSeed(seed: number, home: string, place: BenchPlace): Promise<SeedResult> {
@@ -58,7 +57,8 @@ async function runSeed(seed: number, home: string, place: BenchPlace): Promise<S
   const handle = await place.client.startAdaptation(spec);
   const outcome = await follow(place.client, handle.workflowId, new StatusLine());
   print(`\nSeed ${seed}\n${renderOutcome(outcome)}`);
-  return await compareFinalists(seed, outcome, spec, place.settings.storeRoot);
+  const { settings } = place;
+  return await withStore({ settings }, async (store) => await compareFinalists(seed, outcome, spec, store));
 }
 
 const interval = (one: { readonly low: number; readonly high: number }) =>

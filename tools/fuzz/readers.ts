@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { FileStore } from '../../core/store/file-store.ts';
+import { noCheckpoints } from '../../plugins/sdk/testing/no-checkpoints.ts';
 import { compilePipelineSpec } from '../../core/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../../core/compile/compile-spec.ts';
 import { corePlugin } from '../../plugins/steps/index.ts';
@@ -52,7 +53,7 @@ function contextFor(file: string, folder: string): StepContext {
     signal: new AbortController().signal,
     heartbeat: () => undefined,
     scratchDir: join(folder, 'scratch'),
-    earlierScratchDirs: [],
+    checkpoints: noCheckpoints(join(folder, 'scratch')),
   };
 }
 

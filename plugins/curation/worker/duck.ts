@@ -135,7 +135,7 @@ export async function withDuck<T>(
     for (const macro of MACROS) await duck.run(macro);
     const run = async (sql: string): Promise<void> => await duck.run(sql);
     await limitSpill(run, context.scratchDir, options);
-    await lockDown(run, [context.scratchDir, ...context.store.localRoots], reads);
+    await lockDown(run, [context.scratchDir, ...context.store.readableRoots], reads);
     return await work(duck);
   } catch (error) {
     throw context.signal.aborted ? context.signal.reason : (diskFailure(error, context.scratchDir) ?? error);

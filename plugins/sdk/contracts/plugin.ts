@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import type { ErrorEntry } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
+import type { ArtifactStoreFactoryV1 } from './artifact-store.ts';
 import type { LanguageModelProviderV1 } from './language-model.ts';
 import type { MetricFactoryV1 } from './metric.ts';
 import type { RetrieverV1 } from './retriever.ts';
@@ -19,6 +20,8 @@ export interface PluginRegistrar {
   addRetriever(retriever: RetrieverV1): void;
   addLanguageModelProvider(provider: LanguageModelProviderV1): void;
   addTrainer(trainer: TrainerV1): void;
+  /** A kind of artifact store; settings choose it by its id. */
+  addArtifactStore<Options>(factory: ArtifactStoreFactoryV1<Options>): void;
   /** A named curation pipeline; specs choose it by name. */
   addPipeline(name: string, pipeline: PipelineSpecInput): void;
 }

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
 import type { ResourceClass } from '../../../schemas/plan/queues.ts';
-import type { ArtifactStoreV1 } from './artifact-store.ts';
+import type { ArtifactObjectsV1, CheckpointsV1 } from './artifact-store.ts';
 import type { LanguageModelProviderV1, LanguageModelV1, ModelChoice } from './language-model.ts';
 import type { MetricV1 } from './metric.ts';
 import type { PartNames } from './part-names.ts';
@@ -11,7 +11,7 @@ import type { TrainerV1 } from './trainer.ts';
 
 /** What a step may ask of its host. Every look-up throws a coded error that lists what there is. */
 export interface StepServices {
-  readonly store: ArtifactStoreV1;
+  readonly store: ArtifactObjectsV1;
   languageModel(provider: string, choice: ModelChoice): LanguageModelV1;
   trainer(id: string): TrainerV1;
   metric(choice: { readonly id: string; readonly with: JsonObject }): MetricV1;
@@ -30,8 +30,8 @@ export interface StepContext extends StepServices {
   heartbeat(details: JsonObject): void;
   /** Folder of this attempt, empty at its start. */
   readonly scratchDir: string;
-  /** Folders of earlier attempts of the same step, newest first; read or link from them, never write. */
-  readonly earlierScratchDirs: readonly string[];
+  /** Checkpoints of this step's action, those of other attempts included. */
+  readonly checkpoints: CheckpointsV1;
 }
 
 /** Shortest heartbeat time-out of a kind: a worker that is busy for a second or two must not be taken for dead. */

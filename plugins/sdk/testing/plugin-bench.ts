@@ -2,9 +2,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { Registry } from '../../host/registry.ts';
-import type { ArtifactStoreV1 } from '../contracts/artifact-store.ts';
+import type { ArtifactObjectsV1 } from '../contracts/artifact-store.ts';
 import type { StepContext, StepServices } from '../contracts/step-kind.ts';
 import { withRowsIn } from '../rows-folder.ts';
+import { noCheckpoints } from './no-checkpoints.ts';
 
 /** What a bench is made of; `openPluginBench` puts it together. */
 export interface BenchParts {
@@ -17,7 +18,7 @@ export interface BenchParts {
 /** Runs what a plugin brings without a Temporal server, as a worker would: options, output and heartbeats included. */
 export class PluginBench {
   readonly registry: Registry;
-  readonly store: ArtifactStoreV1;
+  readonly store: ArtifactObjectsV1;
   /** What steps reported, in order. */
   readonly heartbeats: JsonObject[] = [];
   /** Folder of data files: steps find `path` below it. */
@@ -48,7 +49,7 @@ export class PluginBench {
       signal: this.#controller.signal,
       heartbeat: (details) => void this.heartbeats.push(details),
       scratchDir,
-      earlierScratchDirs: [],
+      checkpoints: noCheckpoints(scratchDir),
     };
   }
 

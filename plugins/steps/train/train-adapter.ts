@@ -3,12 +3,12 @@ import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
 import {
+  runTraining,
   TRAINING_STEP,
   trainingInput,
   trainingOutcome,
   trainingOutput,
   trainingSalt,
-  trainRequest,
 } from './training-step.ts';
 
 const withSchema = z.strictObject({ ...trainingInput, config: loraConfigSchema });
@@ -24,8 +24,11 @@ type Output = z.infer<typeof outputSchema>;
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const trainer = context.trainer(input.trainer);
-  const request = await trainRequest(input, context);
-  const result = await trainer.doTrain(request);
+  const { request, result } = await runTraining(
+    input,
+    context,
+    async (asked) => await trainer.doTrain(asked),
+  );
   return {
     adapter: await context.store.putFolder(result.adapterPath),
     adapterSha256: result.adapterSha256,

@@ -4,12 +4,12 @@ import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { fullConfigSchema } from '../../../schemas/spec/full-config.ts';
 import {
+  runTraining,
   TRAINING_STEP,
   trainingInput,
   trainingOutcome,
   trainingOutput,
   trainingSalt,
-  trainRequest,
 } from './training-step.ts';
 
 const withSchema = z.strictObject({ ...trainingInput, config: fullConfigSchema });
@@ -30,8 +30,8 @@ async function run(input: With, context: StepContext): Promise<Output> {
     const message = `trainer: "${input.trainer}" trains adapters only. Take another trainer, or config.method "lora".`;
     throw new EscadaFailure({ code: 'INVALID_SPEC', message, fields: { trainer: input.trainer } });
   }
-  const request = await trainRequest(input, context);
-  const result = await trainer.doTrainFull(request);
+  const trainAll = trainer.doTrainFull.bind(trainer);
+  const { request, result } = await runTraining(input, context, trainAll);
   return {
     model: await context.store.putFolder(result.modelPath),
     modelSha256: result.modelSha256,

@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { StepContext, StepServices } from '../../sdk/contracts/step-kind.ts';
@@ -18,7 +17,8 @@ import { modelSalt } from '../llm/generate-answers.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
 import { briefly, reportProgress } from './progress.ts';
 import { findVices } from './vices.ts';
-import { adoptCheckpoints, requireProgress } from './checkpoints.ts';
+import { CheckpointSaver } from './checkpoint-saver.ts';
+import { requireProgress } from './checkpoints.ts';
 
 /** Input of every training step, but for its settings. */
 export const trainingInput = {
@@ -94,10 +94,32 @@ export async function trainingSalt(
 /** Rows of `samples` that the seed chooses from. */
 const MOST_SAMPLES = 1000;
 
-/** What a trainer is asked for, with the checkpoints of earlier attempts in its folder. */
-export async function trainRequest<Config extends TrainingConfig>(
+/** Trains from the furthest checkpoint of the action on, and hands new ones to the store. */
+export async function runTraining<Config extends TrainingConfig, Result>(
   input: Input & { readonly config: Config },
   context: StepContext,
+  train: (request: TrainRequest<Config>) => Promise<Result>,
+): Promise<{ readonly request: TrainRequest<Config>; readonly result: Result }> {
+  const saver = new CheckpointSaver(context.checkpoints, (message) => {
+    process.stderr.write(`worker: ${message}\n`);
+  });
+  const request = await trainRequest(input, context, saver);
+  try {
+    const result = await train(request);
+    // Nobody resumes a training that has ended.
+    saver.stop();
+    return { request, result };
+  } finally {
+    // The next attempt looks for it at once; one that is cancelled does not wait.
+    if (!context.signal.aborted) await saver.settled();
+  }
+}
+
+/** What a trainer is asked for, with the checkpoints of other attempts in its folder. */
+async function trainRequest<Config extends TrainingConfig>(
+  input: Input & { readonly config: Config },
+  context: StepContext,
+  saver: CheckpointSaver,
 ): Promise<TrainRequest<Config>> {
   const { system, instruction } = input.recipe;
   const rows = await readRows(
@@ -114,11 +136,15 @@ export async function trainRequest<Config extends TrainingConfig>(
     input.samples === null
       ? null
       : await readRows(await context.store.localPath(input.samples), { limit: MOST_SAMPLES });
-  const outDir = join(context.scratchDir, 'out');
-  await mkdir(outDir);
-  await requireProgress(context.earlierScratchDirs);
-  await adoptCheckpoints(context.earlierScratchDirs, outDir);
+  const { checkpoints } = context;
+  const outDir = checkpoints.folder;
+  await mkdir(outDir, { recursive: true });
+  requireProgress(await checkpoints.earlierSteps());
+  await checkpoints.restore();
   const model = await baseModel(input, context, context.signal);
+  const report = reportProgress(input.config.loggingSteps ?? 1, (progress) =>
+    context.heartbeat({ kind: 'train', provider: model.provider, ...progress }),
+  );
   return {
     model,
     rows: asked(rows),
@@ -126,9 +152,10 @@ export async function trainRequest<Config extends TrainingConfig>(
     config: input.config,
     outDir,
     signal: context.signal,
-    onProgress: reportProgress(input.config.loggingSteps ?? 1, (progress) =>
-      context.heartbeat({ kind: 'train', provider: model.provider, ...progress }),
-    ),
+    onProgress: (progress) => {
+      saver.completed(progress.checkpointStep);
+      report(progress);
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { FileStore } from '../../../core/store/file-store.ts';
 import { importDataFile, loadSpec, localModelPath, readSpecFile } from '../../../cli/lib/load-spec.ts';
 
 const SPEC = { name: 'größe', target: 0.5 };
@@ -82,7 +83,7 @@ suite('data files', () => {
     await writeFile(join(folder, 'rows.csv'), 'a,b\n');
     const spec = { data: { source: { path: 'rows.csv' }, documents: { source: { path: './rows.csv' } } } };
     await writeFile(join(folder, 'spec.json'), JSON.stringify(spec));
-    const { data } = await loadSpec(join(folder, 'spec.json'), join(folder, 'store'));
+    const { data } = await loadSpec(join(folder, 'spec.json'), new FileStore(join(folder, 'store')));
     const names = [data.source, data.documents?.source].map((source) => (source as { name?: string }).name);
     assert.deepEqual(names, ['rows.csv', './rows.csv']);
   });
@@ -90,7 +91,7 @@ suite('data files', () => {
   test('a link that leads nowhere is told from a missing file', async () => {
     await symlink(join(folder, 'gone'), join(folder, 'link.csv'));
     await assert.rejects(
-      importDataFile(join(folder, 'link.csv'), join(folder, 'store'), { name: 'link.csv' }),
+      importDataFile(join(folder, 'link.csv'), new FileStore(join(folder, 'store')), { name: 'link.csv' }),
       {
         code: 'FILE_NOT_FOUND',
         message: /"link\.csv" is a link to .*gone, where there is no file/,
@@ -102,7 +103,7 @@ suite('data files', () => {
     await mkdir(join(folder, 'folder.csv'));
     await writeFile(join(folder, 'good.csv'), 'a,b\n');
     const load = async (name: string, path: string, store = join(folder, 'store')) =>
-      await importDataFile(path, store, { name });
+      await importDataFile(path, new FileStore(store), { name });
     const code = 'FILE_NOT_FOUND';
     await assert.rejects(load('my.csv', join(folder, 'no.csv')), {
       code,
@@ -129,7 +130,7 @@ suite('the model of a spec file', () => {
       const path = join(folder, 'spec.json');
       const idOf = async (id: string) => {
         await writeFile(path, JSON.stringify({ model: { provider: 'p', id } }));
-        const spec = await loadSpec(path, join(folder, 'store'));
+        const spec = await loadSpec(path, new FileStore(join(folder, 'store')));
         return [spec.model?.id, localModelPath(spec)];
       };
       const beside = join(folder, 'model');

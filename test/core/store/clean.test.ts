@@ -3,20 +3,18 @@ import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { promisify } from 'node:util';
 import { cleanHome, logFiles, type OpenRun } from '../../../core/store/clean-home.ts';
 import { FileStore } from '../../../core/store/file-store.ts';
-import { liveHolds, withHold } from '../../../core/store/holds.ts';
-import { noteReferences } from '../../../core/store/references.ts';
-import { sweepLeftovers } from '../../../core/store/sweep.ts';
+import { liveHolds } from '../../../core/store/file-store/holds.ts';
+import { runName } from '../../../core/store/file-store/run-folder.ts';
+import { sweepLooseRows } from '../../../plugins/sdk/store/leftovers.ts';
+import { uniqueReferences } from '../../../plugins/sdk/store/references.ts';
 import { ownedName } from '../../../plugins/sdk/owner.ts';
 import { LOOSE_ROWS_PREFIX } from '../../../plugins/sdk/rows-folder.ts';
-import { writeAction } from '../../../core/store/action-cache.ts';
-import { openRunFolder, openScratch, runFolder } from '../../../core/store/scratch.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
-import { z } from 'zod';
 
 const DAY_MS = 86_400_000;
 const LATER_MS = Date.now() + 40 * DAY_MS;
@@ -30,15 +28,19 @@ async function newHome() {
     await store.putBytes(Buffer.from(value), 'text/plain');
   /** A run with a failed attempt, which took and gave these artifacts. */
   const run = async (name: string, values: unknown, action?: string) => {
-    const { attemptDir } = await openScratch(store.root, { ...idsOf(name), nodeId: 'train' });
+    const { attemptDir } = await store.openScratch({ ...idsOf(name), nodeId: 'train' }, 'a'.repeat(64));
     await writeFile(join(attemptDir, 'checkpoint'), name);
-    const folder = await openRunFolder(store.root, idsOf(name));
-    await noteReferences(folder, [name, 'train'], { values, ...(action === undefined ? {} : { action }) });
-    return folder;
+    await store.noteUse(idsOf(name), {
+      activity: [name, 'train'],
+      references: uniqueReferences(values),
+      ...(action === undefined ? {} : { action }),
+    });
+    return join(store.root, 'runs', runName(idsOf(name)));
   };
   const clean = async (options: Partial<Parameters<typeof cleanHome>[0]> = {}) =>
     await cleanHome({
-      storeRoot: store.root,
+      home,
+      store,
       keepRuns: 0,
       olderThanMs: 30 * DAY_MS,
       dryRun: false,
@@ -72,7 +74,7 @@ suite('cleaning', () => {
     const result = await clean();
     assert.deepEqual([result.runs.count, result.objects.count, result.keptRuns], [1, 3, 0]);
     assert.ok(result.objects.sizeBytes > 0 && result.runs.sizeBytes > 0);
-    for (const ref of [inner, list, loose]) assert.equal(await store.holds(ref), false);
+    for (const ref of [inner, list, loose]) assert.equal(await store.has(ref), false);
     assert.deepEqual(await readdir(join(store.root, 'trash')), []);
   });
 
@@ -85,16 +87,15 @@ suite('cleaning', () => {
     await store.localFolder(adapter);
     const plan = await store.putJson({ input: await text('rows') });
     const result = await text('result');
-    const identity = { kind: 'k@1', key: 'a'.repeat(64), outputSchema: z.record(z.string(), z.json()) };
-    const action = join(store.root, 'actions', `${identity.key}.json`);
-    await writeAction(action, identity, { output: { result }, seconds: 1 });
+    const key = 'a'.repeat(64);
+    await store.putAction({ kind: 'k@1', key, output: { result }, seconds: 1 });
     const old = await run('old', {});
     await ageRun(old, 1);
-    await run('new', { adapter, plan }, identity.key);
+    await run('new', { adapter, plan }, key);
     const done = await clean({ keepRuns: 1 });
-    assert.deepEqual(await runs(), [basename(runFolder(store.root, idsOf('new')))]);
+    assert.deepEqual(await runs(), [runName(idsOf('new'))]);
     assert.deepEqual([done.actions.count, done.objects.count, done.folders.count], [0, 0, 0]);
-    for (const ref of [adapter, plan, result]) assert.equal(await store.holds(ref), true);
+    for (const ref of [adapter, plan, result]) assert.equal(await store.has(ref), true);
   });
 
   test('never touches an open run, nor what its history refers to', async () => {
@@ -111,7 +112,7 @@ suite('cleaning', () => {
     ];
     const result = await clean({ openRuns, olderThanMs: 0 });
     assert.deepEqual([result.runs.count, result.keptRuns], [1, 1]);
-    assert.deepEqual(await Promise.all([noted, inHistory, other].map((ref) => store.holds(ref))), [
+    assert.deepEqual(await Promise.all([noted, inHistory, other].map((ref) => store.has(ref))), [
       true,
       true,
       false,
@@ -122,13 +123,12 @@ suite('cleaning', () => {
     const { store, text, run, clean, runs, idsOf } = await newHome();
     await run('at-work', {});
     await ageRun(await run('left', {}), 1);
-    const at = basename(runFolder(store.root, idsOf('at-work')));
-    await withHold(store.root, at, async () => {
+    await store.withHold(idsOf('at-work'), async () => {
       const found = await text('made a moment ago');
       const result = await clean({ openRuns: null, nowMs: Date.now() + 3650 * DAY_MS });
       assert.deepEqual([result.runs.count, result.objects.count, result.keptRuns], [1, 0, 1]);
-      assert.deepEqual(await runs(), [at]);
-      assert.equal(await store.holds(found), true);
+      assert.deepEqual(await runs(), [runName(idsOf('at-work'))]);
+      assert.equal(await store.has(found), true);
     });
     assert.equal((await clean({ openRuns: null })).runs.count, 1);
   });
@@ -201,7 +201,7 @@ suite('cleaning', () => {
       'store',
       'temporal.db.server',
     ]);
-    assert.equal(await store.holds(kept), true);
+    assert.equal(await store.has(kept), true);
   });
 });
 
@@ -211,13 +211,12 @@ const LEAVE = `
   import { tmpdir } from 'node:os';
   import { join } from 'node:path';
   import { ownedName } from './plugins/sdk/owner.ts';
-  import { openScratch } from './core/store/scratch.ts';
-  import { withHold } from './core/store/holds.ts';
   import { FileStore } from './core/store/file-store.ts';
   const root = process.argv[1];
-  await new FileStore(root).putBytes(Buffer.from('x'), 'x/y');
+  const store = new FileStore(root);
+  await store.putBytes(Buffer.from('x'), 'x/y');
   const place = { namespace: 'n', workflowId: 'w', firstRunId: 'r', nodeId: 'step' };
-  const { attemptDir } = await openScratch(root, place);
+  const { attemptDir } = await store.openScratch(place, 'a'.repeat(64));
   mkdirSync(join(attemptDir, 'out'));
   writeFileSync(join(attemptDir, 'out', 'checkpoint'), 'kept');
   for (const name of [ownedName('rows-'), 'spill']) mkdirSync(join(attemptDir, name));
@@ -227,13 +226,12 @@ const LEAVE = `
   writeFileSync(join(root, 'objects', 'incoming', ownedName('')), 'half');
   mkdirSync(join(root, 'actions'));
   writeFileSync(join(root, 'actions', ownedName('.tmp-')), 'half');
-  void withHold(root, 'run', () => new Promise(() => undefined));
+  void store.withHold(place, () => new Promise(() => undefined));
   setTimeout(() => { console.log(attemptDir); process.kill(process.pid, 'SIGKILL'); }, 200);
 `;
 
 test('leftovers of another user in the common temporary folder are left alone', async () => {
   const { pid = 0 } = spawnSync('true');
-  const root = await mkdtemp(join(tmpdir(), 'escada-sweep-'));
   const [ours, theirs] = [1, 2].map((one) =>
     join(tmpdir(), ownedName(`${LOOSE_ROWS_PREFIX}${one}-`).replace(`-${process.pid}-`, `-${pid}-`)),
   ) as [string, string];
@@ -241,7 +239,7 @@ test('leftovers of another user in the common temporary folder are left alone', 
   // Only root may give a folder away; for others both are their own.
   const isRoot = process.getuid?.() === 0;
   if (isRoot) await chown(theirs, 1, 1);
-  await sweepLeftovers(root);
+  await sweepLooseRows();
   assert.deepEqual([existsSync(ours), existsSync(theirs)], [false, isRoot]);
   await rm(theirs, { recursive: true, force: true });
 });
@@ -256,10 +254,13 @@ test('leftovers of a killed process are swept, its checkpoints and what the livi
   assert.equal(killed.signal, 'SIGKILL');
   const attemptDir = killed.stdout.trim();
   assert.equal((await liveHolds(root, Date.now())).runs.size, 0);
-  const mine = await openScratch(root, { namespace: 'n', workflowId: 'w', firstRunId: 'r', nodeId: 'step' });
+  const store = new FileStore(root);
+  const run = { namespace: 'n', workflowId: 'w', firstRunId: 'r' };
+  const mine = await store.openScratch({ ...run, nodeId: 'step' }, 'a'.repeat(64));
   await mkdir(join(mine.attemptDir, 'spill'));
-  await withHold(root, 'mine', async () => {
-    assert.ok((await sweepLeftovers(root)) >= 7);
+  await store.withHold(run, async () => {
+    assert.ok((await store.sweep()) >= 6);
+    await sweepLooseRows();
     assert.equal((await readdir(join(root, 'holds'))).length, 1);
   });
   assert.deepEqual(await readdir(attemptDir), ['out']);
@@ -267,5 +268,5 @@ test('leftovers of a killed process are swept, its checkpoints and what the livi
   assert.deepEqual(await readdir(join(root, 'objects', 'incoming')), []);
   for (const name of ['actions', 'trash']) assert.deepEqual(await readdir(join(root, name)), []);
   const loose = (await readdir(tmpdir())).filter((name) => name.startsWith(LOOSE_ROWS_PREFIX));
-  assert.equal(await sweepLeftovers(root), 0, loose.join());
+  assert.equal((await store.sweep()) + (await sweepLooseRows()), 0, loose.join());
 });

@@ -8,6 +8,7 @@ import { EscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
 import type { LanguageModelV1 } from '../../../plugins/sdk/contracts/language-model.ts';
 import type { PluginRegistrar } from '../../../plugins/sdk/contracts/plugin.ts';
 import type { StepContext, StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
+import { noCheckpoints } from '../../../plugins/sdk/testing/no-checkpoints.ts';
 import { curationPlugin } from '../../../plugins/curation/index.ts';
 import { countingModel } from '../../../plugins/sdk/testing/counting-model.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
@@ -153,7 +154,7 @@ export class Harness {
       signal: this.#controller.signal,
       heartbeat: (details) => void this.heartbeats.push(details),
       scratchDir,
-      earlierScratchDirs: [],
+      checkpoints: noCheckpoints(scratchDir),
     };
   }
 }

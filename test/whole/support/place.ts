@@ -41,7 +41,7 @@ export class Place {
       ESCADA_MODEL_PATH: modelPath,
     };
     this.settings = readSettings(this.env);
-    this.store = new FileStore(this.settings.storeRoot);
+    this.store = new FileStore(join(this.home, 'store'));
   }
 
   /** Opens a place; without a word on the model the tiny checkpoint is "the model". Close it in the test's `after`. */

@@ -1,5 +1,6 @@
 /** Cleaning beside runs on a real server: what an open run's history refers to stays, whatever the store itself knows of it. */
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { cleanHome } from '../../../core/store/clean-home.ts';
 import { listOpenRuns } from '../../../client/open-runs.ts';
@@ -28,7 +29,8 @@ suite('cleaning beside runs', () => {
     await run.started('pipeline/b');
     const clean = async () =>
       await cleanHome({
-        storeRoot: store.root,
+        home: dirname(store.root),
+        store,
         keepRuns: 0,
         olderThanMs: 0,
         dryRun: false,
@@ -40,7 +42,7 @@ suite('cleaning beside runs', () => {
     const { runId } = await client.workflow.getHandle(open[0]?.workflowId ?? '').describe();
     assert.deepEqual([open[0]?.namespace, open[0]?.firstRunId], ['default', runId]);
     await clean();
-    const there = async () => await Promise.all([input, made, nobodys].map((ref) => store.holds(ref)));
+    const there = async () => await Promise.all([input, made, nobodys].map((ref) => store.has(ref)));
     assert.deepEqual(await there(), [true, true, false]);
     gate.open();
     await run.result();

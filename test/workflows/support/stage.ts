@@ -41,6 +41,7 @@ import type { ControlActivities } from '../../../activities/control-activities.t
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import type { TrainSpecInput } from '../../../schemas/spec/train-spec.ts';
+import { noCheckpoints } from '../../../plugins/sdk/testing/no-checkpoints.ts';
 import { queueName, RESOURCE_CLASSES } from '../../../schemas/plan/queues.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { StepOrigin } from '../../../schemas/plan/pipeline-plan.ts';
@@ -203,8 +204,14 @@ export class Stage {
     return async ({ input, closing, activityId, number }) => {
       const scratchDir = join(this.server.folder, 'scratch', activityId.replaceAll('/', '_'), String(number));
       await mkdir(scratchDir, { recursive: true });
-      const work = { signal: closing, heartbeat: () => undefined, scratchDir, earlierScratchDirs: [] };
-      return { output: await real.doRun(real.withSchema.parse(input), { ...services, ...work }) };
+      const work = { signal: closing, heartbeat: () => undefined, scratchDir };
+      return {
+        output: await real.doRun(real.withSchema.parse(input), {
+          ...services,
+          ...work,
+          checkpoints: noCheckpoints(scratchDir),
+        }),
+      };
     };
   }
 

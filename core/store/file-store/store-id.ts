@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { makeMissing, sha256OfBytes } from '../../plugins/sdk/publish.ts';
+import { makeMissing, sha256OfBytes } from '../../../plugins/sdk/publish.ts';
 
 /**
  * 12 hexadecimal digits that tell this store from all others, also from a copy of it: made from a random file in it,

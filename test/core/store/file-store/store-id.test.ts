@@ -3,7 +3,7 @@ import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { storeId } from '../../../core/store/store-id.ts';
+import { storeId } from '../../../../core/store/file-store/store-id.ts';
 
 suite("a store's id", () => {
   let root: string;

@@ -1,8 +1,8 @@
 /** Who is at work in a store: while an Activity runs, nothing that it made or found since its start is removed. */
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ownedName, ownerState } from '../../plugins/sdk/owner.ts';
-import { makeFolder, PRIVATE_FILE } from '../../plugins/sdk/publish.ts';
+import { ownedName, ownerState } from '../../../plugins/sdk/owner.ts';
+import { makeFolder, PRIVATE_FILE } from '../../../plugins/sdk/publish.ts';
 
 /** Longer than any step may run: a hold of another machine that is older belongs to nobody. */
 const MAX_FOREIGN_HOLD_MS = 8 * 86_400_000;

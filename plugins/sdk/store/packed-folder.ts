@@ -1,5 +1,12 @@
+/** Folders as artifacts: a list of the files in it, each an artifact of its own. */
+import { readdir } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
 import { z } from 'zod';
-import { artifactRefSchema } from '../../schemas/common/artifact-ref.ts';
+import { artifactRefSchema, type ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
+import { canonicalJson } from '../canonical-json.ts';
+
+/** Media type of the list. */
+export const FOLDER_TYPE = 'application/vnd.escada.folder+json';
 
 const foldersSchema = z.strictObject({
   entries: z.array(z.strictObject({ path: z.string(), ref: artifactRefSchema })),
@@ -45,4 +52,28 @@ function isPlain(path: string): boolean {
     Buffer.byteLength(name) > MAX_NAME_BYTES ||
     /[\0\\\p{Surrogate}]/u.test(name);
   return Buffer.byteLength(path) <= MAX_PATH_BYTES && !names.some(bad);
+}
+
+/** Relative paths of the files of a folder, with slashes, sorted. */
+export async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+}
+
+/** Stores every file of a folder, then the list of them. */
+export async function packFolder(
+  store: {
+    putFile(path: string, mediaType: string): Promise<ArtifactRef>;
+    putBytes(bytes: Uint8Array, mediaType: string): Promise<ArtifactRef>;
+  },
+  folder: string,
+): Promise<ArtifactRef> {
+  const entries: FolderEntry[] = [];
+  for (const path of await filesIn(folder)) {
+    entries.push({ path, ref: await store.putFile(join(folder, path), 'application/octet-stream') });
+  }
+  return await store.putBytes(Buffer.from(canonicalJson({ entries })), FOLDER_TYPE);
 }

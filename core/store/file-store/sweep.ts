@@ -1,46 +1,26 @@
 /** Leftovers of processes that were killed. Each name says whose it is; what a living process has is left alone. */
-import { lstat, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ownerState } from '../../plugins/sdk/owner.ts';
-import { TEMPORARY_PREFIX } from '../../plugins/sdk/publish.ts';
-import { LOOSE_ROWS_PREFIX, ROWS_PREFIX, SPILL_FOLDER } from '../../plugins/sdk/rows-folder.ts';
+import { ownerState } from '../../../plugins/sdk/owner.ts';
+import { TEMPORARY_PREFIX } from '../../../plugins/sdk/publish.ts';
+import { ROWS_PREFIX, SPILL_FOLDER } from '../../../plugins/sdk/rows-folder.ts';
+import { deadIn, removeOwn } from '../../../plugins/sdk/store/leftovers.ts';
 
 const list = async (folder: string): Promise<string[]> => await readdir(folder).catch(() => []);
 
 /** Removes half-written and half-removed files, rows for child processes, spilled tables and holds whose process is dead. Returns how many. */
-export async function sweepLeftovers(root: string): Promise<number> {
+export async function sweepStore(root: string): Promise<number> {
   const dead = [
     ...(await deadIn(join(root, 'objects', 'incoming'), '')),
     ...(await deadIn(join(root, 'holds'), '')),
     ...(await deadIn(join(root, 'trash'), '')),
     ...(await deadIn(join(root, 'actions'), TEMPORARY_PREFIX)),
-    ...(await deadIn(tmpdir(), LOOSE_ROWS_PREFIX)),
+    ...(await deadIn(join(root, 'checkpoints'), TEMPORARY_PREFIX)),
     ...(await deadBelow(join(root, 'objects', 'sha256'))),
     ...(await deadBelow(join(root, 'folders'))),
   ];
   for (const run of await list(join(root, 'runs'))) dead.push(...(await deadInRun(join(root, 'runs', run))));
-  let removed = 0;
-  for (const path of dead) if (await removeOwn(path)) removed += 1;
-  return removed;
-}
-
-/** False for what this user may not remove: the system's temporary folder holds leftovers of other users, too. */
-async function removeOwn(path: string): Promise<boolean> {
-  const found = await lstat(path).catch(() => null);
-  if (found === null || found.uid !== (process.getuid?.() ?? found.uid)) return false;
-  return await rm(path, { recursive: true, force: true }).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function deadIn(folder: string, prefix: string): Promise<string[]> {
-  const found = [];
-  for (const name of await list(folder)) {
-    if (name.startsWith(prefix) && (await ownerState(name)) === 'dead') found.push(join(folder, name));
-  }
-  return found;
+  return await removeOwn(dead);
 }
 
 async function deadBelow(folder: string): Promise<string[]> {
@@ -54,7 +34,6 @@ async function deadBelow(folder: string): Promise<string[]> {
 async function deadInRun(run: string): Promise<string[]> {
   const found = [
     ...(await deadIn(run, TEMPORARY_PREFIX)),
-    ...(await deadIn(join(run, 'results'), TEMPORARY_PREFIX)),
     ...(await deadIn(join(run, 'references'), TEMPORARY_PREFIX)),
   ];
   for (const node of await list(join(run, 'steps'))) {

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { FileStore } from '../../../core/store/file-store.ts';
+import { FileStore } from '../../../../core/store/file-store.ts';
 
 async function newStore(): Promise<FileStore> {
   return new FileStore(await mkdtemp(join(tmpdir(), 'escada-store-')));
@@ -92,10 +92,10 @@ test('a damaged object heals when the step that makes it stores it again, also i
       const ref = await put();
       await overwrite(await store.localPath(ref), damage);
       await assert.rejects(store.localPath(ref), { code: 'ARTIFACT_DAMAGED' });
-      assert.equal(await store.holds(ref), false);
+      assert.equal(await store.has(ref), false);
       await put();
       assert.equal((await store.readBytes(ref)).toString(), 'precious');
-      assert.equal(await store.holds(ref), true);
+      assert.equal(await store.has(ref), true);
     }
   }
 });
@@ -127,7 +127,7 @@ test('an unpacked folder with a truncated or changed file is made whole again; i
     await writeFile(path, left);
     await store.localFolder(ref);
     assert.equal(await readFile(path, 'utf8'), 'all of them');
-    assert.equal(await new FileStore(store.root).holds(ref), true);
+    assert.equal(await new FileStore(store.root).has(ref), true);
   }
 });
 
@@ -136,10 +136,10 @@ test('a packed folder counts as there only with all of its files', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'escada-folder-'));
   await writeFile(join(folder, 'a'), 'A');
   const ref = await store.putFolder(folder);
-  assert.equal(await store.holds(ref), true);
+  assert.equal(await store.has(ref), true);
   const { entries } = (await store.readJson(ref)) as { entries: { ref: { sha256: string } }[] };
   await rm(store.objectPath(entries[0]?.ref.sha256 ?? ''));
-  assert.equal(await store.holds(ref), false);
+  assert.equal(await store.has(ref), false);
 });
 
 test('a file that is cut short while it is stored has the digest of what was stored', async () => {

@@ -1,0 +1,207 @@
+/** The objects of a store on a local disk: by digest, each file whole or not there, and local copies of packed folders. */
+import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import { open, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
+import type { ArtifactObjectsV1 } from '../../../plugins/sdk/contracts/artifact-store.ts';
+import { canonicalJson } from '../../../plugins/sdk/canonical-json.ts';
+import { withFileFailures } from '../../../plugins/sdk/file-failures.ts';
+import { noteMovement } from '../../../plugins/sdk/movement.ts';
+import { ownedName } from '../../../plugins/sdk/owner.ts';
+import {
+  linkOrCopy,
+  makeFolder,
+  moveInto,
+  publishFile,
+  READ_ONLY_FILE,
+  sha256OfBytes,
+  sha256OfFile,
+  syncPath,
+} from '../../../plugins/sdk/publish.ts';
+import {
+  damagedArtifact,
+  missingArtifact,
+  parseArtifact,
+  requireDigest,
+  toRef,
+} from '../../../plugins/sdk/store/artifact-failures.ts';
+import {
+  FOLDER_TYPE,
+  packFolder,
+  readEntries,
+  type FolderEntry,
+} from '../../../plugins/sdk/store/packed-folder.ts';
+import { markUsed } from './last-use.ts';
+
+/** `objects/` by digest, `folders/` with the files of packed folders. What a method returned survives a power failure. */
+export class FileObjects implements ArtifactObjectsV1 {
+  readonly root: string;
+  /** Files whose bytes were checked by this process, with the state in which they were. */
+  readonly #verified = new Map<string, string>();
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  get readableRoots(): readonly string[] {
+    return [join(this.root, 'objects'), join(this.root, 'folders')];
+  }
+
+  objectPath(sha256: string): string {
+    return join(this.root, 'objects', 'sha256', sha256.slice(0, 2), sha256);
+  }
+
+  async putBytes(bytes: Uint8Array, mediaType: string): Promise<ArtifactRef> {
+    const sha256 = sha256OfBytes(bytes);
+    const path = this.objectPath(sha256);
+    if (!(await this.#hasBytes(sha256, bytes.byteLength))) await publishFile(path, bytes, READ_ONLY_FILE);
+    return toRef(sha256, bytes.byteLength, mediaType);
+  }
+
+  async putJson(value: unknown): Promise<ArtifactRef> {
+    return await this.putBytes(Buffer.from(canonicalJson(value)), 'application/json');
+  }
+
+  async putFile(path: string, mediaType: string): Promise<ArtifactRef> {
+    const source = await open(path, 'r');
+    try {
+      return await withFileFailures({ what: 'The artifact store', path: this.root }, async () => {
+        const incoming = join(this.root, 'objects', 'incoming');
+        await makeFolder(incoming);
+        const temporary = join(incoming, ownedName(''));
+        try {
+          const { sha256, sizeBytes } = await copyHashed(source.createReadStream(READING), temporary);
+          if (!(await this.#hasBytes(sha256, sizeBytes))) await moveInto(temporary, this.objectPath(sha256));
+          return toRef(sha256, sizeBytes, mediaType);
+        } finally {
+          await rm(temporary, { force: true });
+        }
+      });
+    } finally {
+      await source.close();
+    }
+  }
+
+  async putFolder(path: string): Promise<ArtifactRef> {
+    return await packFolder(this, path);
+  }
+
+  async localFolder(ref: ArtifactRef): Promise<string> {
+    const entries = await this.#entries(ref);
+    const target = join(this.root, 'folders', ref.sha256);
+    await withFileFailures({ path: target }, async () => {
+      await makeFolder(target);
+      for (const entry of entries) {
+        await this.#placeEntry(await this.localPath(entry.ref), join(target, entry.path), entry.ref);
+      }
+    });
+    await markUsed(target);
+    return target;
+  }
+
+  async localPath(ref: ArtifactRef): Promise<string> {
+    requireDigest(ref);
+    const path = this.objectPath(ref.sha256);
+    const found = await stat(path).catch(() => null);
+    if (found === null) throw missingArtifact(ref, this.root);
+    if (found.size !== ref.sizeBytes)
+      throw damagedArtifact(ref, `it has ${found.size} bytes, not ${ref.sizeBytes}`);
+    if (!(await this.#isIntact(path, ref.sha256))) throw damagedArtifact(ref, 'its SHA-256 differs');
+    return path;
+  }
+
+  async readBytes(ref: ArtifactRef): Promise<Buffer> {
+    return await readFile(await this.localPath(ref));
+  }
+
+  async readJson(ref: ArtifactRef): Promise<unknown> {
+    return await parseArtifact(ref, async () => await this.readBytes(ref));
+  }
+
+  async has(ref: ArtifactRef): Promise<boolean> {
+    try {
+      const parts = ref.mediaType === FOLDER_TYPE ? await this.#entries(ref) : [];
+      for (const one of [ref, ...parts.map((entry) => entry.ref)]) {
+        if (!(await this.#use(await this.localPath(one), one.sha256))) return false;
+      }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #entries(ref: ArtifactRef): Promise<readonly FolderEntry[]> {
+    const entries = readEntries(await this.readJson(ref));
+    if (typeof entries === 'string') throw damagedArtifact(ref, entries);
+    return entries;
+  }
+
+  /** A file of an unpacked folder. One that is there may be a copy that a program changed: then it is replaced. */
+  async #placeEntry(object: string, target: string, ref: ArtifactRef): Promise<void> {
+    const [wanted, found] = [await stat(object), await stat(target).catch(() => null)];
+    if (found === null) return await linkOrCopy(object, target);
+    if (found.ino === wanted.ino && found.dev === wanted.dev) return;
+    if (found.size === ref.sizeBytes && (await this.#isIntact(target, ref.sha256))) return;
+    await linkOrCopy(object, target, { replace: true });
+  }
+
+  /** Whether the same bytes are there already. Counts as a use, and makes sure that they are on disk. */
+  async #hasBytes(sha256: string, sizeBytes: number): Promise<boolean> {
+    const path = this.objectPath(sha256);
+    const found = await stat(path).catch(() => null);
+    if (found?.size !== sizeBytes) return false;
+    const known = this.#verified.has(path);
+    if (!(await this.#isIntact(path, sha256))) return false;
+    // Another process may have put it there a moment ago.
+    if (!known) await syncPath(join(path, '..'));
+    return await this.#use(path, sha256);
+  }
+
+  /** Compares bytes and digest, once per process and state of the file. */
+  async #isIntact(path: string, sha256: string): Promise<boolean> {
+    const state = stateOf(await stat(path), sha256);
+    if (this.#verified.get(path) === state) return true;
+    if ((await sha256OfFile(path)) !== sha256) return false;
+    this.#verified.set(path, state);
+    return true;
+  }
+
+  /** Marks a file that was found intact as in use, which decides what may be removed one day. False when it is gone. */
+  async #use(path: string, sha256: string): Promise<boolean> {
+    if (!(await markUsed(path))) return false;
+    const found = await stat(path).catch(() => null);
+    if (found !== null) this.#verified.set(path, stateOf(found, sha256));
+    return found !== null;
+  }
+}
+
+/** What changes when the bytes of a file are changed by anything that does not hide it. */
+function stateOf({ ino, size, mtimeMs }: Stats, sha256: string): string {
+  return `${sha256} ${ino} ${size} ${mtimeMs}`;
+}
+
+const READING = { highWaterMark: 1 << 20, autoClose: false };
+
+/** Copies a stream to a new read-only file and syncs that. The digest is of what was written: a source may change meanwhile. */
+async function copyHashed(
+  source: AsyncIterable<Buffer>,
+  target: string,
+): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  const file = await open(target, 'wx', 0o600);
+  try {
+    for await (const piece of source) {
+      hash.update(piece);
+      sizeBytes += piece.byteLength;
+      await file.writeFile(piece);
+      noteMovement();
+    }
+    await file.chmod(READ_ONLY_FILE);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { sha256: hash.digest('hex'), sizeBytes };
+}
