@@ -7,6 +7,7 @@ import { withRowsIn } from '../plugins/sdk/rows-folder.ts';
 import type { JsonObject } from '../schemas/common/json.ts';
 import { MAX_PAYLOAD_BYTES } from '../schemas/plan/constants.ts';
 import type { Pulse } from './pulse.ts';
+import { parseValue } from '../plugins/sdk/schema-check/check-value.ts';
 
 /** What an attempt of a step works with. */
 export interface StepAttempt {
@@ -31,7 +32,7 @@ export async function executeStep(
   };
   const output = await withRowsIn(scratch.attemptDir, async () => await kind.doRun(input, step));
   pulse.signal.throwIfAborted();
-  const checked = kind.outputSchema.parse(output);
+  const checked = parseValue(kind.outputSchema, output);
   guardSize(kind.kind, checked);
   return { output: checked, seconds: (performance.now() - started) / 1000 };
 }

@@ -9,6 +9,7 @@ import {
   type ProjectConfig,
 } from '../schemas/spec/project-config.ts';
 import { setting } from './settings.ts';
+import { checkValue } from '../plugins/sdk/schema-check/check-value.ts';
 
 /** Stands for the folder of the file in its strings, so that options can name what lies beside it. */
 const HERE = '${here}';
@@ -38,8 +39,8 @@ export function readProjectConfig({ env = process.env, folder = '.' }: ProjectPl
   const file = resolve(folder, given ?? PROJECT_CONFIG_FILE);
   if (given === undefined && !existsSync(file))
     return { ...projectConfigSchema.parse({}), file: null, folder: dirname(file) };
-  const config = projectConfigSchema.safeParse(parse(file, readText(file, given !== undefined)));
-  if (!config.success) throw invalid(file, formatIssues(config.error, 'the file'));
+  const config = checkValue(projectConfigSchema, parse(file, readText(file, given !== undefined)));
+  if (!config.success) throw invalid(file, formatIssues(config.issues, 'the file'));
   return { ...config.data, file, folder: dirname(file) };
 }
 
@@ -52,7 +53,7 @@ function readText(path: string, isNamed: boolean): string {
     throw new EscadaFailure({ code: 'FILE_NOT_FOUND', message, fields: { path }, cause });
   }
   const text = decodeText(bytes);
-  if (text === null) throw invalid(path, 'it is not text in UTF-8');
+  if (text === null) throw invalid(path, 'it is not text in UTF-8.');
   return text;
 }
 
@@ -63,11 +64,11 @@ function parse(path: string, text: string): unknown {
       typeof value === 'string' ? value.replaceAll(HERE, () => here) : value,
     );
   } catch (cause) {
-    throw invalid(path, `it is not JSON (${(cause as Error).message})`);
+    throw invalid(path, `it is not JSON (${(cause as Error).message}).`);
   }
 }
 
 function invalid(path: string, problem: string): EscadaFailure {
-  const message = `${path}: ${problem}. It looks like { "plugins": [{ "package": "<name>", "options": { … } }], "options": { "<built-in plugin>": { … } }, "defaults": { "provider": "<id>" } }.`;
+  const message = `${path}: ${problem} It looks like { "plugins": [{ "package": "<name>", "options": { … } }], "options": { "<built-in plugin>": { … } }, "defaults": { "provider": "<id>" } }.`;
   return new EscadaFailure({ code: 'CONFIG_INVALID', message, fields: { path } });
 }

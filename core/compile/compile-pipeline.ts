@@ -22,6 +22,7 @@ import { inOrder } from './in-order.ts';
 import { knownOptions } from './known-options.ts';
 import { commonClasses, type StepClasses } from './step-classes.ts';
 import type { IssueList } from './issue-list.ts';
+import { checkValue } from '../../plugins/sdk/schema-check/check-value.ts';
 
 interface Scope {
   /** Inputs that will be there when the plan runs. */
@@ -49,10 +50,9 @@ export function compilePipeline(
   },
   issues: IssueList,
 ): PipelinePlan {
-  const parsed = pipelineSpecSchema.safeParse(raw);
+  const parsed = checkValue(pipelineSpecSchema, raw);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues)
-      issues.add(`${options.path}.${formatPath(issue.path)}`, issue.message);
+    for (const { path, message } of parsed.issues) issues.add(formatPath([options.path, ...path]), message);
     return { interpreterVersion: INTERPRETER_VERSION, name: 'invalid', nodes: [] };
   }
   const spec = parsed.data;
@@ -210,12 +210,12 @@ function checkReferences(value: JsonValue, scope: Scope, path: string, issues: I
 
 /** Checks options against the kind's schema; what stands where a reference stands is checked when the step runs. */
 function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues: IssueList): void {
-  const parsed = kind.withSchema.safeParse(withoutLiterals(values));
+  const parsed = checkValue(kind.withSchema, withoutLiterals(values));
   if (parsed.success) return;
   const hidden = placesOfReferences(values);
-  for (const issue of parsed.error.issues) {
-    if (issue.code === 'unrecognized_keys' || !hidden.has(issue.path.map(String).join('.')))
-      issues.add(`${path}.${formatPath(issue.path)}`, issue.message);
+  for (const issue of parsed.issues) {
+    if (issue.unknownField || !hidden.has(issue.path.join('.')))
+      issues.add(formatPath([path, ...issue.path]), issue.message);
   }
 }
 

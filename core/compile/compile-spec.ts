@@ -19,6 +19,7 @@ import { parseAdaptationSpec } from './parse-spec.ts';
 import { testPipeline } from './test-pipeline.ts';
 import { withTokenBudget } from './with-token-budget.ts';
 import { withApprovals } from './with-approvals.ts';
+import { checkValue } from '../../plugins/sdk/schema-check/check-value.ts';
 
 /** Rows' worth of tokens in a finalist's prompt, on average: the question, and demonstrations for some finalists. */
 const TEST_PROMPT_ROWS = 2;
@@ -105,11 +106,10 @@ function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList)
   if (provider === null) return [];
   const speed = provider.assumedTokensPerSecond;
   return host.registry.rungs.values().flatMap((rung) => {
-    const options = rung.optionsSchema.safeParse(spec.rungs[rung.id] ?? {});
+    const options = checkValue(rung.optionsSchema, spec.rungs[rung.id] ?? {});
     if (options.success) return [compileRung(rung, { spec, options: options.data }, speed, host, issues)];
-    for (const issue of options.error.issues) {
-      issues.add(['rungs', rung.id, formatPath(issue.path)].filter(Boolean).join('.'), issue.message);
-    }
+    for (const { path, message } of options.issues)
+      issues.add(formatPath(['rungs', rung.id, ...path]), message);
     return [];
   });
 }

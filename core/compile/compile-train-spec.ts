@@ -2,11 +2,10 @@ import type { PluginHost } from '../../plugins/host/host.ts';
 import type { PipelineNode } from '../../schemas/spec/pipeline-spec.ts';
 import { literal } from '../../schemas/plan/references.ts';
 import type { TrainPlan } from '../../schemas/outcome/train-run.ts';
-import { trainSpecSchema, type TrainSpec } from '../../schemas/spec/train-spec.ts';
-import { describeIssue, formatPath } from '../../plugins/sdk/issues.ts';
+import type { TrainSpec } from '../../schemas/spec/train-spec.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
-import { refuseOversize } from './refuse-oversize.ts';
+import { parseTrainSpec } from './parse-spec.ts';
 
 const outputOf = (node: string): string => `\${nodes.${node}.output.dataset}`;
 
@@ -51,16 +50,8 @@ export function compileTrainSpec(
   raw: unknown,
   host: PluginHost,
 ): { readonly spec: TrainSpec; readonly plan: TrainPlan } {
-  refuseOversize(raw);
+  const spec = parseTrainSpec(raw);
   const issues = new IssueList();
-  const parsed = trainSpecSchema.safeParse(raw);
-  if (!parsed.success) {
-    for (const issue of parsed.error.issues)
-      issues.add(formatPath(issue.path) || 'spec', describeIssue(issue, raw));
-    issues.throwIfAny();
-    throw parsed.error;
-  }
-  const spec = parsed.data;
   issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
   const trainer = issues.attempt('trainer', () => host.registry.trainers.get(spec.trainer));
   const full = spec.config.method === 'full';

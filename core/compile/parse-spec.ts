@@ -1,58 +1,38 @@
-import { z } from 'zod';
-import { nearest } from '../../schemas/common/nearest.ts';
+/** One parser for every spec that users write: the same bounds, the same checks, the same form of issues. */
+import type { z } from 'zod';
+import { formatPath } from '../../plugins/sdk/issues.ts';
+import { checkValue, jsonSchemaOf } from '../../plugins/sdk/schema-check/check-value.ts';
 import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
-import { describeIssue, formatPath } from '../../plugins/sdk/issues.ts';
+import { pipelineSpecSchema, type PipelineSpec } from '../../schemas/spec/pipeline-spec.ts';
+import { trainSpecSchema, type TrainSpec } from '../../schemas/spec/train-spec.ts';
 import { IssueList } from './issue-list.ts';
 import { refuseOversize } from './refuse-oversize.ts';
 
-/** Every property name of a JSON Schema, for "did you mean". */
-function propertyNames(schema: unknown): string[] {
-  if (typeof schema !== 'object' || schema === null) return [];
-  return Object.entries(schema).flatMap(([key, member]) =>
-    key === 'properties' && typeof member === 'object' && member !== null
-      ? [...Object.keys(member as object), ...Object.values(member as object).flatMap(propertyNames)]
-      : propertyNames(member),
-  );
-}
+/** Checks a raw adaptation spec and fills in its defaults. Throws `INVALID_SPEC` with every issue and its path. */
+export const parseAdaptationSpec = (raw: unknown): AdaptationSpec => parseSpec(adaptationSpecSchema, raw);
 
-/** Unknown fields for which a known one is guessed. */
-const MOST_HINTS = 50;
+/** Checks a raw training spec and fills in its defaults. Throws `INVALID_SPEC` with every issue and its path. */
+export const parseTrainSpec = (raw: unknown): TrainSpec => parseSpec(trainSpecSchema, raw);
 
-let knownNames: readonly string[] | undefined;
+/** Checks a raw pipeline spec and fills in its defaults. Throws `INVALID_SPEC` with every issue and its path. */
+export const parsePipelineSpec = (raw: unknown): PipelineSpec => parseSpec(pipelineSpecSchema, raw);
 
-function suggestion(key: string): string {
-  knownNames ??= [...new Set(propertyNames(z.toJSONSchema(adaptationSpecSchema, { io: 'input' })))];
-  const guess = nearest(key, knownNames);
-  return guess === null ? '' : ` Did you mean "${guess}"?`;
-}
-
-/** Checks a raw value against the schema of adaptation specs. Throws `INVALID_SPEC` with every issue and its path. */
-export function parseAdaptationSpec(raw: unknown): AdaptationSpec {
+function parseSpec<T>(schema: z.ZodType<T>, raw: unknown): T {
   refuseOversize(raw);
   const issues = new IssueList();
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || Object.keys(raw).length === 0) {
-    issues.add(
-      'spec',
-      'is empty: give one JSON object with at least "name", "task", "data", "target" and "budget".',
-    );
+    issues.add('spec', `is empty: give one JSON object with at least ${requiredFields(schema)}.`);
     issues.throwIfAny();
   }
-  const parsed = adaptationSpecSchema.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) addIssue(issues, issue, raw);
+  const checked = checkValue(schema, raw);
+  if (checked.success) return checked.data;
+  for (const { path, message } of checked.issues) issues.add(formatPath(path) || 'spec', message);
   issues.throwIfAny();
-  throw parsed.error;
+  throw new TypeError('a spec is refused without an issue');
 }
 
-function addIssue(issues: IssueList, issue: z.core.$ZodIssue, raw: unknown): void {
-  const path = formatPath(issue.path);
-  if (issue.code !== 'unrecognized_keys') {
-    issues.add(path || 'spec', describeIssue(issue, raw));
-    return;
-  }
-  for (const key of issue.keys) {
-    // Guesses cost time, and only the first issues are shown.
-    const hint = issues.issues.length < MOST_HINTS ? suggestion(key) : '';
-    issues.add(path === '' ? key : `${path}.${key}`, `is not a known field.${hint}`);
-  }
+/** `"name", "task" and "data"`. */
+function requiredFields(schema: z.ZodType): string {
+  const names = ((jsonSchemaOf(schema)?.['required'] ?? []) as readonly string[]).map((name) => `"${name}"`);
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }

@@ -1,10 +1,11 @@
 /** The action cache over a store: what counts as the finished action of a key. */
-import type { z } from 'zod';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { canonicalJson } from '../../plugins/sdk/canonical-json.ts';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { sha256OfBytes } from '../../plugins/sdk/publish.ts';
 import { referencesIn } from '../../plugins/sdk/store/references.ts';
+import type { ValueSchema } from '../../plugins/sdk/contracts/value-schema.ts';
+import { checkValue } from '../../plugins/sdk/schema-check/check-value.ts';
 
 /** What a step gave. */
 export interface FinishedAction {
@@ -17,7 +18,7 @@ export interface FinishedAction {
 export interface ActionIdentity {
   readonly kind: string;
   readonly key: string;
-  readonly outputSchema: z.ZodType<JsonObject>;
+  readonly outputSchema: ValueSchema<JsonObject>;
 }
 
 /** Key of an action: kind with version, canonical input, and whatever else its result depends on. */
@@ -35,7 +36,7 @@ export async function readAction(
 ): Promise<FinishedAction | null> {
   const action = await store.getAction(identity.key);
   if (action?.kind !== identity.kind || action.key !== identity.key) return null;
-  const output = identity.outputSchema.safeParse(action.output);
+  const output = checkValue(identity.outputSchema, action.output);
   if (!output.success) return null;
   for (const ref of referencesIn(output.data)) if (!(await store.has(ref))) return null;
   return { output: output.data, seconds: action.seconds };

@@ -2,6 +2,7 @@ import type { PluginHost } from '../../plugins/host/host.ts';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import { formatIssues } from '../../plugins/sdk/issues.ts';
+import { checkValue } from '../../plugins/sdk/schema-check/check-value.ts';
 import type { StoreChoice } from '../../schemas/spec/project-config.ts';
 
 /** What decides which store is opened. */
@@ -24,11 +25,11 @@ export function openStore(
 ): ArtifactStoreV1 {
   const { use, options } = choose(host.store, store);
   const factory = host.registry.stores.get(use, 'STORE_CONFIG_INVALID');
-  const checked = factory.optionsSchema.safeParse(options ?? {});
+  const checked = checkValue(factory.optionsSchema, options ?? {});
   if (checked.success) return factory.open(checked.data, { home });
   throw new EscadaFailure({
     code: 'STORE_CONFIG_INVALID',
-    message: `Options of the artifact store "${use}": ${formatIssues(checked.error, 'options')}`,
+    message: `Options of the artifact store "${use}": ${formatIssues(checked.issues, 'options')}`,
     fields: { store: use },
   });
 }

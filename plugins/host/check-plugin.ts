@@ -2,6 +2,8 @@ import { formatIssues } from '../sdk/issues.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import type { ListedPlugin } from './host.ts';
+import type { ValueSchema } from '../sdk/contracts/value-schema.ts';
+import { checkValue } from '../sdk/schema-check/check-value.ts';
 
 /** Names appear in failure codes, options and messages. */
 const PLUGIN_NAME = /^[a-z][a-z0-9-]{0,59}$/;
@@ -20,10 +22,21 @@ export function lacksOfPlugin(value: unknown): string | null {
     return '`name` must be lower-case letters, digits and dashes';
   if (typeof given.apiVersion !== 'number') return '`apiVersion` must be PLUGIN_API_VERSION';
   if (!Array.isArray(given.needs)) return '`needs` must be a list of plugin names';
-  if (typeof (given.optionsSchema as { safeParse?: unknown } | undefined)?.safeParse !== 'function')
-    return '`optionsSchema` must be a zod schema';
+  const schema = lacksOfSchema(given.optionsSchema);
+  if (schema !== null) return `\`optionsSchema\` must be a zod schema or a JSON Schema: ${schema}`;
   if (typeof given.register !== 'function') return '`register` must be a function';
   return typeof given.close === 'function' ? null : '`close` must be a function';
+}
+
+function lacksOfSchema(schema: unknown): string | null {
+  if (typeof schema !== 'object' || schema === null)
+    return `it is ${schema === null ? 'null' : typeof schema}`;
+  try {
+    checkValue(schema as ValueSchema, {});
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** Throws `PLUGIN_API_VERSION` or `PLUGIN_INVALID`. */
@@ -61,11 +74,11 @@ export function checkNeeds(listed: ListedPlugin, seen: { has(name: string): bool
 /** Options with defaults filled in. Throws `PLUGIN_OPTIONS_INVALID` with every field. */
 export function checkedOptions(listed: ListedPlugin, options: unknown): unknown {
   const { plugin } = listed;
-  const parsed = plugin.optionsSchema.safeParse(options ?? {});
-  if (parsed.success) return parsed.data;
+  const checked = checkValue(plugin.optionsSchema, options ?? {});
+  if (checked.success) return checked.data;
   throw new EscadaFailure({
     code: 'PLUGIN_OPTIONS_INVALID',
-    message: `Options of plugin ${labelOf(listed)}: ${formatIssues(parsed.error, 'the options')}`,
+    message: `Options of plugin ${labelOf(listed)}: ${formatIssues(checked.issues, 'the options')}`,
     fields: { plugin: plugin.name },
   });
 }

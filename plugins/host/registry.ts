@@ -14,6 +14,8 @@ import { checkComponent } from './check-component.ts';
 import { checkRung } from './check-rung.ts';
 import { checkStepKind } from './check-step-kind.ts';
 import { NamedRegistry } from './named-registry.ts';
+import { formatIssues } from '../sdk/issues.ts';
+import { checkValue } from '../sdk/schema-check/check-value.ts';
 
 /** Names of components of one kind. */
 export interface Brought {
@@ -86,11 +88,9 @@ export class Registry {
   /** A metric made from a spec's choice, its options checked. */
   metric(choice: { readonly id: string; readonly with: JsonObject }): MetricV1 {
     const factory = this.metrics.get(choice.id);
-    const options = factory.optionsSchema.safeParse(choice.with);
+    const options = checkValue(factory.optionsSchema, choice.with);
     if (options.success) return factory.create(options.data);
-    const issues = options.error.issues
-      .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-      .join('; ');
-    throw new EscadaFailure({ code: 'INVALID_SPEC', message: `metric "${choice.id}": ${issues}` });
+    const message = `metric "${choice.id}": ${formatIssues(options.issues, 'with')}`;
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message });
   }
 }

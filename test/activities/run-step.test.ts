@@ -115,7 +115,7 @@ test('coded failures become application failures: type, details, and whether a r
 
 test('options that do not fit the kind are refused with the field', async () => {
   const { run } = await setUp(() => Promise.resolve({}));
-  await assert.rejects(run({ n: 'x' }), /n: Invalid input/);
+  await assert.rejects(run({ n: 'x' }), /n: is "x", not a whole number/);
 });
 
 test('an oversized result is refused, not sent', async () => {

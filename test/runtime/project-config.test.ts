@@ -56,7 +56,7 @@ suite('configuration file of a project', () => {
     for (const [text, problem] of [
       ['{', /it is not JSON/],
       ['[]', /the file: /],
-      ['{"plugin":[]}', /Unrecognized key: "plugin"/],
+      ['{"plugin":[]}', /plugin: is not a known field\. Did you mean "plugins"\?/],
       ['{"plugins":{}}', /plugins: /],
       ['{"plugins":["x"]}', /plugins\[0\]: /],
       ['{"defaults":{"model":3}}', /defaults\.model: /],

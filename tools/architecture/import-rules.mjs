@@ -97,7 +97,7 @@ export const ZONES = [
     packages: [],
     node: true,
   },
-  { files: SDK, values: [SDK, SCHEMAS, PROCESS_IDENTITY], types: [], packages: ['zod'], node: true },
+  { files: SDK, values: [SDK, SCHEMAS, PROCESS_IDENTITY], types: [], packages: ['zod', 'ajv'], node: true },
   { files: HOST, values: [HOST, SDK, SCHEMAS], types: [], packages: [], node: true },
   {
     files: /^plugins\/([^/]+)\/contract\.ts$/,

@@ -18,6 +18,7 @@ import { retrievalPlugin } from '../../plugins/retrieval/index.ts';
 import { openIndex } from '../../plugins/retrieval/worker/lexical-index.ts';
 import { lexicalRetriever } from '../../plugins/retrieval/worker/lexical-retriever.ts';
 import { rungsPlugin } from '../../plugins/rungs/index.ts';
+import { parseValue } from '../../plugins/sdk/schema-check/check-value.ts';
 
 export interface Reader {
   readonly name: string;
@@ -67,7 +68,7 @@ function tableReader(format: 'csv' | 'tsv' | 'jsonl' | 'parquet', seeds: Reader[
     read: async (file, folder) => {
       await mkdir(join(folder, 'scratch'), { recursive: true });
       const input = { source: { path: 'data', format }, columns: { input: 'in', output: 'out' } };
-      await kind.doRun(kind.withSchema.parse(input), contextFor(file, folder));
+      await kind.doRun(parseValue(kind.withSchema, input), contextFor(file, folder));
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type { ValueSchema } from './value-schema.ts';
 
 export interface MetricRow {
   readonly input: string;
@@ -42,6 +42,6 @@ export interface MetricV1 {
 /** Makes a metric from checked options (`optionsSchema` has parsed them). */
 export interface MetricFactoryV1 {
   readonly id: string;
-  readonly optionsSchema: z.ZodType;
+  readonly optionsSchema: ValueSchema;
   create(options: unknown): MetricV1;
 }

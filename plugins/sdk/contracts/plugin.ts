@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import type { ErrorEntry } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
@@ -9,6 +8,7 @@ import type { RetrieverV1 } from './retriever.ts';
 import type { RungV1 } from './rung.ts';
 import type { StepKindV1 } from './step-kind.ts';
 import type { TrainerV1 } from './trainer.ts';
+import type { ValueSchema } from './value-schema.ts';
 
 export const PLUGIN_API_VERSION = 1;
 
@@ -32,7 +32,7 @@ export interface PluginV1 {
   readonly apiVersion: number;
   /** Names of plugins that must be listed before this one. */
   readonly needs: readonly string[];
-  readonly optionsSchema: z.ZodType;
+  readonly optionsSchema: ValueSchema;
   /**
    * Failure codes of its own, without the plugin's name: what each means, whether another attempt can help, what the user
    * can do. A failure carries them as `<plugin>/<CODE>`; one that is not declared here counts as `INTERNAL`.

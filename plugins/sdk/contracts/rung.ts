@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type { ValueSchema } from './value-schema.ts';
 import type { AdaptationSpec } from '../../../schemas/spec/adaptation-spec.ts';
 import type { RequirementProfile } from '../../../schemas/spec/profile.ts';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
@@ -29,7 +29,7 @@ export interface RungV1 {
   readonly title: string;
   /** Relative inference cost of what this rung yields: lower is cheaper to run. */
   readonly costRank: number;
-  readonly optionsSchema: z.ZodType;
+  readonly optionsSchema: ValueSchema;
   /** Fields of the options that name what a plugin brings. */
   readonly names?: PartNames;
   eligibility(profile: RequirementProfile, context: RungContext): Eligibility;

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type { ValueSchema } from './value-schema.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
 import type { ResourceClass } from '../../../schemas/plan/queues.ts';
@@ -88,8 +88,8 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
    * that arrive. Waiting for the device, statements of the table engine and operations with a limit of their own do not count.
    */
   readonly stallTimeoutMs?: number;
-  readonly withSchema: z.ZodType<With>;
-  readonly outputSchema: z.ZodType<Output>;
+  readonly withSchema: ValueSchema<With>;
+  readonly outputSchema: ValueSchema<Output>;
   /** Fields of `with` that name what a plugin brings. */
   readonly names?: PartNames;
   /** One plain-text line for timelines; `with` may still hold references. */

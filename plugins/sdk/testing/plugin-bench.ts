@@ -5,6 +5,7 @@ import type { Registry } from '../../host/registry.ts';
 import type { ArtifactObjectsV1 } from '../contracts/artifact-store.ts';
 import type { StepContext, StepServices } from '../contracts/step-kind.ts';
 import { withRowsIn } from '../rows-folder.ts';
+import { parseValue } from '../schema-check/check-value.ts';
 import { noCheckpoints } from './no-checkpoints.ts';
 
 /** What a bench is made of; `openPluginBench` puts it together. */
@@ -53,13 +54,13 @@ export class PluginBench {
     };
   }
 
-  /** Runs one step. Throws what the kind throws, and zod's error for options or an output that do not fit its schemas. */
+  /** Runs one step. Throws what the kind throws, and a `TypeError` for options or an output that do not fit its schemas. */
   async run(kind: string, input: unknown): Promise<JsonObject> {
     const found = this.registry.stepKinds.get(kind);
     const context = await this.context();
-    const options = found.withSchema.parse(input);
+    const options = parseValue(found.withSchema, input);
     const output = await withRowsIn(context.scratchDir, async () => await found.doRun(options, context));
-    return found.outputSchema.parse(output);
+    return parseValue(found.outputSchema, output);
   }
 
   /** Closes the plugins and removes the bench's files. */

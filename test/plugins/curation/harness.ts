@@ -15,6 +15,7 @@ import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { parseValue } from '../../../plugins/sdk/schema-check/check-value.ts';
 
 /** A store, data folder and scratch folders on a real disk, and the plugin's kinds by name. */
 export class Harness {
@@ -72,14 +73,14 @@ export class Harness {
   /** Runs a step as a worker does: options parsed, output checked against its schema. */
   async run(name: string, input: unknown): Promise<JsonObject> {
     const kind = this.kind(name);
-    const output = await kind.doRun(kind.withSchema.parse(input), await this.context());
-    return kind.outputSchema.parse(output);
+    const output = await kind.doRun(parseValue(kind.withSchema, input), await this.context());
+    return parseValue(kind.outputSchema, output);
   }
 
   async salt(name: string, input: unknown): Promise<string> {
     const kind = this.kind(name);
     const salt = await kind.doCacheSalt?.(
-      kind.withSchema.parse(input),
+      parseValue(kind.withSchema, input),
       await this.context(),
       this.#controller.signal,
     );

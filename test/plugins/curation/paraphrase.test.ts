@@ -13,6 +13,7 @@ import type { Answer } from '../../../plugins/sdk/testing/answering-model.ts';
 import { countingModel } from '../../../plugins/sdk/testing/counting-model.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';
+import { issuesOf } from '../../../plugins/sdk/schema-check/check-value.ts';
 
 const KIND = 'curate.paraphrase@1';
 const MODEL = { provider: 'testing', id: 'answers', weightFormat: 'nf4' };
@@ -203,8 +204,8 @@ suite('curate.paraphrase@1', () => {
     });
     const { withSchema } = harness.kind(KIND);
     for (const options of [{ copies: 0 }, { temperature: 0 }, { maxSimilarity: 2 }, { model: 'x' }]) {
-      const parsed = withSchema.safeParse({ dataset, model: MODEL, ...options });
-      assert.equal(parsed.error?.issues[0]?.path[0], Object.keys(options)[0]);
+      const [issue] = issuesOf(withSchema, { dataset, model: MODEL, ...options });
+      assert.equal(issue?.path[0], Object.keys(options)[0]);
     }
   });
 

@@ -24,14 +24,14 @@ suite('process-trainer plugin', () => {
   });
 
   const WRONG: Readonly<Record<string, object>> = {
-    'trainers.0.id': { ...ONE, id: 'One' },
-    'trainers.0.command': { ...ONE, command: [] },
-    'trainers.0.command.0': { ...ONE, command: [''] },
-    'trainers.0.env.1X': { ...ONE, env: { '1X': 'a' } },
-    'trainers.0.pipes': { ...ONE, pipes: 'tcp' },
-    'trainers.0.stallMs': { ...ONE, stallMs: 0 },
-    'trainers.0.graceMs': { ...ONE, graceMs: 60_000 },
-    'trainers.0': { ...ONE, shell: true },
+    'trainers[0].id': { ...ONE, id: 'One' },
+    'trainers[0].command': { ...ONE, command: [] },
+    'trainers[0].command[0]': { ...ONE, command: [''] },
+    'trainers[0].env.1X': { ...ONE, env: { '1X': 'a' } },
+    'trainers[0].pipes': { ...ONE, pipes: 'tcp' },
+    'trainers[0].stallMs': { ...ONE, stallMs: 0 },
+    'trainers[0].graceMs': { ...ONE, graceMs: 60_000 },
+    'trainers[0].shell': { ...ONE, shell: true },
   };
   for (const [field, trainer] of Object.entries(WRONG)) {
     test(`a wrong option is refused at registration: ${field}`, () => {

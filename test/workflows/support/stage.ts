@@ -50,6 +50,7 @@ import type { Behaviour } from './behaviours.ts';
 import { bundledWorkflows } from './bundle.ts';
 import { ABSENT_KIND, testKinds } from './kinds.ts';
 import { StagedRun, type Script } from './staged-run.ts';
+import { parseValue } from '../../../plugins/sdk/schema-check/check-value.ts';
 
 const NAMESPACE = 'default';
 
@@ -206,7 +207,7 @@ export class Stage {
       await mkdir(scratchDir, { recursive: true });
       const work = { signal: closing, heartbeat: () => undefined, scratchDir };
       return {
-        output: await real.doRun(real.withSchema.parse(input), {
+        output: await real.doRun(parseValue(real.withSchema, input), {
           ...services,
           ...work,
           checkpoints: noCheckpoints(scratchDir),

@@ -11,6 +11,7 @@ import type { LanguageModelV1 } from '../../../../plugins/sdk/contracts/language
 import { Registry } from '../../../../plugins/host/registry.ts';
 import { countingModel } from '../../../../plugins/sdk/testing/counting-model.ts';
 import { trainerWith } from '../../process-trainer/support/train.ts';
+import { parseValue } from '../../../../plugins/sdk/schema-check/check-value.ts';
 
 const REF = {
   uri: `artifact:sha256:${'a'.repeat(64)}`,
@@ -32,7 +33,7 @@ async function saltOf(faults: readonly string[], model: Partial<LanguageModelV1>
     open: (choice) => ({ ...countingModel(choice.id), ...model }),
   });
   const store = new FileStore(await mkdtemp(join(tmpdir(), 'escada-salt-')));
-  const input = trainAdapter.withSchema.parse({
+  const input = parseValue(trainAdapter.withSchema, {
     trainer: 'small',
     model: { provider: 'testing', id: 'words', weightFormat: 'f32' },
     recipe: { system: '', instruction: 'Say it.', shots: 0, choose: 'none' },
