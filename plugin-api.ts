@@ -32,6 +32,10 @@ export { readRows, streamRows, type DataRow } from './plugins/steps/data/read-ro
 export { fileFailure, withFileFailures } from './plugins/sdk/file-failures.ts';
 export { linkOrCopy, makeFolder, publishFile, sha256OfBytes, sha256OfFile } from './plugins/sdk/publish.ts';
 
+// A store of one's own: a full one over named bytes such as a bucket, or its parts.
+export { BlobStore } from './plugins/sdk/store/blob-store.ts';
+export type { BlobInfo, BlobsV1 } from './plugins/sdk/store/blobs.ts';
+
 // Long work: what counts as movement, turns of the event loop, threads.
 export {
   movementNoter,

@@ -12,6 +12,8 @@ import type { AdaptationPlan } from './schemas/plan/adaptation-plan.ts';
 
 export { answeringModel, type Answer, type AnsweringModel } from './plugins/sdk/testing/answering-model.ts';
 export { countingModel, type CountingModel } from './plugins/sdk/testing/counting-model.ts';
+export { MemoryBlobs, memoryStorePlugin } from './plugins/sdk/testing/memory-store.ts';
+export { noCheckpoints } from './plugins/sdk/testing/no-checkpoints.ts';
 export type { PluginBench } from './plugins/sdk/testing/plugin-bench.ts';
 
 /**

@@ -94,7 +94,7 @@ export const ZONES = [
     files: /^plugins\/sdk\/testing\//,
     values: [SDK, HOST, SCHEMAS],
     types: [],
-    packages: [],
+    packages: ['zod'],
     node: true,
   },
   { files: SDK, values: [SDK, SCHEMAS, PROCESS_IDENTITY], types: [], packages: ['zod', 'ajv'], node: true },

@@ -1,13 +1,11 @@
 /** The objects of a store on a local disk: by digest, each file whole or not there, and local copies of packed folders. */
-import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import type { ArtifactObjectsV1 } from '../../../plugins/sdk/contracts/artifact-store.ts';
 import { canonicalJson } from '../../../plugins/sdk/canonical-json.ts';
 import { withFileFailures } from '../../../plugins/sdk/file-failures.ts';
-import { noteMovement } from '../../../plugins/sdk/movement.ts';
 import { ownedName } from '../../../plugins/sdk/owner.ts';
 import {
   linkOrCopy,
@@ -26,6 +24,7 @@ import {
   requireDigest,
   toRef,
 } from '../../../plugins/sdk/store/artifact-failures.ts';
+import { copyHashed, withSource } from '../../../plugins/sdk/store/copy-hashed.ts';
 import {
   FOLDER_TYPE,
   packFolder,
@@ -64,22 +63,26 @@ export class FileObjects implements ArtifactObjectsV1 {
   }
 
   async putFile(path: string, mediaType: string): Promise<ArtifactRef> {
-    const source = await open(path, 'r');
+    return await withSource(
+      path,
+      async (source) =>
+        await withFileFailures(
+          { what: 'The artifact store', path: this.root },
+          async () => await this.#store(source, mediaType),
+        ),
+    );
+  }
+
+  async #store(source: AsyncIterable<Buffer>, mediaType: string): Promise<ArtifactRef> {
+    const incoming = join(this.root, 'objects', 'incoming');
+    await makeFolder(incoming);
+    const temporary = join(incoming, ownedName(''));
     try {
-      return await withFileFailures({ what: 'The artifact store', path: this.root }, async () => {
-        const incoming = join(this.root, 'objects', 'incoming');
-        await makeFolder(incoming);
-        const temporary = join(incoming, ownedName(''));
-        try {
-          const { sha256, sizeBytes } = await copyHashed(source.createReadStream(READING), temporary);
-          if (!(await this.#hasBytes(sha256, sizeBytes))) await moveInto(temporary, this.objectPath(sha256));
-          return toRef(sha256, sizeBytes, mediaType);
-        } finally {
-          await rm(temporary, { force: true });
-        }
-      });
+      const { sha256, sizeBytes } = await copyHashed(source, temporary);
+      if (!(await this.#hasBytes(sha256, sizeBytes))) await moveInto(temporary, this.objectPath(sha256));
+      return toRef(sha256, sizeBytes, mediaType);
     } finally {
-      await source.close();
+      await rm(temporary, { force: true });
     }
   }
 
@@ -179,29 +182,4 @@ export class FileObjects implements ArtifactObjectsV1 {
 /** What changes when the bytes of a file are changed by anything that does not hide it. */
 function stateOf({ ino, size, mtimeMs }: Stats, sha256: string): string {
   return `${sha256} ${ino} ${size} ${mtimeMs}`;
-}
-
-const READING = { highWaterMark: 1 << 20, autoClose: false };
-
-/** Copies a stream to a new read-only file and syncs that. The digest is of what was written: a source may change meanwhile. */
-async function copyHashed(
-  source: AsyncIterable<Buffer>,
-  target: string,
-): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  const file = await open(target, 'wx', 0o600);
-  try {
-    for await (const piece of source) {
-      hash.update(piece);
-      sizeBytes += piece.byteLength;
-      await file.writeFile(piece);
-      noteMovement();
-    }
-    await file.chmod(READ_ONLY_FILE);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  return { sha256: hash.digest('hex'), sizeBytes };
 }
