@@ -27,6 +27,11 @@ test('the clock stands while anyone is waited for; waits at once are one', () =>
     pass(1);
     clock.waiting = false;
     assert.equal(clock.seconds, 7);
+    // In the run that continues this one, which begins while nobody is waited for.
+    const next = new WorkClock(clock.reading);
+    assert.equal(next.seconds, 7);
+    pass(2);
+    assert.deepEqual([next.seconds, clock.seconds], [9, 9]);
   } finally {
     mock.timers.reset();
   }

@@ -1,20 +1,17 @@
-import { setHandler, defineQuery, workflowInfo } from '@temporalio/workflow';
-import type {
-  AdaptationOutcome,
-  Decision,
-  DecisionRecord,
-  Progress,
-  TestResult,
-} from '../../schemas/outcome/candidate.ts';
+import { ContinueAsNew, continueAsNew, defineQuery, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/outcome/candidate.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
-import { runPlan } from '../pipeline/interpreter.ts';
+import { handedOver, orContinue } from '../shared/continuation.ts';
 import { guardSpec } from '../shared/payload.ts';
 import { requireVersion } from '../shared/plan-version.ts';
-import { outputOf, toJson, type NodeOutputs } from '../shared/plan-border.ts';
+import { outputOf, type NodeOutputs } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
+import { handOver, takeUp, type CarriedAdaptation, type CompiledAdaptation } from './carry-adaptation.ts';
+import { release } from './release.ts';
 import { establishFacts, runLadder } from './run-ladder.ts';
+import { runSubPlan } from './run-sub-plan.ts';
 import { control } from '../shared/control-activities.ts';
 import { nothingMeasured } from './nothing-measured.ts';
 import { scoreFinalists } from './score-finalists.ts';
@@ -27,8 +24,9 @@ export const decisionsQuery = defineQuery<readonly DecisionRecord[]>(QUERY_DECIS
 /**
  * Runs the ladder for one task: compile, curate, run rungs, score the finalists once on test, decide, report. Rungs and
  * finalists that fail are recorded and leave the decision to the others; only a cancellation of the run ends it early.
+ * When its history grows long the run continues as new between steps; `carried` is what one run hands to the next.
  */
-export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
+export async function adaptModel(spec: unknown, carried?: CarriedAdaptation): Promise<AdaptationOutcome> {
   const state = new LadderState();
   setHandler(progressQuery, () => state.progress(), {
     description: 'Phase, rung, running and finished steps',
@@ -36,29 +34,39 @@ export async function adaptModel(spec: unknown): Promise<AdaptationOutcome> {
   setHandler(decisionsQuery, () => state.decisions, { description: 'Decision record of every rung so far' });
   state.approvals.listen();
   try {
-    return await adapt(spec, state);
+    const before = handedOver(carried);
+    const compiled = before === null ? await compile(spec, state) : await takeUp(before, state);
+    return await orContinue(
+      async () => await adapt(compiled, state),
+      async () => await continueAsNew<typeof adaptModel>(spec, await handOver(compiled, state)),
+    );
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
     const cancelled = runCancelled();
     state.enter(cancelled ? 'cancelled' : 'failed');
     throw cancelled ? asCancellation(error) : unwrapFailure(error);
   }
 }
 
-async function adapt(rawSpec: unknown, state: LadderState): Promise<AdaptationOutcome> {
+async function compile(spec: unknown, state: LadderState): Promise<CompiledAdaptation> {
   state.enter('compile');
-  guardSpec(rawSpec);
-  const { plan, artifact } = await control.compileSpec({ spec: rawSpec ?? null });
-  requireVersion('The plan of this adaptation', plan);
+  guardSpec(spec);
+  const compiled = await control.compileSpec({ spec: spec ?? null });
+  requireVersion('The plan of this adaptation', compiled.plan);
+  return compiled;
+}
+
+async function adapt({ plan, artifact }: CompiledAdaptation, state: LadderState): Promise<AdaptationOutcome> {
   state.budgetSeconds = plan.spec.budget.seconds;
   state.target = plan.spec.target;
   state.flowchart = plan.flowchart;
   const curation = await curate(plan, state);
   const split = splitOf(curation);
-  establishFacts(plan, state);
-  const reached = await runLadder(plan, { train: split['train'] ?? null, dev: split['dev'] ?? null }, state);
+  const inputs = { train: split['train'] ?? null, dev: split['dev'] ?? null };
+  const reached = (state.position.reached ??= await runLadder(plan, inputs, state));
   if (state.finalists.length === 0) throw nothingMeasured(plan, reached, state);
-  const { decision: found, test } = await scoreFinalists(plan, split, reached, state);
-  const decision = await release(found, test, plan, state);
+  const { decision: measured, test } = await scoreFinalists(plan, split, reached, state);
+  const decision = await release(measured, test, plan, state);
   state.enter('report');
   const seconds = state.secondsElapsed();
   const { workflowId } = workflowInfo();
@@ -72,14 +80,12 @@ async function adapt(rawSpec: unknown, state: LadderState): Promise<AdaptationOu
 }
 
 async function curate(plan: AdaptationPlan, state: LadderState): Promise<NodeOutputs> {
+  if (state.position.curation !== null) return state.position.curation;
   state.enter('curate');
-  return await runPlan({
-    plan: plan.curation,
-    inputs: plan.curationInputs,
-    prefix: 'curate',
-    observer: state,
-    approvals: state.approvals,
-  });
+  const curation = await runSubPlan(plan.curation, plan.curationInputs, 'curate', state);
+  state.endPlan();
+  establishFacts(plan, state);
+  return (state.position.curation = curation);
 }
 
 /** Train, dev and test. A node `train` after the split (balanced or paraphrased rows) replaces its training rows. */
@@ -88,31 +94,4 @@ function splitOf(curation: NodeOutputs): JsonObject {
   if (curation['train'] === undefined) return split;
   const { dataset } = outputOf<{ readonly dataset: JsonValue }>(curation, 'train');
   return { ...split, train: dataset };
-}
-
-/** Asks, where the plan has a gate, whether the winner may be released. A no changes the verdict, not what was found. */
-async function release(
-  decision: Decision,
-  test: TestResult,
-  plan: AdaptationPlan,
-  state: LadderState,
-): Promise<Decision> {
-  if (plan.releaseGate === undefined) return decision;
-  state.enter('approve');
-  const { verdict, by, comment } = await state.approvals.ask({
-    id: 'release',
-    title: `Release ${decision.candidateId} (${decision.verdict})`,
-    subject: toJson({ specDigest: plan.specDigest, decision, test }),
-    timeoutSeconds: plan.releaseGate.timeoutSeconds,
-  });
-  if (verdict === 'approve') return decision;
-  const who =
-    verdict === 'timed-out'
-      ? 'Nobody approved the release in time.'
-      : `Release rejected${by === '' ? '' : ` by ${by}`}.`;
-  return {
-    ...decision,
-    verdict: 'release-rejected',
-    reason: [decision.reason, who, comment].filter((text) => text !== '').join(' '),
-  };
 }

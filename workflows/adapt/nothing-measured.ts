@@ -1,7 +1,7 @@
 import type { ApplicationFailure } from '@temporalio/workflow';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { fail } from '../shared/fail.ts';
-import type { Reached } from './run-ladder.ts';
+import type { Reached } from './position.ts';
 import type { LadderState } from './state.ts';
 
 /** The failure of a ladder without a finalist: code and message of what happened, whatever the path ended with. */

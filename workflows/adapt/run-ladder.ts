@@ -1,14 +1,14 @@
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { FlowchartNode } from '../../schemas/spec/flowchart.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
+import { Handover } from '../shared/continuation.ts';
 import { fail } from '../shared/fail.ts';
 import { toJson } from '../shared/plan-border.ts';
 import { budgetLeft } from './budget.ts';
+import type { Reached } from './position.ts';
 import { evaluate } from './predicate.ts';
 import type { LadderState } from './state.ts';
 import { tryRung } from './try-rung.ts';
-
-export type Reached = 'target-met' | 'target-not-met' | 'budget-exhausted';
 
 /** Facts that hold before the first rung. */
 export function establishFacts(plan: AdaptationPlan, state: LadderState): void {
@@ -24,40 +24,82 @@ export function establishFacts(plan: AdaptationPlan, state: LadderState): void {
   }
 }
 
-/** Walks the flowchart to an end; a rung that fails does not end the walk. Rungs get the inputs `train` and `dev`. */
+/**
+ * Walks the flowchart to an end, from where a run before has stopped; a rung that fails does not end the walk. Rungs get
+ * the inputs `train` and `dev`. Throws `Handover` between nodes, or inside a rung, when the run is to continue as new.
+ */
 export async function runLadder(
   plan: AdaptationPlan,
   inputs: JsonObject,
   state: LadderState,
 ): Promise<Reached> {
-  let name = plan.flowchart.start;
+  const { position, continuation } = state;
   for (;;) {
-    const node: FlowchartNode | undefined = plan.flowchart.nodes[name];
+    const name = (position.node ??= plan.flowchart.start);
+    const node = plan.flowchart.nodes[name];
     if (node === undefined) throw fail('INVALID_SPEC', `The flowchart has no node "${name}".`);
-    const left = budgetLeft(plan, state);
-    state.facts['budget.secondsLeft'] = left.seconds;
-    if (left.tokens !== null) state.facts['budget.tokensLeft'] = left.tokens;
-    if (node.form === 'end') {
-      state.path.push({ node: name, title: node.title, answer: 'end', comparisons: [] });
-      return node.verdict;
+    // The node of a rung that a run before has begun was entered there.
+    if (position.rungStartedMs === null) {
+      if (continuation.due) throw new Handover();
+      noteBudget(plan, state);
     }
-    if (node.form === 'ask') {
-      const { holds, comparisons } = evaluate(node.all, state.facts);
-      state.path.push({ node: name, title: node.title, answer: holds ? 'yes' : 'no', comparisons });
-      name = holds ? node.yes : node.no;
-      continue;
-    }
-    if (node.form === 'approve') {
-      const approved = await approve(name, node, plan, state);
-      const answer = approved ? 'approved' : 'rejected';
-      state.path.push({ node: name, title: node.title, answer, comparisons: [] });
-      name = approved ? node.next : node.rejected;
-      continue;
-    }
-    state.path.push({ node: name, title: node.title, answer: 'tried', comparisons: [] });
-    if ((await tryRung(node.rung, plan, inputs, state)) === 'cut-off') return 'budget-exhausted';
-    name = node.next;
+    const step = await visit(name, node, { plan, inputs, state });
+    if ('reached' in step) return step.reached;
+    position.node = step.next;
   }
+}
+
+function noteBudget(plan: AdaptationPlan, state: LadderState): void {
+  const left = budgetLeft(plan, state);
+  state.facts['budget.secondsLeft'] = left.seconds;
+  if (left.tokens !== null) state.facts['budget.tokensLeft'] = left.tokens;
+}
+
+/** What a visit needs beside the node. */
+interface Walk {
+  readonly plan: AdaptationPlan;
+  readonly inputs: JsonObject;
+  readonly state: LadderState;
+}
+
+/** What follows a node: another one, or the end. */
+type Step = { readonly next: string } | { readonly reached: Reached };
+
+async function visit(name: string, node: FlowchartNode, walk: Walk): Promise<Step> {
+  const { plan, state } = walk;
+  const { title } = node;
+  switch (node.form) {
+    case 'end':
+      state.path.push({ node: name, title, answer: 'end', comparisons: [] });
+      return { reached: node.verdict };
+    case 'ask': {
+      const { holds, comparisons } = evaluate(node.all, state.facts);
+      state.path.push({ node: name, title, answer: holds ? 'yes' : 'no', comparisons });
+      return { next: holds ? node.yes : node.no };
+    }
+    case 'approve': {
+      const approved = await approve(name, node, plan, state);
+      state.path.push({ node: name, title, answer: approved ? 'approved' : 'rejected', comparisons: [] });
+      return { next: approved ? node.next : node.rejected };
+    }
+    case 'try':
+      return await runNode(name, node, walk);
+  }
+}
+
+async function runNode(
+  name: string,
+  { rung, title, next }: Extract<FlowchartNode, { form: 'try' }>,
+  { plan, inputs, state }: Walk,
+): Promise<Step> {
+  const { position, path } = state;
+  if (position.rungStartedMs === null) {
+    position.rungStartedMs = Date.now();
+    path.push({ node: name, title, answer: 'tried', comparisons: [] });
+  }
+  const outcome = await tryRung(rung, plan, inputs, state);
+  position.rungStartedMs = null;
+  return outcome === 'cut-off' ? { reached: 'budget-exhausted' } : { next };
 }
 
 /** Asks a person. What is approved is what was found so far, and the rung that would run. */

@@ -1,12 +1,12 @@
 import type { Score, TestResult } from '../../schemas/outcome/candidate.ts';
-import type { DecideInput, DecideResult } from '../../schemas/plan/control-activities.ts';
+import type { DecideResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
 import { outputOf, toJson } from '../shared/plan-border.ts';
 import { control } from '../shared/control-activities.ts';
-import type { Reached } from './run-ladder.ts';
+import type { Reached } from './position.ts';
+import { runSubPlan } from './run-sub-plan.ts';
 import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
 
@@ -20,17 +20,13 @@ export async function scoreFinalists(
   reached: Reached,
   state: LadderState,
 ): Promise<DecideResult> {
-  const finalists: DecideInput['finalists'][number][] = [];
-  const failed: TestResult['failed'][number][] = [];
-  for (const { candidate, costRank } of state.finalists) {
+  const { scored: finalists, notScored: failed } = state.position;
+  for (const { candidate, costRank } of state.finalists.slice(finalists.length + failed.length)) {
     const { id, rung } = candidate;
     state.enter('test', rung);
     const inputs = toJson({ test: split['test'], train: split['train'], candidate });
-    const { approvals } = state;
-    const scored = await settled(
-      runPlan({ plan: plan.test, inputs, prefix: `test/${rung}`, observer: state, approvals }),
-    );
-    state.clearRunning();
+    const scored = await settled(runSubPlan(plan.test, inputs, `test/${rung}`, state));
+    state.endPlan();
     if ('failure' in scored) failed.push({ id, rung, ...scored.failure });
     else finalists.push({ candidate, costRank, score: outputOf<Score>(scored.value, 'score') });
   }

@@ -1,12 +1,15 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
 import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
-import type { FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
+import type { ApprovalRecord } from '../../schemas/outcome/approval.ts';
+import type { Facts, FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
 import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
 import type { StepObserver } from '../pipeline/plan-run.ts';
 import { Approvals } from '../shared/approvals.ts';
+import { Continuation } from '../shared/continuation.ts';
 import { renderDashboard } from '../shared/dashboard.ts';
-import { WorkClock } from './work-clock.ts';
+import { atStart, type Position } from './position.ts';
+import { WorkClock, type ClockReading } from './work-clock.ts';
 
 /** A finalist: the best candidate of a rung. */
 export interface Finalist {
@@ -24,9 +27,23 @@ function tokensOf(output: StepResult['output']): number {
   return trained + (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
 }
 
+/** What one run tells the next of what is known and shown. */
+export interface Snapshot {
+  readonly shown: Pick<LadderState, 'phase' | 'rung' | 'best' | 'tried' | 'tokensSpent'>;
+  readonly facts: Facts;
+  readonly decisions: readonly DecisionRecord[];
+  readonly finalists: readonly Finalist[];
+  readonly path: readonly PathStep[];
+  readonly records: readonly ApprovalRecord[];
+  readonly finished: Progress['finished'];
+  readonly clock: ClockReading;
+}
+
 /** Everything a ladder knows so far; queries and the dashboard read it. */
 export class LadderState implements StepObserver {
-  readonly #clock = new WorkClock();
+  #clock = new WorkClock();
+  /** How far the adaptation is. */
+  position = atStart();
   phase: Progress['phase'] = 'compile';
   rung: string | null = null;
   budgetSeconds = 0;
@@ -46,6 +63,7 @@ export class LadderState implements StepObserver {
     this.#clock.waiting = this.approvals.waiting().length > 0;
     this.publish();
   });
+  readonly continuation = new Continuation(() => this.approvals.asking);
   readonly #running: string[] = [];
   readonly #finished: { node: string; seconds: number; cached: boolean }[] = [];
 
@@ -98,9 +116,34 @@ export class LadderState implements StepObserver {
     this.onSpent();
   }
 
-  /** Steps that failed or were cut off leave nothing running. */
-  clearRunning(): void {
+  /** A plan that has ended, whichever way, leaves nothing running, and results that nobody asks for again. */
+  endPlan(): void {
     this.#running.length = 0;
+    this.position.results = {};
+  }
+
+  /** For the run that continues this one, which has nothing running by then. */
+  snapshot(): Snapshot {
+    const { phase, rung, best, tried, tokensSpent, facts, decisions, finalists, path } = this;
+    const shown = { phase, rung, best, tried, tokensSpent };
+    const { records } = this.approvals;
+    const lists = { decisions, finalists, path, records, finished: this.#finished };
+    return { shown, facts, ...lists, clock: this.#clock.reading };
+  }
+
+  /** Takes up what the run before has known. */
+  restore(snapshot: Snapshot, position: Position): void {
+    const { shown, facts, decisions, finalists, path, records, finished, clock } = snapshot;
+    Object.assign(this, shown);
+    Object.assign(this.facts, facts);
+    this.decisions.push(...decisions);
+    this.finalists.push(...finalists);
+    this.path.push(...path);
+    this.approvals.restore(records);
+    this.#finished.push(...finished);
+    this.#clock = new WorkClock(clock);
+    this.position = position;
+    this.publish();
   }
 
   progress(): Progress {

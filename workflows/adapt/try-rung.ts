@@ -2,11 +2,11 @@ import type { DecisionRecord, RungOutput } from '../../schemas/outcome/candidate
 import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
-import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
 import { outputOf } from '../shared/plan-border.ts';
 import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
 import { control } from '../shared/control-activities.ts';
+import { runSubPlan } from './run-sub-plan.ts';
 import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
 
@@ -23,10 +23,10 @@ export async function tryRung(
   const rung = plan.rungs.find((one) => one.id === id);
   if (rung?.plan == null) throw fail('INVALID_SPEC', `There is no rung "${id}" in the plan.`);
   state.enter('ladder', id);
-  const startedMs = Date.now();
+  const startedMs = state.position.rungStartedMs ?? Date.now();
   const seconds = () => (Date.now() - startedMs) / 1000;
   const ended = await settled(measure(rung, plan, inputs, state, seconds));
-  state.clearRunning();
+  state.endPlan();
   state.facts[`rungs.${id}.tried`] = true;
   if ('failure' in ended) {
     const { code, message, help } = ended.failure;
@@ -76,7 +76,6 @@ async function measure(
 
 async function runRung(rung: PlannedRung, inputs: JsonObject, state: LadderState): Promise<RungOutput> {
   if (rung.plan === null) throw fail('INVALID_SPEC', `The rung "${rung.id}" has no plan.`);
-  const { approvals } = state;
-  const outputs = await runPlan({ plan: rung.plan, inputs, prefix: rung.id, observer: state, approvals });
+  const outputs = await runSubPlan(rung.plan, inputs, rung.id, state);
   return outputOf<RungOutput>(outputs, 'result');
 }

@@ -1,8 +1,25 @@
-/** Counts the seconds of work since the run began: the clock stands while anything waits for a person. */
+/** What a clock shows, for a run that continues another. */
+export interface ClockReading {
+  /** When the first run began, in milliseconds since 1970. */
+  readonly startedMs: number;
+  /** Time that has passed since while a person was waited for. */
+  readonly waitedMs: number;
+}
+
+/** Counts the seconds of work since the first run began: the clock stops while anything waits for a person. */
 export class WorkClock {
-  readonly #startedMs = Date.now();
-  #waitedMs = 0;
+  readonly #startedMs: number;
+  #waitedMs: number;
   #waitingSinceMs: number | null = null;
+
+  constructor({ startedMs, waitedMs }: ClockReading = { startedMs: Date.now(), waitedMs: 0 }) {
+    this.#startedMs = startedMs;
+    this.#waitedMs = waitedMs;
+  }
+
+  get reading(): ClockReading {
+    return { startedMs: this.#startedMs, waitedMs: this.#waitedMs + this.#openMs() };
+  }
 
   /** Whether anything waits for a person now. Several waits at once are one. */
   set waiting(waits: boolean) {

@@ -1,0 +1,34 @@
+import type { DecideInput } from '../../schemas/plan/control-activities.ts';
+import type { TestResult } from '../../schemas/outcome/candidate.ts';
+import type { JsonValue } from '../../schemas/common/json.ts';
+import type { NodeOutputs } from '../shared/plan-border.ts';
+
+/** How the walk through the flowchart ended. */
+export type Reached = 'target-met' | 'target-not-met' | 'budget-exhausted';
+
+/** How far an adaptation is: where a run that continues it takes it up. */
+export interface Position {
+  /** Outputs of the curation; null while it runs. */
+  curation: NodeOutputs | null;
+  /** Node of the flowchart; null before the first. */
+  node: string | null;
+  /** When the rung of that node began, in milliseconds since 1970; null when none is running. */
+  rungStartedMs: number | null;
+  reached: Reached | null;
+  /** Finalists that have been scored on test, or could not be. */
+  readonly scored: DecideInput['finalists'][number][];
+  readonly notScored: TestResult['failed'][number][];
+  /** Outputs of finished steps of the plan that is running, by activity id. */
+  results: Record<string, JsonValue>;
+}
+
+/** The position of an adaptation that has not begun. */
+export const atStart = (): Position => ({
+  curation: null,
+  node: null,
+  rungStartedMs: null,
+  reached: null,
+  scored: [],
+  notScored: [],
+  results: {},
+});
