@@ -9,6 +9,7 @@ export const PROVEN_ELSEWHERE: Readonly<Record<string, { readonly file: string; 
     shows: "'--spec', 'spec.json'",
   },
   'npm test': { file: 'test/tools/test/tests.test.ts', shows: 'every test file has its tier' },
+  'npm test -- --tier 1': { file: 'test/tools/test/tests.test.ts', shows: 'every test file has its tier' },
   'npm run format': { file: 'tools/test/run-tests.mjs', shows: 'node_modules/.bin/prettier' },
   'npm install escada': { file: 'test/package/package.test.ts', shows: "'install'" },
   'npm run pack': { file: 'test/package/package.test.ts', shows: 'packInto(' },
