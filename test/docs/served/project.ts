@@ -5,13 +5,11 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { EscadaClient } from '../../../client.ts';
 import { runningServer } from '../../../runtime/server/dev-server.ts';
-import { stopProcess } from '../../../runtime/server/stop-process.ts';
 import { readSettings } from '../../../runtime/settings.ts';
 import { ROOT, TINY_MODEL, findTemporalCli } from '../../whole/support/needs.ts';
 import { own, resultOf, until, untilNoneLeft, type CommandResult } from '../../whole/support/processes.ts';
 
 const LEFT_OUT = /^(node_modules|target|dist|\.git|\.escada|reports)$/;
-const STOP_TIMEOUT_MS = 60_000;
 
 /** Rows that pages take for granted: reviews with their label, by a rule. */
 function reviews(): string {
@@ -60,11 +58,12 @@ export class Project {
     await writeFile(join(this.folder, name), text);
   }
 
-  /** Runs a line as a person does, by a shell. */
+  /** Runs a line as a person does, by a shell. The set-up of `npm start` takes no other model than its own. */
   async run(line: string): Promise<CommandResult> {
+    const { ESCADA_MODEL_PATH: _tiny, ...own } = this.env;
     const child = spawn('bash', ['-c', line], {
       cwd: this.folder,
-      env: this.env,
+      env: line.startsWith('npm start') ? own : this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return await resultOf(child);
@@ -115,9 +114,11 @@ export class Project {
     });
   }
 
-  /** Ends what stays, the newest first, and removes the copy. */
+  /** Ends what stays, the newest first, as Ctrl-C in its terminal does, and removes the copy. */
   async close(): Promise<void> {
-    for (const child of this.#terminals.reverse()) await stopProcess(child, STOP_TIMEOUT_MS);
+    for (const { pid, exitCode } of this.#terminals.reverse()) {
+      if (pid !== undefined && exitCode === null) process.kill(-pid, 'SIGINT');
+    }
     await untilNoneLeft(join(this.folder, '.escada'));
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }

@@ -10,6 +10,10 @@ export const PROVEN_ELSEWHERE: Readonly<Record<string, { readonly file: string; 
   },
   'npm test': { file: 'test/tools/test/tests.test.ts', shows: 'every test file has its tier' },
   'npm test -- --tier 1': { file: 'test/tools/test/tests.test.ts', shows: 'every test file has its tier' },
+  'npm run escada -- export reviews-1 --format gguf-q8_0 --out reviews.gguf': {
+    file: 'test/whole/export.test.ts',
+    shows: "'export',",
+  },
   'npm run format': { file: 'tools/test/run-tests.mjs', shows: 'node_modules/.bin/prettier' },
   'npm install escada': { file: 'test/package/package.test.ts', shows: "'install'" },
   'npm run pack': { file: 'test/package/package.test.ts', shows: 'packInto(' },
