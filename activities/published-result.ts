@@ -9,6 +9,8 @@ export interface ResultOwner {
   readonly kind: StepKindV1;
   readonly input: JsonObject;
   readonly salt: string;
+  /** Versions of the plugins whose code the step runs. */
+  readonly plugins: Readonly<Record<string, string>>;
   readonly place: StepPlace;
   readonly runId: string;
 }
@@ -26,8 +28,9 @@ export interface PublishedResult {
  * the same run: the reply of the attempt that made it may have been lost, and what it did must not happen again.
  */
 export function publishedResult(store: ArtifactStoreV1, owner: ResultOwner): PublishedResult {
-  const { kind, input, salt, place, runId } = owner;
-  const key = actionKey(kind.kind, input, kind.cacheable ? salt : JSON.stringify([salt, place]));
+  const { kind, input, salt, plugins, place, runId } = owner;
+  const ownSalt = kind.cacheable ? salt : JSON.stringify([salt, place]);
+  const key = actionKey({ kind: kind.kind, input, plugins, salt: ownSalt });
   const identity = { kind: kind.kind, key, outputSchema: kind.outputSchema };
   // What a run refers to is kept for as long as the run is.
   const note = async (output: JsonObject): Promise<void> => {

@@ -3,9 +3,10 @@ import type { JsonObject } from '../schemas/common/json.ts';
 import type { StepOrigin, StepResult } from '../schemas/plan/pipeline-plan.ts';
 import type { ArtifactStoreV1, StepPlace } from '../plugins/sdk/contracts/artifact-store.ts';
 import type { StepKindV1, StepServices } from '../plugins/sdk/contracts/step-kind.ts';
+import type { Registry } from '../plugins/host/registry.ts';
 import { checkInput } from './check-input.ts';
 import { executeStep } from './execute-step.ts';
-import { translateFailure, type FailureTable } from './failures.ts';
+import { translateFailure } from './failures.ts';
 import { publishedResult } from './published-result.ts';
 import { startPulse } from './pulse.ts';
 import { requireInputs } from './require-inputs.ts';
@@ -15,7 +16,8 @@ export interface StepDeps {
   readonly store: ArtifactStoreV1;
   /** A plain object: its members are handed on to every step. */
   readonly services: StepServices;
-  readonly failureCodes: FailureTable;
+  /** Codes of failures, versions of plugins, and what providers declare. */
+  readonly registry: Registry;
 }
 
 /**
@@ -34,7 +36,7 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
       throw cancellationSignal.aborted
         ? cancellationSignal.reason
-        : translateFailure(error, deps.failureCodes, info.attempt);
+        : translateFailure(error, deps.registry.failureCodes, info.attempt);
     }
   };
 }
@@ -50,7 +52,7 @@ const runIdOf = ({ info }: Context): string => info.workflowExecution?.runId ?? 
 async function runStep(
   kind: StepKindV1,
   input: JsonObject,
-  { store, services }: StepDeps,
+  { store, services, registry }: StepDeps,
   place: StepPlace,
 ): Promise<StepResult> {
   // Captured once: Activity calls inside abort listeners and timers run outside the Activity's own context.
@@ -61,7 +63,8 @@ async function runStep(
     const salt = await pulse.guard(
       async () => (await kind.doCacheSalt?.(options, services, pulse.signal)) ?? '',
     );
-    const result = publishedResult(store, { kind, input, salt, place, runId: runIdOf(context) });
+    const plugins = registry.versionsUsedBy(kind, options);
+    const result = publishedResult(store, { kind, input, salt, plugins, place, runId: runIdOf(context) });
     const found = await result.find();
     if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
     await requireInputs(store, input, place.nodeId);

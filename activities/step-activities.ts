@@ -9,10 +9,7 @@ export function createStepActivities(deps: ActivityDeps): Record<string, ReturnT
   return Object.fromEntries(
     host.registry.stepKinds
       .values()
-      .map((kind) => [
-        kind.kind,
-        stepActivity(kind, { store, services, failureCodes: host.registry.failureCodes }),
-      ]),
+      .map((kind) => [kind.kind, stepActivity(kind, { store, services, registry: host.registry })]),
   );
 }
 

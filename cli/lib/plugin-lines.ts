@@ -7,13 +7,12 @@ export function pluginLines(plugins: readonly HostedPlugin[]): string {
   return [count, ...plugins.map(pluginLine)].join('\n    ');
 }
 
-function pluginLine({ name, packageVersion, origin, brings }: HostedPlugin): string {
-  const version = packageVersion === null ? '' : ` ${packageVersion}`;
+function pluginLine({ name, version, origin, brings }: HostedPlugin): string {
   // Of the built-in ones numbers are enough: the documentation lists their parts.
   const parts = brings.map(({ kind, names }) =>
     origin === null
       ? `${names.length} ${kind}${names.length === 1 ? '' : 's'}`
       : `${kind} ${names.join(', ')}`,
   );
-  return `${name}${version} (${origin ?? 'built in'}): ${parts.join('; ') || 'nothing'}`;
+  return `${name} ${version} (${origin ?? 'built in'}): ${parts.join('; ') || 'nothing'}`;
 }

@@ -64,7 +64,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     ...(spec.approvals.release
       ? { releaseGate: { timeoutSeconds: spec.approvals.timeoutSeconds ?? null } }
       : {}),
-    plugins: host.plugins,
+    plugins: host.plugins.map(({ name, version }) => ({ name, version })),
   };
 }
 

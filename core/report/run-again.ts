@@ -63,7 +63,7 @@ export function runFacts(data: ReportData): [string, string][] {
     ],
     ['Seed', String(spec.seed)],
     ...engine,
-    ['Plugins', plan.plugins.map(({ name, apiVersion }) => `${name} (API ${apiVersion})`).join(', ')],
+    ['Plugins', plan.plugins.map(({ name, version }) => `${name} ${version}`).join(', ')],
     ['Spec digest', plan.specDigest],
     ['Plan', data.planArtifact.uri],
   ];

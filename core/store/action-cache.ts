@@ -21,9 +21,20 @@ export interface ActionIdentity {
   readonly outputSchema: ValueSchema<JsonObject>;
 }
 
-/** Key of an action: kind with version, canonical input, and whatever else its result depends on. */
-export function actionKey(kind: string, input: JsonObject, salt: string): string {
-  return sha256OfBytes(canonicalJson({ kind, input, salt }));
+/** What the result of an action depends on. */
+export interface ActionFacts {
+  /** Step kind, `name@major`. */
+  readonly kind: string;
+  readonly input: JsonObject;
+  /** Versions of the plugins whose code it runs, by name. */
+  readonly plugins: Readonly<Record<string, string>>;
+  /** Whatever else: the kind's own salt. */
+  readonly salt: string;
+}
+
+/** Key of an action: equal for equal facts, whatever the order of their fields. */
+export function actionKey({ kind, input, plugins, salt }: ActionFacts): string {
+  return sha256OfBytes(canonicalJson({ kind, input, plugins, salt }));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION } from '../sdk/contracts/plugin.ts';
 import type { PluginV1 } from '../sdk/contracts/plugin.ts';
 import type { StepKindV1 } from '../sdk/contracts/step-kind.ts';
@@ -20,6 +21,7 @@ import { tokenFilterKind } from './worker/token-filter.ts';
 /** Brings the step kinds `curate.*@1` and the pipelines `standard` and `thorough`. */
 export const curationPlugin: PluginV1 = {
   name: 'curation',
+  version: PACKAGE_VERSION,
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: curationOptionsSchema,

@@ -8,6 +8,9 @@ import { checkValue } from '../sdk/schema-check/check-value.ts';
 /** Names appear in failure codes, options and messages. */
 const PLUGIN_NAME = /^[a-z][a-z0-9-]{0,59}$/;
 
+/** Versions are part of cache keys and stand in reports. */
+const PLUGIN_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,99}$/;
+
 /** What messages call a plugin: its name and, where it is not built in, the entry that lists it. */
 export function labelOf({ plugin, origin }: ListedPlugin): string {
   return origin === undefined ? plugin.name : `${plugin.name} (${origin})`;
@@ -20,6 +23,8 @@ export function lacksOfPlugin(value: unknown): string | null {
   const given = value as Partial<Record<keyof PluginV1, unknown>>;
   if (typeof given.name !== 'string' || !PLUGIN_NAME.test(given.name))
     return '`name` must be lower-case letters, digits and dashes';
+  if (typeof given.version !== 'string' || !PLUGIN_VERSION.test(given.version))
+    return '`version` must be its version, such as "1.2.0"';
   if (typeof given.apiVersion !== 'number') return '`apiVersion` must be PLUGIN_API_VERSION';
   if (!Array.isArray(given.needs)) return '`needs` must be a list of plugin names';
   const schema = lacksOfSchema(given.optionsSchema);

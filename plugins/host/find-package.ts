@@ -6,8 +6,6 @@ import { EscadaFailure } from '../sdk/contracts/failure.ts';
 export interface FoundPackage {
   /** Absolute path of the module to import, links followed. */
   readonly path: string;
-  /** From package.json; undefined for a module that is named by its own path. */
-  readonly version: string | undefined;
 }
 
 /** A package name, with or without a scope; no path inside it. */
@@ -30,7 +28,7 @@ export function findPackage(name: string, folder: string, origin: string): Found
   };
   if (/^\.\.?\//.test(name)) {
     const path = resolve(folder, name);
-    if (isFile(path)) return { path: realpathSync(path), version: undefined };
+    if (isFile(path)) return { path: realpathSync(path) };
     return (
       entryOf(path) ??
       fail(
@@ -58,7 +56,6 @@ export function findPackage(name: string, folder: string, origin: string): Found
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 interface Manifest {
-  readonly version?: string;
   readonly main?: string;
   readonly exports?: unknown;
 }
@@ -69,7 +66,7 @@ function entryOf(folder: string): FoundPackage | null {
   if (!isFile(file)) return null;
   const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest;
   const path = join(folder, rootTarget(manifest.exports) ?? manifest.main ?? 'index.js');
-  return isFile(path) ? { path: realpathSync(path), version: manifest.version } : null;
+  return isFile(path) ? { path: realpathSync(path) } : null;
 }
 
 /** Target of the root export, by Node's rules for conditions. */

@@ -12,8 +12,6 @@ export interface ListedPlugin {
   readonly options?: unknown;
   /** The entry that lists it, for messages: file, place and package. Absent for built-in plugins. */
   readonly origin?: string | undefined;
-  /** Version of the package that it is from. */
-  readonly packageVersion?: string | undefined;
 }
 
 /** What a configuration file says beside the list. */
@@ -30,7 +28,7 @@ export interface HostConfig {
 export interface HostedPlugin {
   readonly name: string;
   readonly apiVersion: number;
-  readonly packageVersion: string | null;
+  readonly version: string;
   /** The entry that lists it; null for built-in plugins. */
   readonly origin: string | null;
   readonly brings: readonly Brought[];
@@ -64,7 +62,7 @@ export function createPluginHost(listed: readonly ListedPlugin[], config: HostCo
     registry.failureCodes.add(plugin, labelOf(one));
     const given =
       one.options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
-    plugin.register(registry.registrarFor(plugin.name), checkedOptions(one, given));
+    plugin.register(registry.registrarFor(plugin.name, plugin.version), checkedOptions(one, given));
   }
   checkDefaults(defaults, registry, config);
   return {
@@ -76,12 +74,12 @@ export function createPluginHost(listed: readonly ListedPlugin[], config: HostCo
   };
 }
 
-function hosted({ plugin, origin, packageVersion }: ListedPlugin, registry: Registry): HostedPlugin {
-  const { name, apiVersion } = plugin;
+function hosted({ plugin, origin }: ListedPlugin, registry: Registry): HostedPlugin {
+  const { name, version, apiVersion } = plugin;
   return {
     name,
     apiVersion,
-    packageVersion: packageVersion ?? null,
+    version,
     origin: origin ?? null,
     brings: registry.broughtBy(name),
   };

@@ -25,7 +25,7 @@ export async function loadPackages({ plugins, file, folder }: PackageList): Prom
     const origin = `${file ?? 'the configuration'}, plugins[${index}]: ${entry.package}`;
     const found = findPackage(entry.package, folder, origin);
     const plugin = await loadPlugin(found, origin);
-    listed.push({ plugin, options: entry.options ?? {}, origin, packageVersion: found.version });
+    listed.push({ plugin, options: entry.options ?? {}, origin });
   }
   return listed;
 }

@@ -45,6 +45,11 @@ export class NamedRegistry<T> {
     return [...this.#entries.keys()].sort();
   }
 
+  /** The plugin that brought a name; undefined for a name that nobody brought. */
+  ownerOf(name: string): string | undefined {
+    return this.#entries.get(name)?.owner;
+  }
+
   /** Names of what one plugin brought. */
   namesOf(owner: string): string[] {
     return this.names().filter((name) => this.#entries.get(name)?.owner === owner);

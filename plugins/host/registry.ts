@@ -16,6 +16,7 @@ import { checkStepKind } from './check-step-kind.ts';
 import { NamedRegistry } from './named-registry.ts';
 import { formatIssues } from '../sdk/issues.ts';
 import { checkValue } from '../sdk/schema-check/check-value.ts';
+import { usedPlugins, type PluginVersions } from './used-plugins.ts';
 
 /** Names of components of one kind. */
 export interface Brought {
@@ -37,8 +38,16 @@ export class Registry {
 
   readonly failureCodes = new FailureCodes();
 
+  readonly #versions = new Map<string, string>();
+
+  /** Versions of the plugins by name. */
+  get versions(): ReadonlyMap<string, string> {
+    return this.#versions;
+  }
+
   /** The registrar handed to one plugin. */
-  registrarFor(owner: string): PluginRegistrar {
+  registrarFor(owner: string, version: string): PluginRegistrar {
+    this.#versions.set(owner, version);
     const add = <T extends { readonly id: string }>(registry: NamedRegistry<T>, component: T): void => {
       checkComponent(registry.kind, component.id, component, owner);
       registry.add(component.id, component, owner);
@@ -68,6 +77,11 @@ export class Registry {
   readonly lookups: PlanLookups = {
     provider: (id) => (id !== undefined && this.providers.has(id) ? this.providers.get(id) : undefined),
   };
+
+  /** Versions of the plugins that a step with these options runs code of. */
+  versionsUsedBy(kind: Pick<StepKindV1, 'kind' | 'names'>, options: unknown): PluginVersions {
+    return usedPlugins(kind, options, this);
+  }
 
   /** What one plugin brought, by kind of component. */
   broughtBy(owner: string): Brought[] {

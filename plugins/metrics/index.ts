@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { METRIC_FACTORIES } from './worker/factories.ts';
 import { besideTheLoop } from './worker/beside-the-loop.ts';
@@ -12,6 +13,7 @@ export const metricsOptionsSchema = z.strictObject({
 /** The metrics that compare an answer with its reference or with rules, none of which needs a model. */
 export const metricsPlugin: PluginV1 = {
   name: 'metrics',
+  version: PACKAGE_VERSION,
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: metricsOptionsSchema,

@@ -3,6 +3,7 @@
  * its own. Brings one trainer and one model provider.
  */
 import { z } from 'zod';
+import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { PLUGIN_NAME, PROVIDER_ID } from './contract.ts';
 import { EngineLanguageModel, type EngineServices } from './worker/engine-language-model.ts';
@@ -42,6 +43,7 @@ export function createNf4LoraPlugin(find: (id: string) => Promise<string> = find
   const pools: EnginePool[] = [];
   return {
     name: PLUGIN_NAME,
+    version: PACKAGE_VERSION,
     apiVersion: PLUGIN_API_VERSION,
     needs: [],
     optionsSchema: nf4LoraOptionsSchema,

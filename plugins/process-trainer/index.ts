@@ -3,6 +3,7 @@
  * trainer that specs choose by its id.
  */
 import { z } from 'zod';
+import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { PLUGIN_NAME } from './contract.ts';
 import { ProcessTrainer } from './worker/process-trainer.ts';
@@ -43,6 +44,7 @@ export function createProcessTrainerPlugin(): PluginV1 {
   const made: ProcessTrainer[] = [];
   return {
     name: PLUGIN_NAME,
+    version: PACKAGE_VERSION,
     apiVersion: PLUGIN_API_VERSION,
     needs: [],
     optionsSchema: processTrainerOptionsSchema,

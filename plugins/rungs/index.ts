@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { iclRung } from './icl.ts';
 import { peftRung } from './peft.ts';
@@ -8,6 +9,7 @@ import { zeroShotRung } from './zero-shot.ts';
 /** The rungs zero-shot, icl, rag and peft. */
 export const rungsPlugin: PluginV1 = {
   name: 'rungs',
+  version: PACKAGE_VERSION,
   apiVersion: PLUGIN_API_VERSION,
   needs: ['retrieval', 'curation'],
   optionsSchema: z.strictObject({}),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { fileStoreFactory } from '../../core/store/file-store.ts';
+import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { rungResult } from './evaluate/rung-result.ts';
 import { scorePredictions } from './evaluate/score-predictions.ts';
@@ -16,6 +17,7 @@ import { trainFull } from './train/train-full.ts';
 /** The store on a local disk, and the step kinds that every rung builds on; they know contracts only, never a named plugin. */
 export const corePlugin: PluginV1 = {
   name: 'core',
+  version: PACKAGE_VERSION,
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: z.strictObject({}),

@@ -35,5 +35,5 @@ export interface AdaptationPlan {
   /** The winner needs approval; absent when it does not. */
   readonly releaseGate?: { readonly timeoutSeconds: number | null };
   /** Versions of every plugin that took part. */
-  readonly plugins: readonly { readonly name: string; readonly apiVersion: number }[];
+  readonly plugins: readonly { readonly name: string; readonly version: string }[];
 }

@@ -11,7 +11,6 @@ import { FileStore } from '../../core/store/file-store.ts';
 import { noteMovement, whileWatchedElsewhere } from '../../plugins/sdk/movement.ts';
 import { Operation } from '../../plugins/sdk/process/operation.ts';
 import { createServices } from '../../activities/services.ts';
-import { FailureCodes } from '../../plugins/host/failure-codes.ts';
 import { stepActivity } from '../../activities/run-step.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
 import { ENGINE_FAILURES } from '../../plugins/nf4-lora/worker/engine-errors.ts';
@@ -47,10 +46,7 @@ async function run(kind: StepKindV1): Promise<{ beats: unknown[]; result: Promis
   const env = new MockActivityEnvironment();
   const beats: unknown[] = [];
   env.on('heartbeat', (details: unknown) => beats.push(details));
-  const result = env.run(
-    stepActivity(kind, { store, services, failureCodes: new FailureCodes() }) as never,
-    {},
-  );
+  const result = env.run(stepActivity(kind, { store, services, registry: new Registry() }) as never, {});
   result.catch(() => undefined);
   return { beats, result };
 }

@@ -8,7 +8,6 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { z } from 'zod';
 import { FileStore } from '../../core/store/file-store.ts';
 import { createServices } from '../../activities/services.ts';
-import { FailureCodes } from '../../plugins/host/failure-codes.ts';
 import { stepActivity } from '../../activities/run-step.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
@@ -22,7 +21,8 @@ const NUMBER = z.strictObject({ n: z.int() });
 
 async function setUp(doRun: Run, cacheable = true, withSchema: z.ZodType<{ n: number }> = NUMBER) {
   const store = new FileStore(await mkdtemp(join(tmpdir(), 'escada-steps-')));
-  const services = createServices({ registry: new Registry(), store, dataRoots: [] });
+  const registry = new Registry();
+  const services = createServices({ registry, store, dataRoots: [] });
   const kind: StepKindV1<{ n: number }> = {
     specificationVersion: 'v1',
     kind: 'test.step@1',
@@ -37,14 +37,14 @@ async function setUp(doRun: Run, cacheable = true, withSchema: z.ZodType<{ n: nu
     summarize: () => 'test',
     doRun,
   };
-  const activity = stepActivity(kind, { store, services, failureCodes: new FailureCodes() });
+  const activity = stepActivity(kind, { store, services, registry });
   const run = async (
     input: JsonObject,
     env = new MockActivityEnvironment(),
     origin?: StepOrigin,
   ): Promise<StepResult> =>
     await env.run<[JsonObject, StepOrigin?], StepResult, typeof activity>(activity, input, origin);
-  return { store, run };
+  return { kind: kind as StepKindV1, services, store, run };
 }
 
 /** An environment in which an Activity has these ids. */
@@ -62,6 +62,28 @@ test('a finished step is not run again: its result is found and shown as cached'
   assert.equal(again.cached, true);
   assert.deepEqual(again.output, { twice: 4, runs: 1 });
   assert.equal((await run({ n: 3 })).cached, false);
+});
+
+test('a result of another version of the plugin is not used again', async () => {
+  let runs = 0;
+  const { kind, store, services } = await setUp(() => Promise.resolve({ runs: (runs += 1) }));
+  const runWith = async (version: string): Promise<StepResult> => {
+    const registry = new Registry();
+    registry.registrarFor('mine', version).addStepKind({ ...kind, heartbeatTimeoutMs: 5000 });
+    const activity = stepActivity(kind, { store, services, registry });
+    return await new MockActivityEnvironment().run<[JsonObject], StepResult, typeof activity>(activity, {
+      n: 1,
+    });
+  };
+  const results = [await runWith('1.0.0'), await runWith('1.0.0'), await runWith('1.0.1')];
+  assert.deepEqual(
+    results.map(({ cached, output }) => [cached, output['runs']]),
+    [
+      [false, 1],
+      [true, 1],
+      [false, 2],
+    ],
+  );
 });
 
 test('a cached result whose artifact is gone is made again', async () => {

@@ -73,6 +73,7 @@ import * as workflows from 'escada/workflow';
 
 const plugin: PluginV1 = {
   name: 'mine',
+  version: '1.0.0',
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: adaptationSpecSchema,

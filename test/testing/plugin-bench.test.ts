@@ -16,6 +16,7 @@ const model = answeringModel(({ messages }) => `to ${messages.at(-1)?.content}`)
 function plugin(run: (context: StepContext) => Promise<object>): PluginV1 {
   return {
     name: 'mine',
+    version: '1.0.0',
     apiVersion: 1,
     needs: [],
     optionsSchema: z.strictObject({}),

@@ -29,6 +29,8 @@ export interface PluginRegistrar {
 /** A plugin is a value. The host checks its name, version, needs and options before anything polls. */
 export interface PluginV1 {
   readonly name: string;
+  /** Its own version, such as that of its package: results made by another version are not used again. */
+  readonly version: string;
   readonly apiVersion: number;
   /** Names of plugins that must be listed before this one. */
   readonly needs: readonly string[];

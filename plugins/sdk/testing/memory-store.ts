@@ -1,4 +1,5 @@
 /** An artifact store whose bytes are in the memory of this process: for tests, and the shortest example of a store. */
+import { PACKAGE_VERSION } from '../package-version.ts';
 import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../contracts/plugin.ts';
@@ -66,6 +67,7 @@ export class MemoryBlobs implements BlobsV1 {
 export function memoryStorePlugin(blobs: MemoryBlobs = new MemoryBlobs()): PluginV1 {
   return {
     name: 'memory-store',
+    version: PACKAGE_VERSION,
     apiVersion: PLUGIN_API_VERSION,
     needs: [],
     optionsSchema: z.strictObject({}),

@@ -8,6 +8,7 @@ import { PLUGIN_API_VERSION, type PluginV1 } from '../../../plugins/sdk/contract
 /** Brings a trainer that knows adapters only. */
 const adaptersOnly: PluginV1 = {
   name: 'adapters-only',
+  version: '1.0.0',
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: z.strictObject({}),

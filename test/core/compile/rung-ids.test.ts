@@ -10,6 +10,7 @@ import { GOOD_SPEC } from '../../fixtures/specs.ts';
 
 const bringing = (id: string): PluginV1 => ({
   name: 'hybrids',
+  version: '1.0.0',
   apiVersion: 1,
   needs: [],
   optionsSchema: z.strictObject({}),

@@ -31,6 +31,7 @@ const kindOf = (name: string, resource: PlannedBy<ResourceClass>): StepKindV1 =>
 
 const plugin: PluginV1 = {
   name: 'hosted',
+  version: '1.0.0',
   apiVersion: 1,
   needs: [],
   optionsSchema: z.strictObject({}),

@@ -101,7 +101,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
     test: { interpreterVersion: 1, name: 'test', nodes: [] },
     testEstimateSeconds: 10,
     testEstimateTokens: 1000,
-    plugins: [{ name: 'rungs', apiVersion: 1 }],
+    plugins: [{ name: 'rungs', version: '0.1.0' }],
   };
 }
 

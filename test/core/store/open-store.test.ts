@@ -11,6 +11,7 @@ import type { StoreChoice } from '../../../schemas/spec/project-config.ts';
 /** Brings a kind of store that is a file store where its options say. */
 const bucketPlugin: PluginV1 = {
   name: 'bucket',
+  version: '1.0.0',
   apiVersion: PLUGIN_API_VERSION,
   needs: [],
   optionsSchema: z.strictObject({}),

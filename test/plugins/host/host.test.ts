@@ -11,6 +11,7 @@ import { createProjectHost } from '../../../plugins.ts';
 function plugin(changes: Partial<PluginV1> = {}): PluginV1 {
   return {
     name: 'one',
+    version: '1.2.0',
     apiVersion: 1,
     needs: [],
     optionsSchema: z.strictObject({ level: z.int().default(3) }),
@@ -50,6 +51,14 @@ test('options of the configuration go to the plugin of that name; one that is no
     code: 'PLUGIN_OPTIONS_INVALID',
     message: /options for a plugin "onne", which is not listed\. Did you mean "one"\?/,
   });
+});
+
+test('a plugin without a version of its own is refused', () => {
+  for (const version of ['', ' ', undefined, 3, 'x'.repeat(101), 'a\nb'] as const)
+    assert.throws(() => createPluginHost([{ plugin: plugin({ version: version as string }) }]), {
+      code: 'PLUGIN_INVALID',
+      message: /`version` must be its version/,
+    });
 });
 
 test('another contract version is refused', () => {

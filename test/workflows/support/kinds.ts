@@ -28,6 +28,7 @@ function kindOf(name: string, retry: RetryClass, resource: ResourceClass = 'cpu'
 /** One kind for each retry class, one that needs the device, one that waits for a service, and one that no worker has. */
 export const testKinds: PluginV1 = {
   name: 'test-kinds',
+  version: '1.0.0',
   apiVersion: 1,
   needs: [],
   optionsSchema: z.strictObject({}),

@@ -17,6 +17,7 @@ import type { StepResult } from '../../../../schemas/plan/pipeline-plan.ts';
 /** Models that count words, with the context that their id names; `mute` ones do not count. */
 const counting: PluginV1 = {
   name: 'counting',
+  version: '1.0.0',
   apiVersion: 1,
   needs: [],
   optionsSchema: z.strictObject({}),

@@ -23,7 +23,7 @@ const REF = {
 /** The salt of a training by this trainer on a model of this provider. */
 async function saltOf(faults: readonly string[], model: Partial<LanguageModelV1>): Promise<string> {
   const registry = new Registry();
-  const registrar = registry.registrarFor('test');
+  const registrar = registry.registrarFor('test', '1.0.0');
   registrar.addTrainer(trainerWith(faults));
   registrar.addLanguageModelProvider({
     id: 'testing',
