@@ -163,7 +163,7 @@ export const ZONES = [
     files: /^examples\/plugin\//,
     values: [/^examples\/plugin\//],
     types: [],
-    packages: ['escada', 'zod', '@duckdb/node-api'],
+    packages: ['escada', 'escada-plugin-nearest-row', 'zod', '@duckdb/node-api'],
     node: true,
   },
   // Data and the scripts that made it; nothing of the product but what a user of the package has.
