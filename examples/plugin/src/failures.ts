@@ -3,6 +3,9 @@ import { pluginFailures } from 'escada/plugin-api';
 /** The plugin's name: options, messages and failure codes carry it. */
 export const NAME = 'nearest-row';
 
+/** Version of the package; part of the cache keys of its steps. */
+export const VERSION = '0.1.0';
+
 /** Failure codes of this plugin. Users read them as `nearest-row/NO_DEMONSTRATION`. */
 export const failureCodes = {
   NO_DEMONSTRATION: {
