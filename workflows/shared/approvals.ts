@@ -16,7 +16,7 @@ export interface ApprovalRequest {
   readonly title: string;
   /** What is approved; its digest is part of the question and of the answer. */
   readonly subject: JsonValue;
-  /** Null: no limit. */
+  /** Null: wait for ever. */
   readonly timeoutSeconds: number | null;
 }
 
@@ -110,16 +110,16 @@ export class Approvals {
   #find(answer: unknown): Waiting {
     const { id, digest } = checkShape(answer);
     const open = this.#waiting.filter((one) => one.answer === null);
-    const asked = open.find((one) => one.id === id);
-    if (asked === undefined) {
+    const found = open.find((one) => one.id === id);
+    if (found === undefined) {
       const ids = open.length === 0 ? 'nothing waits' : `waiting: ${open.map((one) => one.id).join(', ')}`;
       throw fail('APPROVAL_UNKNOWN', `No approval "${id}" waits here (${ids}).`);
     }
-    if (asked.digest !== digest) {
-      const message = `digest: "${id}" asks about ${asked.digest}, the answer is about ${digest}. Look at it again, then answer with its digest.`;
+    if (found.digest !== digest) {
+      const message = `digest: "${id}" asks about ${found.digest}, the answer is about ${digest}. Look at it again, then answer with its digest.`;
       throw fail('APPROVAL_STALE', message);
     }
-    return asked;
+    return found;
   }
 }
 
