@@ -8,7 +8,7 @@ import { requirePollers } from './client/require-pollers.ts';
 import * as start from './client/start.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
 import type { AdaptationSpecInput } from './schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from './schemas/outcome/decision.ts';
 import { QUERY_APPROVALS, QUERY_DECISIONS, QUERY_PROGRESS } from './schemas/plan/constants.ts';
 import type { Approval, ApprovalAnswer } from './schemas/outcome/approval.ts';
 import type { PipelineSpecInput } from './schemas/spec/pipeline-spec.ts';

@@ -20,6 +20,14 @@ export type { AdaptationSpec } from './schemas/spec/adaptation-spec.ts';
 export type { PipelineSpecInput, StepNode } from './schemas/spec/pipeline-spec.ts';
 export type { RequirementProfile } from './schemas/spec/profile.ts';
 
+export { diagnosticSchema, type Diagnostic } from './schemas/outcome/candidate.ts';
+export { recipeSchema, type Recipe } from './schemas/outcome/recipe.ts';
+export { usageSchema, type Usage } from './schemas/outcome/usage.ts';
+
+// Plans of rungs.
+export * from './plugins/sdk/plan-values.ts';
+export * from './plugins/sdk/rung-plan.ts';
+
 // Rows, prompts and texts.
 export { canonicalJson } from './plugins/sdk/canonical-json.ts';
 export { formatIssues } from './plugins/sdk/issues.ts';

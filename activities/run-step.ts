@@ -9,6 +9,8 @@ import { executeStep } from './execute-step.ts';
 import { translateFailure } from './failures.ts';
 import { publishedResult } from './published-result.ts';
 import { startPulse } from './pulse.ts';
+import type { FinishedAction } from '../core/store/action-cache.ts';
+import { usageSchema } from '../schemas/outcome/usage.ts';
 import { requireInputs } from './require-inputs.ts';
 import { whileRunning } from './running.ts';
 
@@ -66,14 +68,19 @@ async function runStep(
     const plugins = registry.versionsUsedBy(kind, options);
     const result = publishedResult(store, { kind, input, salt, plugins, place, runId: runIdOf(context) });
     const found = await result.find();
-    if (found !== null) return { output: found.output, cached: true, seconds: found.seconds };
+    if (found !== null) return resultOf(found, true);
     await requireInputs(store, input, place.nodeId);
     const scratch = await store.openScratch(place, result.key);
     const finished = await pulse.guard(() => executeStep(kind, options, { services, pulse, scratch }));
     await result.publish(finished);
     await scratch.finish();
-    return { output: finished.output, cached: false, seconds: finished.seconds };
+    return resultOf(finished, false);
   } finally {
     pulse.stop();
   }
+}
+
+/** Registration has made sure that a field `usage` is one. */
+function resultOf({ output, seconds }: FinishedAction, cached: boolean): StepResult {
+  return { output, cached, seconds, usage: usageSchema.safeParse(output['usage']).data ?? null };
 }

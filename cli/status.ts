@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { queryRun } from '../client/query-run.ts';
-import type { Progress } from '../schemas/outcome/candidate.ts';
+import type { Progress } from '../schemas/outcome/decision.ts';
 import { QUERY_PROGRESS } from '../schemas/plan/constants.ts';
 import type { TrainProgress } from '../schemas/outcome/train-run.ts';
 import { describeStep } from './lib/follow.ts';

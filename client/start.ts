@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { AdaptationSpecInput } from '../schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome } from '../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../schemas/outcome/decision.ts';
 import type { PipelineSpecInput } from '../schemas/spec/pipeline-spec.ts';
 import type { TrainOutcome } from '../schemas/outcome/train-run.ts';
 import type { TrainSpecInput } from '../schemas/spec/train-spec.ts';

@@ -14,7 +14,7 @@ export interface ExportOptions {
   readonly maxShardBytes?: number;
 }
 
-/** The pipeline that exports what a climb chose, compared on its test inputs. Throws `EXPORT_NO_ADAPTER`. */
+/** The pipeline that exports what a ladder chose, compared on its test inputs. Throws `EXPORT_NO_ADAPTER`. */
 export function exportSpec(data: ReportData, options: ExportOptions): PipelineSpecInput {
   const winner = data.candidates.find(({ id }) => id === data.decision.candidateId);
   if (winner === undefined || winner.adapter === null) {
@@ -22,20 +22,20 @@ export function exportSpec(data: ReportData, options: ExportOptions): PipelineSp
     throw new EscadaFailure({ code: 'EXPORT_NO_ADAPTER', message, fields: { run: data.workflowId } });
   }
   const { format, base, maxShardBytes, ...limit } = options;
-  const { model, task } = data.plan.spec;
-  const { system, instruction, shots, choose } = winner.recipe;
+  const { task } = data.plan.spec;
+  const { model, adapter, recipe } = winner;
   const asked = data.test.candidates.find(({ id }) => id === winner.id);
   const check =
     format === 'gguf-lora' || asked === undefined
       ? null
       : {
           predictions: asked.score.predictions,
-          recipe: { system, instruction, shots, choose },
+          recipe,
           maxNewTokens: task.maxAnswerTokens,
           ...limit,
         };
   const shards: Record<string, number> = maxShardBytes === undefined ? {} : { maxShardBytes };
-  const step = { model, adapter: winner.adapter, format, base, ...shards, check };
+  const step = { model, adapter, format, base, ...shards, check };
   return {
     name: `export ${data.plan.spec.name} as ${format}`.slice(0, 80),
     nodes: [{ id: 'export', form: 'step', uses: 'model.export@1', with: literal(step) }],

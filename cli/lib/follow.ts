@@ -1,7 +1,7 @@
 import { approvalOptions } from './approval-answer.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscadaClient } from '../../client.ts';
-import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/outcome/decision.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { pendingSteps, type PendingStep } from './pending.ts';
 import type { StatusLine } from './terminal.ts';

@@ -1,6 +1,6 @@
 import type { EscadaClient } from '../../client.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
-import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../schemas/outcome/decision.ts';
 
 /** What a finished climb returned. Throws `RUN_NOT_FOUND` for a run that has no report. */
 export async function outcomeOf(client: EscadaClient, run: string): Promise<AdaptationOutcome> {

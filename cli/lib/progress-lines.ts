@@ -1,4 +1,4 @@
-import type { Progress } from '../../schemas/outcome/candidate.ts';
+import type { Progress } from '../../schemas/outcome/decision.ts';
 import type { TrainProgress } from '../../schemas/outcome/train-run.ts';
 
 /** What `escada status` tells of a run beside its running steps: phase, and a climb's finished steps or a training's failures. */

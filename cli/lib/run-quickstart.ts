@@ -9,7 +9,7 @@ import { makeFolder, placeFile } from '../../plugins/sdk/publish.ts';
 import { readSettings, type Settings } from '../../runtime/settings.ts';
 import { isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../schemas/outcome/decision.ts';
 import { Closing } from './closing.ts';
 import { explainError } from './explain.ts';
 import { follow } from './follow.ts';

@@ -1,6 +1,6 @@
 import { readJsonl, type Prediction } from '../../plugins/sdk/jsonl.ts';
 import type { ArtifactObjectsV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
-import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../schemas/outcome/decision.ts';
 
 const SAMPLE_ROWS = 3;
 

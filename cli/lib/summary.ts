@@ -1,4 +1,4 @@
-import type { AdaptationOutcome, DecisionRecord, MeasuredRecord } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, MeasuredRecord } from '../../schemas/outcome/decision.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { table } from './terminal.ts';
 

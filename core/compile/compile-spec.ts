@@ -42,7 +42,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     testPipeline(spec),
     {
       registry,
-      inputs: ['test', 'train', 'candidate'],
+      inputs: ['test', 'candidate'],
       path: 'test',
     },
     issues,

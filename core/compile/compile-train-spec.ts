@@ -1,44 +1,38 @@
 import type { PluginHost } from '../../plugins/host/host.ts';
 import type { PipelineNode } from '../../schemas/spec/pipeline-spec.ts';
 import { literal } from '../../schemas/plan/references.ts';
+import { outputRef, planStep, type Ref } from '../../plugins/sdk/plan-values.ts';
 import type { TrainPlan } from '../../schemas/outcome/train-run.ts';
 import type { TrainSpec } from '../../schemas/spec/train-spec.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { IssueList } from './issue-list.ts';
 import { parseTrainSpec } from './parse-spec.ts';
 
-const outputOf = (node: string): string => `\${nodes.${node}.output.dataset}`;
+const datasetOf = (node: string): Ref => outputRef(node, 'dataset');
 
 /** The usual curation without a split, and the training on what it leaves. Values of the spec are literals in the plan. */
 function nodesOf({ data, task, ...spec }: TrainSpec): PipelineNode[] {
-  const step = (id: string, uses: string, options: Record<string, unknown>): PipelineNode => ({
-    id,
-    form: 'step',
-    uses,
-    with: options as never,
-    after: [],
-  });
   const { maxPromptTokens, maxAnswerTokens } = task;
   const [instruction, system] = [literal(task.instruction), literal(task.system)];
   const [model, config] = [literal(spec.model), literal(spec.config)];
   const [source, columns] = [literal(data.source), literal(data.columns)];
   return [
-    step('read', 'curate.read@1', { source, columns }),
-    step('null-filter', 'curate.null-filter@1', { dataset: outputOf('read') }),
-    step('normalise', 'curate.normalise@1', { dataset: outputOf('null-filter') }),
-    step('exact-dedupe', 'curate.exact-dedupe@1', { dataset: outputOf('normalise') }),
-    step('token-filter', 'curate.token-filter@1', {
-      dataset: outputOf('exact-dedupe'),
+    planStep('read', 'curate.read@1', { source, columns }),
+    planStep('null-filter', 'curate.null-filter@1', { dataset: datasetOf('read') }),
+    planStep('normalise', 'curate.normalise@1', { dataset: datasetOf('null-filter') }),
+    planStep('exact-dedupe', 'curate.exact-dedupe@1', { dataset: datasetOf('normalise') }),
+    planStep('token-filter', 'curate.token-filter@1', {
+      dataset: datasetOf('exact-dedupe'),
       model,
       task: { instruction, system },
       maxPromptTokens,
       maxAnswerTokens,
     }),
-    step('train', spec.config.method === 'full' ? 'train.full@1' : 'train.adapter@1', {
+    planStep('train', spec.config.method === 'full' ? 'train.full@1' : 'train.adapter@1', {
       trainer: literal(spec.trainer),
       model,
-      recipe: { instruction, system, shots: 0, choose: 'none' },
-      rows: outputOf('token-filter'),
+      recipe: { instruction, system, demonstrations: null, retrieval: null },
+      rows: datasetOf('token-filter'),
       rowsLimit: null,
       config,
     }),

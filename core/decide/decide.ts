@@ -1,7 +1,7 @@
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
-import type { TestResult } from '../../schemas/outcome/candidate.ts';
+import type { TestResult } from '../../schemas/outcome/decision.ts';
 import type { DecideInput, DecideResult } from '../../schemas/plan/control-activities.ts';
 import { rowStatistics } from './judge-rung.ts';
 import {

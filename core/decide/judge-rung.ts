@@ -1,17 +1,16 @@
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
-import type { Candidate, MeasuredRecord } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredCandidate, Score } from '../../schemas/outcome/candidate.ts';
+import type { CandidateCost, MeasuredRecord } from '../../schemas/outcome/decision.ts';
 import type { JudgeRungInput, JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import { correctedLevel, correctedLow, pairedBootstrap, type ResampleWork } from './statistics/index.ts';
 
 type Rows = readonly (readonly number[])[];
 
-export async function rowStatistics(
-  store: ArtifactStoreV1,
-  candidate: { readonly statistics: Candidate['dev']['statistics'] },
-): Promise<Rows> {
-  return (await store.readJson(candidate.statistics)) as Rows;
+/** Sufficient statistics of every scored row. */
+export async function rowStatistics(store: ArtifactStoreV1, score: Pick<Score, 'statistics'>): Promise<Rows> {
+  return (await store.readJson(score.statistics)) as Rows;
 }
 
 /**
@@ -57,23 +56,40 @@ export async function judgeRung(
       gain === null || input.best === null
         ? null
         : { against: input.best.id, delta: gain.delta, low: gain.low, high: gain.high },
-    ...(input.output.retrieval === undefined ? {} : { retrieval: input.output.retrieval }),
-    ...(input.output.skipped === undefined ? {} : { skipped: input.output.skipped }),
+    cost: costOf(candidate),
+    diagnostics: candidate.diagnostics,
+    skipped: input.output.skipped,
   };
   const leads = gain === null || gain.low > 0;
-  const reason = `${reasonFor(record, leads, input.target)}${recallText(record)}${skippedText(record)}`;
+  const reason = `${reasonFor(record, leads, input.target)}${diagnosticsText(record)}${skippedText(record)}`;
   return { record: { ...record, reason }, candidate, leads };
 }
 
 const show = (value: number): string => value.toFixed(3);
 
-function recallText({ retrieval }: Pick<MeasuredRecord, 'retrieval'>): string {
-  if (retrieval === undefined) return '';
-  const at = retrieval.recall.map(({ k, value }) => `recall@${k} ${show(value)}`).join(', ');
-  return ` Retrieval: ${at} over ${retrieval.rows} dev rows.`;
+/** What a candidate costs, as answering the dev rows and its training say. */
+export function costOf({ dev, training }: Pick<MeasuredCandidate, 'dev' | 'training'>): CandidateCost {
+  const { promptTokens, completionTokens, seconds } = dev.usage;
+  const peaks = [dev.usage.peakMemoryBytes, training?.usage.peakMemoryBytes ?? null];
+  const known = peaks.filter((bytes) => bytes !== null);
+  return {
+    promptTokens,
+    completionTokens,
+    trainingTokens: training?.usage.trainingTokens ?? 0,
+    secondsPerAnswer: seconds / Math.max(1, dev.n),
+    peakMemoryBytes: known.length === 0 ? null : Math.max(...known),
+  };
 }
 
-function skippedText({ skipped = [] }: Pick<MeasuredRecord, 'skipped'>): string {
+/** Figures of the diagnostics, with what they rest on. */
+function diagnosticsText({ diagnostics }: Pick<MeasuredRecord, 'diagnostics'>): string {
+  const figures = diagnostics.flatMap(({ title, value }) =>
+    value === undefined ? [] : [`${title} ${show(value)}`],
+  );
+  return figures.length === 0 ? '' : ` ${figures.join(', ')}.`;
+}
+
+function skippedText({ skipped }: Pick<MeasuredRecord, 'skipped'>): string {
   return skipped.map(({ name, reason }) => ` ${name} was left out: ${reason}.`).join('');
 }
 

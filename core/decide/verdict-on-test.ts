@@ -1,4 +1,4 @@
-import type { FinalVerdict } from '../../schemas/outcome/candidate.ts';
+import type { FinalVerdict } from '../../schemas/outcome/decision.ts';
 import type { DecideInput } from '../../schemas/plan/control-activities.ts';
 
 /** Measuring alone never rejects a release. */

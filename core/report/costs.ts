@@ -1,4 +1,4 @@
-import type { TestResult } from '../../schemas/outcome/candidate.ts';
+import type { TestResult } from '../../schemas/outcome/decision.ts';
 
 /** What a finalist's answers cost and how good they are, both measured on the test rows. */
 export interface CostPoint {
@@ -39,9 +39,9 @@ export function costPoints(test: TestResult, winnerId: string): CostPoint[] {
       low,
       high,
       n,
-      secondsPerAnswer: each(score.seconds),
-      promptTokensPerAnswer: each(score.promptTokens),
-      completionTokensPerAnswer: each(score.completionTokens),
+      secondsPerAnswer: each(score.usage.seconds),
+      promptTokensPerAnswer: each(score.usage.promptTokens),
+      completionTokensPerAnswer: each(score.usage.completionTokens),
       winner: id === winnerId,
     };
   });

@@ -1,6 +1,8 @@
-/** The table of how every rung fared on the dev rows, in every format of the report. */
-import type { DecisionRecord } from '../../schemas/outcome/candidate.ts';
-import { interval, seconds, show, signed, unscored } from './text.ts';
+/** Tables of how every rung fared on the dev rows, in every format of the report. */
+import type { DecisionRecord } from '../../schemas/outcome/decision.ts';
+import { bytes, interval, perAnswer, seconds, show, signed, unscored } from './text.ts';
+
+type Cells = (string | number)[];
 
 /** Names of the columns; `metric` is the primary one. */
 export function recordHead(metric: string): string[] {
@@ -8,7 +10,7 @@ export function recordHead(metric: string): string[] {
 }
 
 /** The row of a rung. */
-export function recordCells(one: DecisionRecord): (string | number)[] {
+export function recordCells(one: DecisionRecord): Cells {
   if (one.outcome !== 'measured')
     return [one.rung, unscored(one), '–', '–', '–', '–', seconds(one.seconds), '–'];
   return [
@@ -21,4 +23,44 @@ export function recordCells(one: DecisionRecord): (string | number)[] {
     seconds(one.seconds),
     one.gain === null ? '–' : `${signed(one.gain.delta)} (${interval(one.gain)}) against ${one.gain.against}`,
   ];
+}
+
+/** Names of the columns of what the candidates cost. */
+export const RECORD_COST_HEAD = [
+  'candidate',
+  'prompt tokens',
+  'completion tokens',
+  'training tokens',
+  'seconds per answer',
+  'peak memory',
+] as const;
+
+/** What the candidate of every measured rung costs: tokens of answering the dev rows and of its training. */
+export function recordCosts(records: readonly DecisionRecord[]): Cells[] {
+  return records.flatMap((one) => {
+    if (one.outcome !== 'measured') return [];
+    const { promptTokens, completionTokens, trainingTokens, secondsPerAnswer, peakMemoryBytes } = one.cost;
+    const peak = peakMemoryBytes === null ? '–' : bytes(peakMemoryBytes);
+    const tokens = [promptTokens, completionTokens, trainingTokens];
+    return [[one.candidateId, ...tokens, perAnswer(secondsPerAnswer), peak]];
+  });
+}
+
+/** Names of the columns of what was diagnosed. */
+export const DIAGNOSTICS_HEAD = ['candidate', 'what', 'value', 'from'] as const;
+
+/** What was measured about the candidates beside their scores. */
+export function recordDiagnostics(records: readonly DecisionRecord[]): Cells[] {
+  return records.flatMap((one) =>
+    one.outcome !== 'measured'
+      ? []
+      : one.diagnostics.map(({ title, value, details }) => [
+          one.candidateId,
+          title,
+          value === undefined ? '–' : show(value),
+          Object.entries(details)
+            .map(([name, detail]) => `${name} ${detail}`)
+            .join(', '),
+        ]),
+  );
 }

@@ -3,7 +3,14 @@ import { mermaidFlowchart } from './flowchart/mermaid.ts';
 import type { ReportData } from './report-data.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from './run-again.ts';
 import { interval, perAnswer, show, shown, signed } from './text.ts';
-import { recordCells, recordHead } from './decision-records.ts';
+import {
+  DIAGNOSTICS_HEAD,
+  RECORD_COST_HEAD,
+  recordCells,
+  recordCosts,
+  recordDiagnostics,
+  recordHead,
+} from './decision-records.ts';
 import { endsOf, warningsOf } from './trainings.ts';
 import { headline } from './verdict.ts';
 
@@ -34,6 +41,7 @@ function quality(data: ReportData): string[] {
     one.promptTokensPerAnswer.toFixed(1),
     one.bestForSeconds || one.bestForTokens ? 'yes' : 'no',
   ]);
+  const diagnostics = recordDiagnostics(data.rungs);
   const records = data.rungs.map((one) => [...recordCells(one), one.reason]);
   return [
     '## Quality against cost, on test',
@@ -48,6 +56,9 @@ function quality(data: ReportData): string[] {
     '',
     '## Decision records, on dev',
     ...table([...recordHead(metric), 'why'], records),
+    'Cost of the candidates, on dev:',
+    ...table(RECORD_COST_HEAD, recordCosts(data.rungs)),
+    ...(diagnostics.length === 0 ? [] : ['Diagnostics, on dev:', ...table(DIAGNOSTICS_HEAD, diagnostics)]),
   ];
 }
 
@@ -74,7 +85,7 @@ function path(data: ReportData): string[] {
     mermaidFlowchart(data),
     '```',
     ...table(['node', 'answer', 'because'], steps),
-    ...(passed.length === 0 ? [] : ['Rungs passed over:', ...table(['rung', 'why'], passed)]),
+    ...(passed.length === 0 ? [] : ['Skipped rungs:', ...table(['rung', 'why'], passed)]),
   ];
 }
 

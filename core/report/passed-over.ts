@@ -1,4 +1,4 @@
-import type { Compared, DecisionRecord, PathStep } from '../../schemas/outcome/candidate.ts';
+import type { Compared, DecisionRecord, PathStep } from '../../schemas/outcome/decision.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 
 /** A rung of the plan that was not climbed, and why. */

@@ -1,7 +1,7 @@
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import type { ModelDescription } from '../../plugins/sdk/contracts/language-model.ts';
 import type { TrainingSample } from '../../plugins/sdk/contracts/trainer.ts';
-import type { Candidate } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredCandidate } from '../../schemas/outcome/candidate.ts';
 import type { WriteReportInput } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
@@ -89,11 +89,14 @@ function splitSizes(split: JsonObject | undefined): ReportData['split'] {
   return { train: rows.train ?? 0, dev: rows.dev ?? 0, test: rows.test ?? 0, unused };
 }
 
-async function trainings(candidates: readonly Candidate[], store: ArtifactStoreV1): Promise<Training[]> {
+async function trainings(
+  candidates: readonly MeasuredCandidate[],
+  store: ArtifactStoreV1,
+): Promise<Training[]> {
   const found: Training[] = [];
   for (const { rung, training } of candidates) {
     if (training === null) continue;
-    const read = (await store.readJson(training)) as Omit<Training, 'rung' | 'warnings' | 'samples'>;
+    const read = (await store.readJson(training.artifact)) as Omit<Training, 'rung' | 'warnings' | 'samples'>;
     // A trainer or build that knew neither may have left the artifact.
     found.push({ warnings: [], samples: [], ...read, rung });
   }

@@ -1,25 +1,44 @@
 import type { ModelDescription } from '../../plugins/sdk/contracts/language-model.ts';
-import type { Candidate } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredCandidate } from '../../schemas/outcome/candidate.ts';
+import type { Recipe } from '../../schemas/outcome/recipe.ts';
 import type { ReportData } from './report-data.ts';
 
 /** The system that won, as far as it takes to set it up again. */
-export function winnerOf(data: ReportData): Candidate | undefined {
+export function winnerOf(data: ReportData): MeasuredCandidate | undefined {
   return data.candidates.find(({ id }) => id === data.decision.candidateId);
+}
+
+function demonstrationFacts({ demonstrations }: Recipe): [string, string][] {
+  if (demonstrations === null) return [['Demonstrations', 'none']];
+  const how =
+    demonstrations.selection === 'nearest'
+      ? `nearest to the input by ${demonstrations.retriever}`
+      : `always the same, seed ${demonstrations.seed}`;
+  return [
+    ['Demonstrations', `${demonstrations.shots} training rows, ${how}`],
+    ['Rows to choose from', demonstrations.rows.uri],
+  ];
+}
+
+function retrievalFacts({ retrieval }: Recipe): [string, string][] {
+  if (retrieval === null) return [['Retrieval', 'none']];
+  const passages = retrieval.topK === 1 ? '1 passage' : `${retrieval.topK} passages`;
+  return [['Retrieval', `${passages} by ${retrieval.retriever} from the index ${retrieval.index.uri}`]];
 }
 
 /** Name and value of everything that makes up the winner. */
 export function winnerFacts(data: ReportData): [string, string][] {
   const winner = winnerOf(data);
   if (winner === undefined) return [];
-  const { recipe, adapter } = winner;
-  const { model, task } = data.plan.spec;
-  const shots = recipe.choose === 'similar' ? 'most similar to the input' : 'always the same ones';
+  const { recipe, adapter, model } = winner;
+  const { task } = data.plan.spec;
   return [
     ['Candidate', winner.id],
     ['Model', `${model.id}, weights as ${model.weightFormat}, by ${model.provider}`],
     ['System prompt', recipe.system === '' ? '(empty)' : recipe.system],
     ['Instruction', recipe.instruction],
-    ['Demonstrations', recipe.shots === 0 ? 'none' : `${recipe.shots} training rows, ${shots}`],
+    ...demonstrationFacts(recipe),
+    ...retrievalFacts(recipe),
     ['Longest answer', `${task.maxAnswerTokens} tokens`],
     ...(adapter === null
       ? []

@@ -1,5 +1,5 @@
 /** How the report writes numbers and other people's words, in every format. */
-import type { CutOffRecord, FailedRecord } from '../../schemas/outcome/candidate.ts';
+import type { CutOffRecord, FailedRecord } from '../../schemas/outcome/decision.ts';
 
 /** A score. */
 export const show = (value: number): string => `${value < 0 ? '−' : ''}${Math.abs(value).toFixed(3)}`;
@@ -16,6 +16,10 @@ export function seconds(value: number): string {
   if (value < 10) return `${value.toFixed(2)} s`;
   return value < 600 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`;
 }
+
+/** An amount of memory. */
+export const bytes = (value: number): string =>
+  value < 2 ** 30 ? `${(value / 2 ** 20).toFixed(0)} MiB` : `${(value / 2 ** 30).toFixed(1)} GiB`;
 
 /** Seconds of a single answer: three digits that count. */
 export const perAnswer = (value: number): string => (value < 1 ? value.toPrecision(2) : value.toFixed(2));

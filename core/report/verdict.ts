@@ -1,4 +1,4 @@
-import type { BudgetUnit } from '../../schemas/outcome/candidate.ts';
+import type { BudgetUnit } from '../../schemas/outcome/decision.ts';
 import type { ReportData } from './report-data.ts';
 
 /** The decision as a headline, what the verdict means, and what had to be done without. */

@@ -1,4 +1,4 @@
-import type { AdaptationOutcome } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../schemas/outcome/decision.ts';
 import type { WriteReportInput } from '../../schemas/plan/control-activities.ts';
 import { renderCharts } from './charts/index.ts';
 import { renderHtml } from './html.ts';

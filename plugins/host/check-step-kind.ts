@@ -1,4 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { usageSchema } from '../../schemas/outcome/usage.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
+import type { JsonSchema, ValueSchema } from '../sdk/contracts/value-schema.ts';
 import {
   DEFAULT_STALL_TIMEOUT_MS,
   MIN_HEARTBEAT_TIMEOUT_MS,
@@ -46,4 +50,35 @@ function checkTimeouts(kind: Checked, refuse: Refuse): void {
   }
   if (stallTimeoutMs < heartbeatTimeoutMs)
     refuse('stallTimeoutMs', stallTimeoutMs, `less than heartbeatTimeoutMs (${heartbeatTimeoutMs})`);
+}
+
+/** Fields of outputs that mean the same in every kind: what reads them knows their shape. */
+const SHARED_FIELDS: Readonly<Record<string, z.ZodType>> = { usage: usageSchema };
+
+/** Throws `PLUGIN_KIND_INVALID` for a kind whose output has a field of such a name and another shape. */
+export function checkSharedFields(
+  { kind, outputSchema }: Pick<StepKindV1, 'kind' | 'outputSchema'>,
+  owner: string,
+): void {
+  const properties = propertiesOf(outputSchema);
+  for (const [field, schema] of Object.entries(SHARED_FIELDS)) {
+    const given = properties[field];
+    if (
+      given === undefined ||
+      isDeepStrictEqual(given, propertiesOf(z.strictObject({ [field]: schema }))[field])
+    )
+      continue;
+    throw new EscadaFailure({
+      code: 'PLUGIN_KIND_INVALID',
+      message: `Plugin ${owner}, step kind ${kind}: the field ${field} of its output must be ${field}Schema of escada/plugin-api; give it another name otherwise.`,
+      fields: { plugin: owner, kind, field },
+    });
+  }
+}
+
+/** Properties of an object's schema, as JSON Schema; none where it is no object's. */
+function propertiesOf(schema: ValueSchema | undefined): Readonly<Record<string, unknown>> {
+  const json: JsonSchema =
+    schema instanceof z.ZodType ? z.toJSONSchema(schema, { unrepresentable: 'any' }) : (schema ?? {});
+  return (json['properties'] ?? {}) as Readonly<Record<string, unknown>>;
 }

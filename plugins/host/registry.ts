@@ -12,7 +12,7 @@ import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
 import { FailureCodes } from './failure-codes.ts';
 import { checkComponent } from './check-component.ts';
 import { checkRung } from './check-rung.ts';
-import { checkStepKind } from './check-step-kind.ts';
+import { checkSharedFields, checkStepKind } from './check-step-kind.ts';
 import { NamedRegistry } from './named-registry.ts';
 import { formatIssues } from '../sdk/issues.ts';
 import { checkValue } from '../sdk/schema-check/check-value.ts';
@@ -57,6 +57,7 @@ export class Registry {
       addStepKind: (kind) => {
         checkComponent(this.stepKinds.kind, kind.kind, kind, owner);
         checkStepKind(kind, owner);
+        checkSharedFields(kind, owner);
         this.stepKinds.add(kind.kind, kind, owner);
       },
       addRung: (rung) => {

@@ -4,7 +4,8 @@ import type { PipelineNode, PipelineSpecInput } from '../../schemas/spec/pipelin
 import { nameTextSchema } from '../../schemas/common/texts.ts';
 import { loraConfigSchema } from '../../schemas/spec/lora-config.ts';
 import { literal } from '../../schemas/plan/references.ts';
-import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
+import { outputRef, planMap, planStep, ref, type Ref } from '../sdk/plan-values.ts';
+import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from '../sdk/rung-plan.ts';
 
 const optionsSchema = z.strictObject({
   trainer: nameTextSchema.default('nf4-lora'),
@@ -21,82 +22,69 @@ const FEWEST_ROWS = 32;
 /** Share of the training rows on which learning rates are tried. */
 const TRIAL_SHARE = 3;
 
+/** Options of a training step; the user's names stay as they are. */
+function training({ spec, options }: RungContext, learningRate: number | Ref) {
+  const { trainer, config } = options as Options;
+  return {
+    trainer: literal(trainer),
+    model: literal(spec.model),
+    recipe: recipeOf(spec),
+    rows: ref('inputs.train'),
+    config: { ...config, targetModules: literal(config.targetModules), learningRate, seed: spec.seed },
+  };
+}
+
 /** Nodes that choose the learning rate; none when there is nothing to choose. */
 function trialNodes(context: RungContext): PipelineNode[] {
   const { spec } = context;
-  const { trainer, learningRates, config } = context.options as Options;
+  const { learningRates } = context.options as Options;
   if (learningRates.length < 2) return [];
-  const recipe = recipeOf(spec) as never;
-  const settings = { ...config, targetModules: literal(config.targetModules) };
-  const train = {
-    trainer: literal(trainer),
-    model: literal(spec.model),
-    recipe,
-    rows: '${inputs.train}',
-    rowsLimit: Math.ceil(spec.data.sizes.train / TRIAL_SHARE),
-    // A trial is over too soon to have habits.
-    config: { ...settings, learningRate: '${item}', seed: spec.seed, sampleRows: 0 } as never,
-  };
-  const loss = {
-    model: train.model,
-    recipe,
-    adapter: '${nodes.train.output.adapter}',
-    rows: '${inputs.dev}',
-  };
+  const trial = training(context, ref('item'));
+  const { model, recipe } = trial;
+  const adapter = outputRef('train', 'adapter');
   return [
-    {
-      id: 'trials',
-      form: 'map',
-      over: learningRates,
-      concurrency: 1,
-      after: [],
-      body: [
-        { id: 'train', form: 'step', uses: 'train.adapter@1', with: train, after: [] },
-        { id: 'loss', form: 'step', uses: 'score.answer-loss@1', with: loss, after: [] },
-      ],
-    },
-    {
-      id: 'pick',
-      form: 'step',
-      uses: 'select.lowest@1',
-      with: { choices: learningRates, outputs: '${nodes.trials.output}', node: 'loss', field: 'lossNats' },
-      after: [],
-    },
+    planMap('trials', learningRates, [
+      planStep('train', 'train.adapter@1', {
+        ...trial,
+        rowsLimit: Math.ceil(spec.data.sizes.train / TRIAL_SHARE),
+        // A trial is over too soon to have habits.
+        config: { ...trial.config, sampleRows: 0 },
+      }),
+      planStep('loss', 'score.answer-loss@1', { model, recipe, adapter, rows: ref('inputs.dev') }),
+    ]),
+    planStep('pick', 'select.lowest@1', {
+      choices: learningRates,
+      outputs: outputRef('trials'),
+      node: 'loss',
+      field: 'lossNats',
+    }),
   ];
 }
 
 function toPlan(context: RungContext): PipelineSpecInput {
   const { spec } = context;
-  const { trainer, learningRates, config } = context.options as Options;
-  const learningRate = learningRates.length < 2 ? (learningRates[0] ?? 1e-3) : '${nodes.pick.output.choice}';
+  const { learningRates } = context.options as Options;
+  const learningRate = learningRates.length < 2 ? (learningRates[0] ?? 1e-3) : outputRef('pick', 'choice');
   const recipe = recipeOf(spec);
-  const settings = { ...config, targetModules: literal(config.targetModules) };
+  const adapter = outputRef('train', 'adapter');
   return {
     name: 'peft',
     nodes: [
       ...trialNodes(context),
-      {
-        id: 'train',
-        form: 'step',
-        uses: 'train.adapter@1',
-        with: {
-          trainer: literal(trainer),
-          model: literal(spec.model),
-          recipe: recipe as never,
-          rows: '${inputs.train}',
-          rowsLimit: null,
-          samples: '${inputs.dev}',
-          config: { ...settings, learningRate, seed: spec.seed } as never,
-        },
-      },
-      ...answerAndScore({ spec, recipe, adapter: '${nodes.train.output.adapter}' }),
+      planStep('train', 'train.adapter@1', {
+        ...training(context, learningRate),
+        rowsLimit: null,
+        samples: ref('inputs.dev'),
+      }),
+      ...answerAndScore({ spec, recipe, adapter }),
       resultNode({
+        spec,
         rung: 'peft',
         tried: learningRates.length,
         recipes: [recipe],
-        scores: [{ score: '${nodes.score.output}' }],
-        adapter: '${nodes.train.output.adapter}',
-        training: '${nodes.train.output.training}',
+        scores: [{ score: outputRef('score') }],
+        adapter,
+        training: { artifact: outputRef('train', 'training'), usage: outputRef('train', 'usage') },
       }),
     ],
   };
@@ -106,7 +94,7 @@ function toPlan(context: RungContext): PipelineSpecInput {
 export const peftRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'peft',
-  title: 'PEFT (QLoRA)',
+  title: 'Parameter-efficient fine-tuning (QLoRA)',
   costRank: 1,
   optionsSchema,
   names: { trainer: 'trainers' },

@@ -3,7 +3,8 @@ import type { Eligibility, RungContext, RungV1 } from '../sdk/contracts/rung.ts'
 import type { PipelineNode, PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
 import { nameTextSchema } from '../../schemas/common/texts.ts';
 import { literal } from '../../schemas/plan/references.ts';
-import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from './nodes.ts';
+import { outputRef, planMap, planStep, ref, type Ref } from '../sdk/plan-values.ts';
+import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from '../sdk/rung-plan.ts';
 
 const optionsSchema = z.strictObject({
   retriever: nameTextSchema.default('lexical'),
@@ -22,29 +23,22 @@ type Options = z.infer<typeof optionsSchema>;
 /** Tokens that an English word takes, cautiously. */
 const TOKENS_PER_WORD = 1.6;
 
-/** What lies outside the rows: documents of the user's own, or else the training rows themselves. */
-function corpusNodes({ spec }: RungContext): { readonly nodes: PipelineNode[]; readonly rows: string } {
+/** What is looked through: the user's documents, or else the training rows. */
+function corpusNodes({ spec }: RungContext): { readonly nodes: PipelineNode[]; readonly rows: Ref } {
   const { documents } = spec.data;
-  if (documents === undefined) return { nodes: [], rows: '${inputs.train}' };
+  if (documents === undefined) return { nodes: [], rows: ref('inputs.train') };
   const { source, columns } = documents;
-  const step = (id: string, uses: string, options: Record<string, unknown>): PipelineNode => ({
-    id,
-    form: 'step',
-    uses,
-    with: options as never,
-    after: [],
-  });
   return {
     nodes: [
       // A document without a title gets its own text as one, which indexing leaves out again.
-      step('read', 'curate.read@1', {
+      planStep('read', 'curate.read@1', {
         source: literal(source),
         columns: literal({ input: columns.title ?? columns.text, output: columns.text }),
       }),
-      step('null-filter', 'curate.null-filter@1', { dataset: '${nodes.read.output.dataset}' }),
-      step('exact-dedupe', 'curate.exact-dedupe@1', { dataset: '${nodes.null-filter.output.dataset}' }),
+      planStep('null-filter', 'curate.null-filter@1', { dataset: outputRef('read', 'dataset') }),
+      planStep('exact-dedupe', 'curate.exact-dedupe@1', { dataset: outputRef('null-filter', 'dataset') }),
     ],
-    rows: '${nodes.exact-dedupe.output.dataset}',
+    rows: outputRef('exact-dedupe', 'dataset'),
   };
 }
 
@@ -53,39 +47,27 @@ function toPlan(context: RungContext): PipelineSpecInput {
   const { topK, chunk, ...names } = context.options as Options;
   const retriever = literal(names.retriever);
   const corpus = corpusNodes(context);
-  const index = '${nodes.index.output.index}';
-  // References stand where artifacts will: the recipes are complete once the index is there.
-  const recipes = topK.map((k) => ({ ...recipeOf(spec), retrieval: { retriever, index, topK: k } as never }));
+  const index = outputRef('index', 'index');
+  const recipes = topK.map((k) => recipeOf(spec, { retrieval: { retriever, index, topK: k } }));
+  const indexed = spec.data.documents === undefined ? 'examples' : 'documents';
   return {
     name: 'rag',
     nodes: [
       ...corpus.nodes,
-      {
-        id: 'index',
-        form: 'step',
-        uses: 'retrieve.index@1',
-        with: {
-          rows: corpus.rows,
-          holds: spec.data.documents === undefined ? 'pair' : 'document',
-          retriever,
-          chunk,
-        },
-      },
-      {
-        id: 'recall',
-        form: 'step',
-        uses: 'retrieve.recall@1',
-        with: { index, retriever, rows: '${inputs.dev}', at: [...new Set(topK)].sort((a, b) => a - b) },
-      },
+      planStep('index', 'retrieve.index@1', { rows: corpus.rows, indexed, retriever, chunk }),
+      planStep('recall', 'retrieve.recall@1', {
+        index,
+        retriever,
+        rows: ref('inputs.dev'),
+        at: [...new Set(topK)].sort((a, b) => a - b),
+      }),
       fitNode(spec, recipes),
-      {
-        id: 'recipes',
-        form: 'map',
-        over: '${nodes.fit.output.recipes}',
-        concurrency: 1,
-        body: answerAndScore({ spec, recipe: '${item}', adapter: null }),
-      },
-      fittedResult('rag', { retrieval: '${nodes.recall.output}' }),
+      planMap(
+        'recipes',
+        outputRef('fit', 'recipes'),
+        answerAndScore({ spec, recipe: ref('item'), adapter: null }),
+      ),
+      fittedResult(spec, 'rag', { diagnostics: [outputRef('recall', 'diagnostics')] }),
     ],
   };
 }
@@ -109,7 +91,7 @@ function eligibility(profile: RungContext['spec']['profile'], { spec }: RungCont
 export const ragRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'rag',
-  title: 'Retrieval (RAG)',
+  title: 'Retrieval-augmented generation (RAG)',
   costRank: 3,
   optionsSchema,
   names: { retriever: 'retrievers' },

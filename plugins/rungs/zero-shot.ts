@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { RungV1 } from '../sdk/contracts/rung.ts';
-import { answerAndScore, answerWork, recipeOf, resultNode } from './nodes.ts';
+import { outputRef } from '../sdk/plan-values.ts';
+import { answerAndScore, answerWork, recipeOf, resultNode } from '../sdk/rung-plan.ts';
 
 /** Instructions only: the baseline that every other rung must beat. */
 export const zeroShotRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'zero-shot',
-  title: 'Zero-shot',
+  title: 'Zero-shot prompting',
   costRank: 0,
   optionsSchema: z.strictObject({}),
   eligibility: () => ({
@@ -24,10 +25,11 @@ export const zeroShotRung: RungV1 = {
     nodes: [
       ...answerAndScore({ spec, recipe: recipeOf(spec), adapter: null }),
       resultNode({
+        spec,
         rung: 'zero-shot',
         tried: 1,
         recipes: [recipeOf(spec)],
-        scores: [{ score: '${nodes.score.output}' }],
+        scores: [{ score: outputRef('score') }],
       }),
     ],
   }),

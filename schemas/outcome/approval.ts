@@ -1,34 +1,39 @@
-/** Approvals: types only, free for workflow code. */
-import type { ArtifactRef } from '../common/artifact-ref.ts';
+import { z } from 'zod';
+import { artifactRefSchema } from '../common/artifact-ref.ts';
+import type { Immutable } from '../common/immutable.ts';
 
-/** Something that waits for a person's word. */
-export interface Approval {
+/** A pending approval. */
+export const approvalSchema = z.strictObject({
   /** Id of the node that asks. */
-  readonly id: string;
-  readonly title: string;
+  id: z.string(),
+  title: z.string(),
   /** SHA-256 of what is approved, in hexadecimal: an answer that names another digest is refused. */
-  readonly digest: string;
+  digest: z.string(),
   /** What is approved (JSON). */
-  readonly subject: ArtifactRef;
-}
+  subject: artifactRefSchema,
+});
 
 /** What a person sends as the update `approve`. */
-export interface ApprovalAnswer {
-  readonly id: string;
-  readonly digest: string;
-  readonly verdict: 'approve' | 'reject';
-  readonly by?: string;
-  readonly comment?: string;
-}
+export const approvalAnswerSchema = z.strictObject({
+  id: z.string(),
+  digest: z.string(),
+  verdict: z.enum(['approve', 'reject']),
+  by: z.string().optional(),
+  comment: z.string().optional(),
+});
 
 /** An approval that is over; `timed-out` when nobody answered in time. */
-export interface ApprovalRecord {
-  readonly id: string;
-  readonly title: string;
-  readonly digest: string;
-  readonly verdict: 'approve' | 'reject' | 'timed-out';
-  readonly by: string;
-  readonly comment: string;
+export const approvalRecordSchema = z.strictObject({
+  id: z.string(),
+  title: z.string(),
+  digest: z.string(),
+  verdict: z.enum(['approve', 'reject', 'timed-out']),
+  by: z.string(),
+  comment: z.string(),
   /** Wall seconds from the question to the answer. */
-  readonly seconds: number;
-}
+  seconds: z.number(),
+});
+
+export type Approval = Immutable<z.infer<typeof approvalSchema>>;
+export type ApprovalAnswer = Immutable<z.infer<typeof approvalAnswerSchema>>;
+export type ApprovalRecord = Immutable<z.infer<typeof approvalRecordSchema>>;

@@ -1,31 +1,43 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
+import type { Immutable } from '../common/immutable.ts';
+import { seedSchema } from '../common/limits.ts';
 import { quantizationSchema } from '../common/quantization.ts';
 import { nameTextSchema, pathTextSchema } from '../common/texts.ts';
 
-/** A recipe without look-ups: what training and loss of answers work with. */
-export const bareRecipeSchema = z.strictObject({
-  system: z.string().max(2000),
-  instruction: z.string().min(1).max(2000),
-  shots: z.int().min(0).max(32),
-  choose: z.enum(['none', 'fixed', 'similar']),
-});
+/** Most demonstrations of a prompt, and most passages. */
+export const [MAX_SHOTS, MAX_PASSAGES] = [32, 20] as const;
 
-/** Zod twin of `RetrievalRecipe`. */
-export const retrievalRecipeSchema = z.strictObject({
+const shown = {
+  /** Rows that demonstrations are chosen from. */
+  rows: artifactRefSchema,
+  /** How many stand in the prompt. */
+  shots: z.int().min(1).max(MAX_SHOTS),
+};
+
+/**
+ * Demonstrations in the prompt. `random`: the same ones for every row, by seed. `nearest`: those whose input is nearest to
+ * the row's, by a retriever, the nearest one last. A row is never its own demonstration.
+ */
+export const demonstrationsSchema = z.discriminatedUnion('selection', [
+  z.strictObject({ ...shown, selection: z.literal('random'), seed: seedSchema }),
+  z.strictObject({ ...shown, selection: z.literal('nearest'), retriever: nameTextSchema }),
+]);
+
+/** Passages looked up for the input and put before it. A row never finds the passage made from itself. */
+export const retrievalSchema = z.strictObject({
   retriever: nameTextSchema,
   index: artifactRefSchema,
-  topK: z.int().min(1).max(20),
+  /** Passages in the prompt. */
+  topK: z.int().min(1).max(MAX_PASSAGES),
 });
 
-/** Zod twin of `PromptRecipe`. */
-export const promptRecipeSchema = bareRecipeSchema.extend({ retrieval: retrievalRecipeSchema.optional() });
-
-/** Zod twin of `RetrievalFacts`. */
-export const retrievalFactsSchema = z.strictObject({
-  rows: z.int().nonnegative(),
-  found: z.int().nonnegative(),
-  recall: z.array(z.strictObject({ k: z.int().min(1), value: z.number().min(0).max(1) })),
+/** Everything that turns a row into a prompt. */
+export const recipeSchema = z.strictObject({
+  system: z.string().max(2000),
+  instruction: z.string().min(1).max(2000),
+  demonstrations: demonstrationsSchema.nullable(),
+  retrieval: retrievalSchema.nullable(),
 });
 
 /** Which model a step calls. */
@@ -37,13 +49,6 @@ export const modelSchema = z.strictObject({
   quantization: quantizationSchema.optional(),
 });
 
-/** Tokens and wall seconds that a batch of answers took. */
-export const usageSchema = z.strictObject({
-  rows: z.int().nonnegative(),
-  promptTokens: z.int().nonnegative(),
-  completionTokens: z.int().nonnegative(),
-  seconds: z.number().nonnegative(),
-});
-
-/** Zod twin of `SkippedRecipe`. */
-export const skippedSchema = z.strictObject({ name: z.string(), reason: z.string() });
+export type Demonstrations = Immutable<z.infer<typeof demonstrationsSchema>>;
+export type Retrieval = Immutable<z.infer<typeof retrievalSchema>>;
+export type Recipe = Immutable<z.infer<typeof recipeSchema>>;

@@ -27,7 +27,7 @@ export interface AdaptationPlan {
   /** Inputs of the curation: the pipeline's own, and what the spec says of data, model and task. */
   readonly curationInputs: JsonObject;
   readonly rungs: readonly PlannedRung[];
-  /** Scores one finalist on test: reads `${inputs.test}`, `${inputs.train}`, `${inputs.candidate}`. */
+  /** Scores one finalist on test: reads `${inputs.test}` and `${inputs.candidate}`. */
   readonly test: PipelinePlan;
   /** Wall seconds that scoring one finalist on test is expected to take. */
   readonly testEstimateSeconds: number;

@@ -2,22 +2,14 @@
 import type { ArtifactRef } from '../common/artifact-ref.ts';
 import type { JsonValue } from '../common/json.ts';
 import type { ApprovalRecord } from '../outcome/approval.ts';
-import type {
-  Candidate,
-  Decision,
-  DecisionRecord,
-  MeasuredRecord,
-  PathStep,
-  RungOutput,
-  Score,
-  TestResult,
-} from '../outcome/candidate.ts';
+import type { MeasuredCandidate, RungOutput, Score } from '../outcome/candidate.ts';
+import type { Decision, DecisionRecord, MeasuredRecord, PathStep, TestResult } from '../outcome/decision.ts';
 import type { Facts } from '../spec/flowchart.ts';
 
 export interface JudgeRungInput {
   readonly rung: string;
   readonly output: RungOutput;
-  readonly best: Candidate | null;
+  readonly best: MeasuredCandidate | null;
   /** Candidates compared on dev before this rung. */
   readonly triedBefore: number;
   readonly target: number;
@@ -30,14 +22,14 @@ export interface JudgeRungInput {
 export interface JudgeRungResult {
   readonly record: MeasuredRecord;
   /** The rung's best candidate. */
-  readonly candidate: Candidate;
+  readonly candidate: MeasuredCandidate;
   /** True when it takes the lead: first of all, or better than the best so far by a real margin. */
   readonly leads: boolean;
 }
 
 export interface DecideInput {
   readonly finalists: readonly {
-    readonly candidate: Candidate;
+    readonly candidate: MeasuredCandidate;
     readonly costRank: number;
     readonly score: Score;
   }[];
@@ -58,7 +50,7 @@ export interface WriteReportInput {
   readonly workflowId: string;
   readonly plan: ArtifactRef;
   readonly curation: { readonly [node: string]: JsonValue };
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly MeasuredCandidate[];
   readonly decision: Decision;
   readonly rungs: readonly DecisionRecord[];
   readonly test: TestResult;

@@ -1,6 +1,7 @@
 /** What the interpreter runs: types only, made by the compiler, read by workflow code. */
 import type { ResourceClass } from './queues.ts';
 import type { JsonValue } from '../common/json.ts';
+import type { Usage } from '../outcome/usage.ts';
 
 /**
  * How a step may be tried again: `readOnly` changes nothing; `idempotentWrite` publishes under a digest; `resumable`
@@ -58,6 +59,8 @@ export interface StepResult {
   /** True when the result was found in the store and nothing was run. */
   readonly cached: boolean;
   readonly seconds: number;
+  /** The field `usage` of the output, where the kind has one; of a cached result what making it used. */
+  readonly usage: Usage | null;
 }
 
 /** Where a step comes from, beside what Temporal tells an Activity. */

@@ -10,6 +10,9 @@ export const rungIdSchema = z
 /** Facts hold the ids of rungs: `rungs.rag+peft.low`. */
 const factNameSchema = z.string().regex(/^[a-z][A-Za-z0-9.+-]{0,99}$/);
 
+/** A fact's value as comparisons see it. */
+export const factValueSchema = z.union([z.number(), z.boolean(), z.string().max(200)]);
+
 /** One comparison over named facts. */
 export const comparisonSchema = z.strictObject({
   /** Name of the fact, such as `best.low`, `rungs.rag.eligible`, `budget.secondsLeft`. */
@@ -18,9 +21,7 @@ export const comparisonSchema = z.strictObject({
   op: z.enum(['>=', '>', '<=', '<', '==', '!=']),
   /** Value, or another fact. */
   value: z.union([
-    z.number(),
-    z.boolean(),
-    z.string().max(200),
+    factValueSchema,
     z.strictObject({
       /** Name of the other fact. */
       fact: factNameSchema,
@@ -76,6 +77,7 @@ export const approveNodeSchema = z.strictObject({
   timeoutSeconds: z.int().min(1).max(31_536_000).optional(),
 });
 
+/** How a flowchart can end. */
 export const VERDICTS = ['target-met', 'target-not-met', 'budget-exhausted'] as const;
 
 /** The end of the ladder. */
@@ -111,6 +113,6 @@ export const flowchartSchema = z.strictObject({
 export type Comparison = z.infer<typeof comparisonSchema>;
 export type FlowchartNode = z.infer<typeof flowchartNodeSchema>;
 export type Flowchart = z.infer<typeof flowchartSchema>;
-/** A fact's value as comparisons see it. */
-export type FactValue = number | boolean | string;
+export type FactValue = z.infer<typeof factValueSchema>;
 export type Facts = { readonly [name: string]: FactValue };
+export type Verdict = (typeof VERDICTS)[number];

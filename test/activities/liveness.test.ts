@@ -11,7 +11,7 @@ import { createControlActivities } from '../../activities/control-activities.ts'
 import { createStepActivities } from '../../activities/step-activities.ts';
 import { putJsonl } from '../../plugins/sdk/jsonl.ts';
 import { createProjectHost } from '../../plugins.ts';
-import type { Candidate, Score } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredCandidate, Score } from '../../schemas/outcome/candidate.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
@@ -84,16 +84,17 @@ async function score(salt: number): Promise<Score> {
   const voice = { id: 'voice-rules', with: { rules: [{ name: 'short', pattern: '^.{1,100}$' }] } };
   const output = await step('score.predictions@1', {
     predictions: await putJsonl(store, answers),
-    usage: { rows: answers.length, promptTokens: 0, completionTokens: 0, seconds: 0 },
+    usage: { promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0, peakMemoryBytes: null },
     metrics: { primary, secondary: [voice] },
     statistics,
   });
   return output as unknown as Score;
 }
 
-function candidateOf(rung: string, dev: Score): Candidate {
-  const recipe = { system: '', instruction: 'Answer.', shots: 0, choose: 'none' } as const;
-  return { id: rung, rung, recipe, adapter: null, training: null, dev };
+function candidateOf(rung: string, dev: Score): MeasuredCandidate {
+  const recipe = { system: '', instruction: 'Answer.', demonstrations: null, retrieval: null };
+  const model = { provider: 'none', id: 'none', weightFormat: 'f32' } as const;
+  return { id: rung, rung, model, recipe, adapter: null, diagnostics: [], training: null, dev };
 }
 
 suite('liveness', () => {
@@ -102,7 +103,7 @@ suite('liveness', () => {
     const [first, second] = [candidateOf('zero-shot', plain), candidateOf('icl', better)];
     const judged = await alive<{ leads: boolean }>(judgeRung, {
       rung: 'icl',
-      output: { candidates: [second], tried: 20 },
+      output: { candidates: [second], tried: 20, skipped: [] },
       best: first,
       triedBefore: 1,
       target: 0.5,
@@ -130,11 +131,17 @@ suite('liveness', () => {
     await step('curate.near-dedupe@1', { dataset: rows });
     const { index = null } = await step('retrieve.index@1', {
       rows,
-      holds: 'document',
+      indexed: 'documents',
       chunk: { maxWords: 20, overlapWords: 10 },
     });
     const questions = (await dataset('questions.jsonl', 60, 3)) as unknown as JsonObject;
-    const facts = await step('retrieve.recall@1', { index, retriever: 'lexical', rows: questions, at: [1] });
-    assert.equal(facts['rows'], 60);
+    const { diagnostics } = await step('retrieve.recall@1', {
+      index,
+      retriever: 'lexical',
+      rows: questions,
+      at: [1],
+    });
+    const [recall] = diagnostics as readonly JsonObject[];
+    assert.equal((recall?.['details'] as JsonObject)['rows'], 60);
   });
 });

@@ -110,7 +110,7 @@ suite('a climb by hand in the Temporal UI', { skip }, () => {
     await openRun(page, uiUrl(server), workflowId, 'User Metadata');
     const board = dashboard(page);
     await board.getByText('Waiting for your approval').waitFor();
-    await board.getByText('May peft be climbed?').waitFor();
+    await board.getByText('Run the peft rung?').waitFor();
     await picture(page, 'ui-approval-waits');
     const shown = await board.locator('pre').first().innerText();
     await sendUpdate(page, 'approve', JSON.parse(shown) as unknown);

@@ -22,7 +22,7 @@ const TASK_QUEUE = 'my-queue';
 
 const SPEC = tinySpec({
   rungs: {
-    icl: { recipes: [{ shots: 1, choose: 'fixed' }] },
+    icl: { recipes: [{ shots: 1, selection: 'random' }] },
     peft: {
       learningRates: [1e-2],
       config: { r: 4, loraAlpha: 8, maxSteps: 2, saveSteps: 1, warmupSteps: 1 },

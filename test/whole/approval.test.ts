@@ -72,7 +72,7 @@ suite('approvals', { skip }, () => {
     );
     const first = await waiting(workflowId);
     assert.equal(first.id, 'approve-peft');
-    assert.equal(first.title, 'May peft be climbed?');
+    assert.equal(first.title, 'Run the peft rung?');
     const subject = (await place.store.readJson(first.subject)) as { rung: string; decisions: unknown[] };
     assert.deepEqual([subject.rung, subject.decisions.length], ['peft', 2]);
     assert.deepEqual((await client.progress(workflowId)).approvals, [first]);

@@ -90,8 +90,8 @@ suite('rungs that fail', { skip }, () => {
         rungs: {
           icl: {
             recipes: [
-              { shots: 8, choose: 'fixed' },
-              { shots: 1, choose: 'fixed' },
+              { shots: 8, selection: 'random' },
+              { shots: 1, selection: 'random' },
             ],
           },
         },
@@ -99,7 +99,7 @@ suite('rungs that fail', { skip }, () => {
     );
     const icl = outcome.rungs.find(({ rung }) => rung === 'icl');
     assert.ok(icl?.outcome === 'measured', JSON.stringify(icl));
-    assert.equal(icl.candidateId, 'icl-1-fixed');
+    assert.equal(icl.candidateId, 'icl-1-random');
     assert.deepEqual(
       icl.skipped?.map(({ name }) => name),
       ['8-fixed'],
@@ -121,7 +121,7 @@ suite('rungs that fail', { skip }, () => {
       tinySpec({
         name: 'none-fits',
         profile: { tuningAllowed: false },
-        rungs: { icl: { recipes: [{ shots: 16, choose: 'fixed' }] } },
+        rungs: { icl: { recipes: [{ shots: 16, selection: 'random' }] } },
       }),
     );
     const icl = outcome.rungs.find(({ rung }) => rung === 'icl');

@@ -32,7 +32,7 @@ suite('a whole climb with the real model', { skip }, () => {
       target: 1,
       budget: { seconds: 36_000 },
       rungs: {
-        icl: { recipes: [{ shots: 1, choose: 'similar' }] },
+        icl: { recipes: [{ shots: 1, selection: 'nearest' }] },
         peft: {
           learningRates: [1e-3],
           config: { r: 8, loraAlpha: 16, perDeviceTrainBatchSize: 4, warmupSteps: 2 },
@@ -62,7 +62,7 @@ suite('a whole climb with the real model', { skip }, () => {
         words.length >= 6,
         `few of the answers are prose: ${JSON.stringify(answers.map((one) => one.prediction))}`,
       );
-      assert.ok(score.completionTokens > 0 && score.completionTokens <= 8 * 40);
+      assert.ok(score.usage.completionTokens > 0 && score.usage.completionTokens <= 8 * 40);
     }
   });
 
@@ -105,7 +105,12 @@ suite('a whole climb with the real model', { skip }, () => {
     assert.ok(tuned);
     const client = await place.client();
     const exported = async (format: ExportFormat, mostDriftNats?: number) => {
-      const recipe = { system: '', instruction: 'Describe the product.', shots: 0, choose: 'none' };
+      const recipe = {
+        system: '',
+        instruction: 'Describe the product.',
+        demonstrations: null,
+        retrieval: null,
+      };
       const check = { predictions: tuned.score.predictions, recipe, maxNewTokens: 24, rowsLimit: 8 };
       const limited = mostDriftNats === undefined ? check : { ...check, mostDriftNats };
       const model = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'nf4' };

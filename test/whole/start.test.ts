@@ -19,7 +19,7 @@ const NO_PROXY_THERE = 'http://127.0.0.1:9';
 const SPEC = tinySpec({
   model: { id: TINY_MODEL },
   rungs: {
-    icl: { recipes: [{ shots: 1, choose: 'fixed' }] },
+    icl: { recipes: [{ shots: 1, selection: 'random' }] },
     peft: {
       learningRates: [1e-2],
       config: { r: 4, loraAlpha: 8, maxSteps: 2, saveSteps: 1, warmupSteps: 1 },

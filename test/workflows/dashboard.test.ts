@@ -1,7 +1,7 @@
 /** The dashboard in the Temporal UI: what it says, and that it always fits. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MeasuredRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredRecord, PathStep, Progress } from '../../schemas/outcome/decision.ts';
 import { STANDARD_FLOWCHART } from '../../schemas/spec/flowcharts.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/plan/constants.ts';
 import { cell, scoreBar } from '../../workflows/shared/dashboard-text.ts';
@@ -30,6 +30,15 @@ function record(rung: string, changes: Partial<MeasuredRecord> = {}): MeasuredRe
     seconds: 9,
     candidateId: rung,
     gain: null,
+    cost: {
+      promptTokens: 1,
+      completionTokens: 1,
+      trainingTokens: 0,
+      secondsPerAnswer: 1,
+      peakMemoryBytes: null,
+    },
+    diagnostics: [],
+    skipped: [],
     reason: `Why ${rung}.`,
     ...changes,
   };

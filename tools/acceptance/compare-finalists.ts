@@ -2,7 +2,8 @@ import { pairedBootstrap } from '../../core/decide/statistics/index.ts';
 import type { ArtifactObjectsV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { createProjectHost } from '../../plugins.ts';
 import type { AdaptationSpecInput } from '../../schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome, Estimate } from '../../schemas/outcome/candidate.ts';
+import type { Estimate } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../schemas/outcome/decision.ts';
 
 interface Difference {
   readonly delta: number;

@@ -45,7 +45,7 @@ async function specFor(train: number, settings: Settings): Promise<AdaptationSpe
     budget: { seconds: 36_000 },
     data: { ...spec.data, sizes: { train, dev: 8, test: 8 } },
     rungs: {
-      icl: { recipes: [{ shots: 1, choose: 'similar' }] },
+      icl: { recipes: [{ shots: 1, selection: 'nearest' }] },
       peft: { learningRates: [1e-3, 2e-3], config: options },
     },
   };

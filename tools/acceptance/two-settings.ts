@@ -70,7 +70,7 @@ export async function realSetting(root: string): Promise<Setting> {
         },
         budget: { seconds: 36_000 },
         rungs: {
-          icl: { recipes: [{ shots: 1, choose: 'similar' }] },
+          icl: { recipes: [{ shots: 1, selection: 'nearest' }] },
           peft: { learningRates: [1e-3], config: { r: 8, loraAlpha: 16, maxSteps: 8, saveSteps: 4 } },
         },
       };

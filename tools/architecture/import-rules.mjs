@@ -98,7 +98,7 @@ export const ZONES = [
     node: true,
   },
   { files: SDK, values: [SDK, SCHEMAS, PROCESS_IDENTITY], types: [], packages: ['zod', 'ajv'], node: true },
-  { files: HOST, values: [HOST, SDK, SCHEMAS], types: [], packages: [], node: true },
+  { files: HOST, values: [HOST, SDK, SCHEMAS], types: [], packages: ['zod'], node: true },
   {
     files: /^plugins\/([^/]+)\/contract\.ts$/,
     values: [/^schemas\/(.*\/)?constants\.ts$/],

@@ -1,5 +1,5 @@
 import { ContinueAsNew, continueAsNew, defineQuery, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';

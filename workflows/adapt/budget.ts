@@ -1,6 +1,6 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
-import type { BudgetUnit } from '../../schemas/outcome/candidate.ts';
+import type { BudgetUnit } from '../../schemas/outcome/decision.ts';
 import type { LadderState } from './state.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
 

@@ -1,5 +1,5 @@
 import type { DecideInput } from '../../schemas/plan/control-activities.ts';
-import type { TestResult } from '../../schemas/outcome/candidate.ts';
+import type { TestResult } from '../../schemas/outcome/decision.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
 import type { NodeOutputs } from '../shared/plan-border.ts';
 

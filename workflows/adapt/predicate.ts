@@ -1,4 +1,4 @@
-import type { PathStep } from '../../schemas/outcome/candidate.ts';
+import type { PathStep } from '../../schemas/outcome/decision.ts';
 import type { Comparison, Facts, FactValue } from '../../schemas/spec/flowchart.ts';
 
 export interface Evaluated {

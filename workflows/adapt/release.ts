@@ -1,4 +1,4 @@
-import type { Decision, TestResult } from '../../schemas/outcome/candidate.ts';
+import type { Decision, TestResult } from '../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { toJson } from '../shared/plan-border.ts';
 import type { LadderState } from './state.ts';

@@ -1,4 +1,5 @@
-import type { Score, TestResult } from '../../schemas/outcome/candidate.ts';
+import type { Score } from '../../schemas/outcome/candidate.ts';
+import type { TestResult } from '../../schemas/outcome/decision.ts';
 import type { DecideResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
@@ -24,7 +25,7 @@ export async function scoreFinalists(
   for (const { candidate, costRank } of state.finalists.slice(finalists.length + failed.length)) {
     const { id, rung } = candidate;
     state.enter('test', rung);
-    const inputs = toJson({ test: split['test'], train: split['train'], candidate });
+    const inputs = toJson({ test: split['test'], candidate });
     const scored = await settled(runSubPlan(plan.test, inputs, `test/${rung}`, state));
     state.endPlan();
     if ('failure' in scored) failed.push({ id, rung, ...scored.failure });

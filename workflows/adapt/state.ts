@@ -1,5 +1,7 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import type { Candidate, DecisionRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredCandidate } from '../../schemas/outcome/candidate.ts';
+import type { Usage } from '../../schemas/outcome/usage.ts';
+import type { DecisionRecord, PathStep, Progress } from '../../schemas/outcome/decision.ts';
 import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { ApprovalRecord } from '../../schemas/outcome/approval.ts';
 import type { Facts, FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
@@ -13,19 +15,13 @@ import { WorkClock, type ClockReading } from './work-clock.ts';
 
 /** A finalist: the best candidate of a rung. */
 export interface Finalist {
-  readonly candidate: Candidate;
+  readonly candidate: MeasuredCandidate;
   readonly costRank: number;
 }
 
-/** Tokens that a step says it has used: prompts and answers, or what it trained on or scored. */
-function tokensOf(output: StepResult['output']): number {
-  const { usage, tokens } = output as {
-    readonly usage?: { readonly promptTokens?: number; readonly completionTokens?: number };
-    readonly tokens?: unknown;
-  };
-  const trained = typeof tokens === 'number' ? tokens : 0;
-  return trained + (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
-}
+/** Tokens of prompts, answers and trainings. */
+const tokensOf = ({ promptTokens, completionTokens, trainingTokens }: Usage): number =>
+  promptTokens + completionTokens + trainingTokens;
 
 /** What one run tells the next of what is known and shown. */
 export interface Snapshot {
@@ -49,7 +45,7 @@ export class LadderState implements StepObserver {
   budgetSeconds = 0;
   target: number | null = null;
   flowchart: Flowchart | null = null;
-  best: Candidate | null = null;
+  best: MeasuredCandidate | null = null;
   tried = 0;
   /** Tokens that steps passed through the model; cached results cost nothing. */
   tokensSpent = 0;
@@ -111,7 +107,7 @@ export class LadderState implements StepObserver {
   finished(activityId: string, result: StepResult): void {
     this.#running.splice(this.#running.indexOf(activityId), 1);
     this.#finished.push({ node: activityId, seconds: result.seconds, cached: result.cached });
-    if (!result.cached) this.tokensSpent += tokensOf(result.output);
+    if (!result.cached && result.usage !== null) this.tokensSpent += tokensOf(result.usage);
     this.publish();
     this.onSpent();
   }

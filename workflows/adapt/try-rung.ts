@@ -1,4 +1,5 @@
-import type { DecisionRecord, RungOutput } from '../../schemas/outcome/candidate.ts';
+import type { RungOutput } from '../../schemas/outcome/candidate.ts';
+import type { DecisionRecord } from '../../schemas/outcome/decision.ts';
 import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';

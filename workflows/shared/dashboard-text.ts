@@ -1,6 +1,6 @@
 /** Text for the dashboard: safe in Markdown tables, measured as the UI will send it. Pure and deterministic. */
 import { withoutLinks } from '../../schemas/common/plain-text.ts';
-import type { MeasuredRecord } from '../../schemas/outcome/candidate.ts';
+import type { MeasuredRecord } from '../../schemas/outcome/decision.ts';
 
 /** Longest name or sentence that the dashboard shows, in characters. */
 const MAX_CELL_CHARS = 320;

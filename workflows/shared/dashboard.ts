@@ -1,6 +1,6 @@
 /** The rung-level dashboard of a run: Markdown for the Temporal UI, which shows tables and text but no images. */
 import { MAX_DASHBOARD_BYTES } from '../../schemas/plan/constants.ts';
-import type { DecisionRecord, PathStep, Progress } from '../../schemas/outcome/candidate.ts';
+import type { DecisionRecord, PathStep, Progress } from '../../schemas/outcome/decision.ts';
 import type { Approval } from '../../schemas/outcome/approval.ts';
 import type { Flowchart, FlowchartNode } from '../../schemas/spec/flowchart.ts';
 import { utf8Bytes } from '../../schemas/common/plain-text.ts';

@@ -5,7 +5,7 @@ import {
   isCancellation,
   TemporalFailure,
 } from '@temporalio/workflow';
-import type { StepFailure } from '../../schemas/outcome/candidate.ts';
+import type { StepFailure } from '../../schemas/outcome/decision.ts';
 import { isErrorCode, isPluginCode } from '../../schemas/errors/error-codes.ts';
 import { unwrapFailure } from './unwrap-failure.ts';
 

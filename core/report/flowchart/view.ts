@@ -1,4 +1,4 @@
-import type { DecisionRecord, PathStep } from '../../../schemas/outcome/candidate.ts';
+import type { DecisionRecord, PathStep } from '../../../schemas/outcome/decision.ts';
 import type { Comparison, FactValue, Flowchart, FlowchartNode } from '../../../schemas/spec/flowchart.ts';
 import { interval, show, unscored } from '../text.ts';
 

@@ -24,7 +24,7 @@ export function pathSection(data: ReportData, charts: Charts): Html {
       <summary>The path as a table</summary>
       ${table('Nodes visited', ['node', 'answer', 'because'], steps)}
     </details>
-    ${passed.length === 0 ? markup`<p>No rung was passed over.</p>` : table('Rungs passed over', ['rung', 'why'], passed)}`;
+    ${passed.length === 0 ? markup`<p>No rung was skipped.</p>` : table('Skipped rungs', ['rung', 'why'], passed)}`;
 }
 
 export function trainingSection(data: ReportData, charts: Charts): Html | null {

@@ -1,6 +1,13 @@
 /** The sections of the page that are about quality: what was decided, at what cost, and how it was found. */
 import type { Charts, Picture } from '../charts/index.ts';
-import { recordCells, recordHead } from '../decision-records.ts';
+import {
+  DIAGNOSTICS_HEAD,
+  RECORD_COST_HEAD,
+  recordCells,
+  recordCosts,
+  recordDiagnostics,
+  recordHead,
+} from '../decision-records.ts';
 import type { ReportData } from '../report-data.ts';
 import { headline } from '../verdict.ts';
 import { interval, perAnswer, show, signed } from '../text.ts';
@@ -57,6 +64,7 @@ export function costSection(data: ReportData, charts: Charts): Html {
 
 export function ladderSection(data: ReportData, charts: Charts): Html {
   const reasons = data.rungs.map((one) => markup`<li><b>${one.rung}</b>: ${words(one.reason)}</li>`);
+  const diagnostics = recordDiagnostics(data.rungs);
   const metric = data.plan.spec.metrics.primary.id;
   const tests = [
     ...data.test.candidates.map((one) => [
@@ -76,6 +84,8 @@ export function ladderSection(data: ReportData, charts: Charts): Html {
   return markup`<h2>The ladder</h2>
     ${figure(charts.ladder, 'Dashed: the target. Lines: bootstrap intervals over rows. Choices were made on dev; the test rows were scored once.')}
     ${table('Decision records, measured on dev', recordHead(metric), data.rungs.map(recordCells))}
+    ${table('Cost of the candidates, measured on dev', RECORD_COST_HEAD, recordCosts(data.rungs))}
+    ${diagnostics.length === 0 ? null : table('Diagnostics, measured on dev', DIAGNOSTICS_HEAD, diagnostics)}
     <ul>
       ${reasons}
     </ul>

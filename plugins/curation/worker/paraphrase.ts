@@ -55,7 +55,10 @@ class Paraphrasing {
   readonly #rejected = Object.fromEntries(
     REJECTIONS.map((code) => [code, 0]),
   ) as ParaphraseOutput['rejected'];
-  readonly #usage = { promptTokens: 0, completionTokens: 0, seconds: 0 };
+  readonly #usage = {
+    ...{ promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0 },
+    peakMemoryBytes: null,
+  };
   readonly #samples: Row[] = [];
   readonly #moreSamples: Row[] = [];
   #made = 0;

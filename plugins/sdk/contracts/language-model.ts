@@ -76,6 +76,8 @@ export interface GenerateResult {
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly seconds: number;
+  /** Largest resident memory of what generated. Absent where the provider cannot say. */
+  readonly peakMemoryBytes?: number;
 }
 
 export interface ScoreRequest {

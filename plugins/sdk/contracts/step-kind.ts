@@ -89,6 +89,7 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
    */
   readonly stallTimeoutMs?: number;
   readonly withSchema: ValueSchema<With>;
+  /** A field `usage` is `usageSchema`: what the step passed through a model, which budgets and records count. */
   readonly outputSchema: ValueSchema<Output>;
   /** Fields of `with` that name what a plugin brings. */
   readonly names?: PartNames;

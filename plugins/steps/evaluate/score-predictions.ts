@@ -4,7 +4,8 @@ import type { MetricV1 } from '../../sdk/contracts/metric.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { levelSchema, resamplesSchema, seedSchema } from '../../../schemas/common/limits.ts';
-import { usageSchema } from '../../../schemas/outcome/recipe.ts';
+import { scoreSchema } from '../../../schemas/outcome/candidate.ts';
+import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { readJsonl, type Prediction } from '../../sdk/jsonl.ts';
 import { Slices } from '../../sdk/slices.ts';
 import { bootstrapInterval } from '../../../core/decide/statistics/index.ts';
@@ -23,21 +24,6 @@ const withSchema = z.strictObject({
     resamples: resamplesSchema,
     seed: seedSchema,
   }),
-});
-
-/** Zod twin of `Score`. */
-export const scoreSchema = z.strictObject({
-  metric: z.string(),
-  value: z.number(),
-  low: z.number(),
-  high: z.number(),
-  n: z.int(),
-  statistics: artifactRefSchema,
-  secondary: z.array(z.strictObject({ metric: z.string(), value: z.number() })),
-  predictions: artifactRefSchema,
-  promptTokens: z.int(),
-  completionTokens: z.int(),
-  seconds: z.number(),
 });
 
 type With = z.infer<typeof withSchema>;
@@ -99,7 +85,6 @@ async function run(input: With, context: StepContext): Promise<Output> {
     const value = metric.doAggregate(sumRows(await statisticsOf(metric, rows, context)));
     secondary.push({ metric: choice.id, value });
   }
-  const { promptTokens, completionTokens, seconds } = input.usage;
   return {
     metric: primary.id,
     value: estimate.value,
@@ -109,9 +94,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
     statistics: await context.store.putJson(statistics),
     secondary,
     predictions: input.predictions,
-    promptTokens,
-    completionTokens,
-    seconds,
+    usage: input.usage,
   };
 }
 

@@ -2,14 +2,16 @@ import { z } from 'zod';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
-import { buildMessages } from '../../sdk/prompts.ts';
+import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
+import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { readRows } from '../data/read-rows.ts';
 import { modelSalt } from './generate-answers.ts';
+import { RECIPE_NAMES } from './recipe-part-names.ts';
+import { recipePrompts } from './recipe-prompts.ts';
 
 const withSchema = z.strictObject({
   model: modelSchema,
-  recipe: bareRecipeSchema,
+  recipe: recipeSchema,
   adapter: artifactRefSchema.nullable(),
   rows: artifactRefSchema,
 });
@@ -17,8 +19,7 @@ const withSchema = z.strictObject({
 const outputSchema = z.strictObject({
   /** Mean negative log-likelihood of the reference answers, nats per token. */
   lossNats: z.number(),
-  tokens: z.int(),
-  seconds: z.number(),
+  usage: usageSchema,
 });
 
 type With = z.infer<typeof withSchema>;
@@ -26,20 +27,22 @@ type Output = z.infer<typeof outputSchema>;
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const rows = await readRows(await context.store.localPath(input.rows));
-  const { system, instruction } = input.recipe;
+  const prompts = await recipePrompts(input.recipe, rows, context);
   const result = await context.languageModel(input.model.provider, input.model).doScore({
-    rows: rows.map((row) => ({
-      id: row.id,
-      messages: buildMessages({ system, instruction, shots: [], input: row.input }),
-      continuations: [row.output],
-    })),
+    rows: prompts.map(({ row, messages }) => ({ id: row.id, messages, continuations: [row.output] })),
     ...(input.adapter === null ? {} : { adapterPath: await context.store.localFolder(input.adapter) }),
     signal: context.signal,
   });
   const all = result.scores.flat();
   const tokens = all.reduce((sum, score) => sum + score.tokens, 0);
   const logProbNats = all.reduce((sum, score) => sum + score.logProbNats, 0);
-  return { lossNats: -logProbNats / tokens, tokens, seconds: result.seconds };
+  return {
+    lossNats: -logProbNats / tokens,
+    usage: {
+      ...{ promptTokens: tokens, completionTokens: 0, trainingTokens: 0, seconds: result.seconds },
+      peakMemoryBytes: null,
+    },
+  };
 }
 
 /** Scores reference answers without generating: cheap enough to choose hyper-parameters by. */
@@ -53,7 +56,7 @@ export const answerLoss: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  names: { 'model.provider': 'providers' },
+  names: { 'model.provider': 'providers', ...RECIPE_NAMES },
   summarize: () => 'loss of the reference answers',
   doCacheSalt: modelSalt,
   doRun: run,

@@ -1,9 +1,19 @@
 import { createHash } from 'node:crypto';
-import type { RetrieverV1, RetrieverWork } from '../../sdk/contracts/retriever.ts';
-import type { PromptRecipe } from '../../../schemas/outcome/candidate.ts';
-import type { DataRow } from '../data/read-rows.ts';
+import type { RetrieverHit } from '../../sdk/contracts/retriever.ts';
+import type { StepServices } from '../../sdk/contracts/step-kind.ts';
+import type { Demonstrations } from '../../../schemas/outcome/recipe.ts';
+import { readRows, type DataRow } from '../data/read-rows.ts';
+import { searchOthers } from '../retrieve/search-others.ts';
+import { rowFamily } from '../../sdk/row-family.ts';
 
-export type ChooseShots = (row: DataRow) => Promise<readonly DataRow[]>;
+/** Demonstrations for one row after the other. */
+export interface DemonstrationChooser {
+  /** The demonstrations of a row, in the order in which they are shown; never the row itself. */
+  choose(row: DataRow): Promise<readonly DataRow[]>;
+  close(): Promise<void>;
+}
+
+type Services = Pick<StepServices, 'retriever' | 'store'> & { readonly signal: AbortSignal };
 
 /** Rows in a seeded order that does not depend on the order they are given in. */
 function seededOrder(rows: readonly DataRow[], seed: number): DataRow[] {
@@ -15,26 +25,51 @@ function seededOrder(rows: readonly DataRow[], seed: number): DataRow[] {
 }
 
 /**
- * How a recipe chooses demonstrations among training rows. `fixed` shows everybody the same seeded rows (the prefix is
- * then computed once); `similar` looks up the rows nearest to the input, the nearest one last, next to the question.
+ * Opens the rows that a recipe's demonstrations are chosen from. `random` shows everybody the same seeded rows (the prefix
+ * is then computed once); `nearest` looks up the rows nearest to the input, the nearest one last, next to the question.
  */
-export async function shotChooser(
-  recipe: PromptRecipe,
-  train: readonly DataRow[],
-  options: { readonly seed: number; readonly retriever: RetrieverV1; readonly work: RetrieverWork },
-): Promise<{ readonly choose: ChooseShots; readonly close: () => Promise<void> }> {
+export async function openDemonstrations(
+  demonstrations: Demonstrations | null,
+  services: Services,
+): Promise<DemonstrationChooser> {
   const close = async (): Promise<void> => undefined;
-  if (recipe.shots === 0 || recipe.choose === 'none') return { choose: async () => [], close };
-  if (recipe.choose === 'fixed') {
-    const shots = seededOrder(train, options.seed).slice(0, recipe.shots);
-    return { choose: async () => shots, close };
-  }
-  const byId = new Map(train.map((row) => [row.id, row]));
-  const documents = train.map((row) => ({ id: row.id, text: row.input }));
-  const index = await options.retriever.doIndex(documents, options.work);
+  if (demonstrations === null) return { choose: async () => [], close };
+  const rows = await readRows(await services.store.localPath(demonstrations.rows));
+  return demonstrations.selection === 'random'
+    ? { choose: randomChooser(rows, demonstrations), close }
+    : await nearestChooser(rows, demonstrations, services);
+}
+
+function randomChooser(
+  rows: readonly DataRow[],
+  { seed, shots }: Extract<Demonstrations, { selection: 'random' }>,
+): DemonstrationChooser['choose'] {
+  const ordered = seededOrder(rows, seed);
+  return async ({ id, output }) => {
+    const family = rowFamily(id);
+    const chosen: DataRow[] = [];
+    for (const row of ordered) {
+      if (chosen.length >= shots) break;
+      if (row.output !== output || rowFamily(row.id) !== family) chosen.push(row);
+    }
+    return chosen;
+  };
+}
+
+async function nearestChooser(
+  rows: readonly DataRow[],
+  { retriever, shots }: Extract<Demonstrations, { selection: 'nearest' }>,
+  services: Services,
+): Promise<DemonstrationChooser> {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const documents = rows.map((row) => ({ id: row.id, text: row.input }));
+  const index = await services.retriever(retriever).doIndex(documents, { signal: services.signal });
+  const shown = (hits: readonly RetrieverHit[]) => hits.flatMap(({ id }) => byId.get(id) ?? []).reverse();
   return {
-    choose: async (row) =>
-      (await index.doSearch(row.input, recipe.shots)).flatMap(({ id }) => byId.get(id) ?? []).reverse(),
+    choose: async (row) => {
+      const answers = ({ id }: RetrieverHit): boolean => byId.get(id)?.output === row.output;
+      return shown(await searchOthers(index, row, shots, answers));
+    },
     close: async () => await index.close(),
   };
 }

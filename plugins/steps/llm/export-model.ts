@@ -6,16 +6,16 @@ import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
-import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
+import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { exportFormatSchema, MOST_DRIFT_NATS } from '../../../schemas/spec/export-format.ts';
-import { buildMessages } from '../../sdk/prompts.ts';
 import { modelSalt } from './generate-answers.ts';
+import { recipePrompts } from './recipe-prompts.ts';
 import { readJsonl, type Prediction } from '../../sdk/jsonl.ts';
 
 const checkSchema = z.strictObject({
   /** Answered rows (JSONL) whose inputs are asked again. */
   predictions: artifactRefSchema,
-  recipe: bareRecipeSchema,
+  recipe: recipeSchema,
   maxNewTokens: maxNewTokensSchema,
   /** Only the first so many rows. */
   rowsLimit: z.int().min(1).max(1000).default(24),
@@ -73,12 +73,10 @@ async function promptsOf(
   context: StepContext,
 ): Promise<NonNullable<ExportRequest['check']>> {
   const rows = await readJsonl<Prediction>(context.store, check.predictions, { limit: check.rowsLimit });
-  const { system, instruction } = check.recipe;
+  const asked = rows.map(({ id, input, reference }) => ({ id, input, output: reference }));
+  const prompts = await recipePrompts(check.recipe, asked, context);
   return {
-    rows: rows.map(({ id, input }) => ({
-      id,
-      messages: buildMessages({ system, instruction, shots: [], input }),
-    })),
+    rows: prompts.map(({ row, messages }) => ({ id: row.id, messages })),
     maxNewTokens: check.maxNewTokens,
   };
 }
@@ -143,7 +141,11 @@ export const exportModel: StepKindV1<With, Output> = {
   stallTimeoutMs: 3_600_000,
   withSchema,
   outputSchema,
-  names: { 'model.provider': 'providers' },
+  names: {
+    'model.provider': 'providers',
+    'check.recipe.demonstrations.retriever': 'retrievers',
+    'check.recipe.retrieval.retriever': 'retrievers',
+  },
   summarize: (input) => `export as ${JSON.stringify(input['format'])}`,
   doCacheSalt: modelSalt,
   doRun: run,

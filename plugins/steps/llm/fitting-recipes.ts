@@ -4,26 +4,26 @@ import type { LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.ts';
-import { modelSchema, promptRecipeSchema, skippedSchema } from '../../../schemas/outcome/recipe.ts';
+import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
+import { skippedRecipeSchema } from '../../../schemas/outcome/candidate.ts';
+import { modelSchema, recipeSchema, type Recipe } from '../../../schemas/outcome/recipe.ts';
 import { modelSalt } from './generate-answers.ts';
+import { readRows, type DataRow } from '../data/read-rows.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 import { recipeName } from './recipe-name.ts';
 
 const withSchema = z.strictObject({
   model: modelSchema,
-  recipes: z.array(promptRecipeSchema).min(1).max(64),
+  recipes: z.array(recipeSchema).min(1).max(64),
   rows: artifactRefSchema,
-  train: artifactRefSchema,
   maxNewTokens: maxNewTokensSchema,
-  seed: seedSchema,
 });
 
 const outputSchema = z.strictObject({
   /** Those whose prompts fit, in the order they were given in. */
-  recipes: z.array(promptRecipeSchema).min(1),
+  recipes: z.array(recipeSchema).min(1),
   fitting: z.int().min(1),
-  skipped: z.array(skippedSchema),
+  skipped: z.array(skippedRecipeSchema),
 });
 
 type With = z.infer<typeof withSchema>;
@@ -38,10 +38,11 @@ async function run(input: With, context: StepContext): Promise<Output> {
   if (!model.capabilities.count)
     return { recipes: input.recipes, fitting: input.recipes.length, skipped: [] };
   const { contextTokens } = await model.doDescribe(context.signal);
+  const rows = await readRows(await context.store.localPath(input.rows));
   const recipes: Output['recipes'] = [];
   const skipped: Output['skipped'] = [];
   for (const recipe of input.recipes) {
-    const longest = await longestPrompt(model, { ...input, recipe }, context);
+    const longest = await longestPrompt(model, recipe, rows, context);
     if (longest + input.maxNewTokens <= contextTokens) recipes.push(recipe);
     else
       skipped.push({
@@ -63,15 +64,16 @@ const reasonFor = (longest: number, answer: number, context: number): string =>
 
 async function longestPrompt(
   model: LanguageModelV1,
-  input: Parameters<typeof recipePrompts>[0],
+  recipe: Recipe,
+  rows: readonly DataRow[],
   context: StepContext,
 ): Promise<number> {
-  const prompts = await recipePrompts(input, context);
+  const prompts = await recipePrompts(recipe, rows, context);
   let longest = 0;
   for (let start = 0; start < prompts.length; start += CHUNK_ROWS) {
     const chunk = prompts.slice(start, start + CHUNK_ROWS);
-    const rows = chunk.map(({ row, messages }) => ({ id: row.id, messages }));
-    const counts = await model.doCount({ rows, signal: context.signal });
+    const asked = chunk.map(({ row, messages }) => ({ id: row.id, messages }));
+    const counts = await model.doCount({ rows: asked, signal: context.signal });
     longest = Math.max(longest, ...counts.map(({ promptTokens }) => promptTokens));
     context.heartbeat({ kind: 'count', done: start + chunk.length, total: prompts.length });
   }
@@ -89,7 +91,11 @@ export const fittingRecipes: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  names: { 'model.provider': 'providers', 'recipes.retrieval.retriever': 'retrievers' },
+  names: {
+    'model.provider': 'providers',
+    'recipes.demonstrations.retriever': 'retrievers',
+    'recipes.retrieval.retriever': 'retrievers',
+  },
   summarize: () => 'leave out prompts that do not fit the context',
   doCacheSalt: modelSalt,
   doRun: run,

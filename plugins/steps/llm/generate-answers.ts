@@ -3,17 +3,19 @@ import type { StepContext, StepKindV1, StepServices } from '../../sdk/contracts/
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.ts';
-import { modelSchema, promptRecipeSchema, usageSchema } from '../../../schemas/outcome/recipe.ts';
+import { modelSchema, recipeSchema, type Demonstrations } from '../../../schemas/outcome/recipe.ts';
+import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { putJsonl, type Prediction } from '../../sdk/jsonl.ts';
+import { readRows } from '../data/read-rows.ts';
 import { recipePrompts } from './recipe-prompts.ts';
+import { RECIPE_NAMES } from './recipe-part-names.ts';
 
 const withSchema = z.strictObject({
   model: modelSchema,
-  recipe: promptRecipeSchema,
+  recipe: recipeSchema,
   /** Adapter folder artifact; null for the bare model. */
   adapter: artifactRefSchema.nullable(),
   rows: artifactRefSchema,
-  train: artifactRefSchema,
   maxNewTokens: maxNewTokensSchema,
   seed: seedSchema,
 });
@@ -35,7 +37,8 @@ export async function modelSalt(
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const { store } = context;
-  const prompts = await recipePrompts(input, context);
+  const rows = await readRows(await store.localPath(input.rows));
+  const prompts = await recipePrompts(input.recipe, rows, context);
   const result = await context.languageModel(input.model.provider, input.model).doGenerate({
     rows: prompts.map(({ row, messages }) => ({ id: row.id, messages })),
     ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
@@ -60,7 +63,10 @@ async function run(input: With, context: StepContext): Promise<Output> {
   const { promptTokens, completionTokens, seconds } = result;
   return {
     predictions: await putJsonl(store, predictions.map(onlyColumns)),
-    usage: { rows: prompts.length, promptTokens, completionTokens, seconds },
+    usage: {
+      ...{ promptTokens, completionTokens, trainingTokens: 0, seconds },
+      peakMemoryBytes: result.peakMemoryBytes ?? null,
+    },
   };
 }
 
@@ -81,11 +87,12 @@ export const generateAnswers: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  names: { 'model.provider': 'providers', 'recipe.retrieval.retriever': 'retrievers' },
+  names: { 'model.provider': 'providers', ...RECIPE_NAMES },
   summarize: (input) => {
-    const recipe = input['recipe'] as { shots?: number; choose?: string } | string | undefined;
-    const shots = typeof recipe === 'object' && recipe.shots ? `${recipe.shots} ${recipe.choose} shots` : '';
-    return shots === '' ? 'answer rows' : `answer rows with ${shots}`;
+    const recipe = input['recipe'] as { demonstrations?: Partial<Demonstrations> | null } | string;
+    const shown = typeof recipe === 'object' ? recipe.demonstrations : null;
+    if (shown?.shots === undefined) return 'answer rows';
+    return `answer rows with ${shown.shots} ${shown.selection} demonstrations`;
   },
   doCacheSalt: modelSalt,
   doRun: run,

@@ -1,12 +1,11 @@
-import type { PromptRecipe } from '../../../schemas/outcome/candidate.ts';
+import type { Recipe } from '../../../schemas/outcome/recipe.ts';
 
-/** What tells recipes of one rung apart: `3-similar`, `top-2`; empty for instructions alone. */
+/** What tells recipes of one rung apart: `3-nearest`, `top-2`; empty for instructions alone. */
 export function recipeName({
-  shots,
-  choose,
+  demonstrations,
   retrieval,
-}: Pick<PromptRecipe, 'shots' | 'choose' | 'retrieval'>): string {
-  const examples = shots === 0 ? [] : [`${shots}-${choose}`];
-  const passages = retrieval === undefined ? [] : [`top-${retrieval.topK}`];
+}: Pick<Recipe, 'demonstrations' | 'retrieval'>): string {
+  const examples = demonstrations === null ? [] : [`${demonstrations.shots}-${demonstrations.selection}`];
+  const passages = retrieval === null ? [] : [`top-${retrieval.topK}`];
   return [...examples, ...passages].join('-');
 }

@@ -1,11 +1,10 @@
 import type { Message } from '../../sdk/contracts/language-model.ts';
-import type { StepContext } from '../../sdk/contracts/step-kind.ts';
-import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
-import type { PromptRecipe } from '../../../schemas/outcome/candidate.ts';
-import { readRows, type DataRow } from '../data/read-rows.ts';
+import type { StepServices } from '../../sdk/contracts/step-kind.ts';
+import type { Recipe } from '../../../schemas/outcome/recipe.ts';
+import type { DataRow } from '../data/read-rows.ts';
 import { openPassages, type Passage } from '../retrieve/passages.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
-import { shotChooser } from './demonstrations.ts';
+import { openDemonstrations } from './demonstrations.ts';
 
 /** A row with its prompt and the passages that stand in it. */
 export interface RowPrompt {
@@ -14,38 +13,35 @@ export interface RowPrompt {
   readonly found: readonly Passage[];
 }
 
-/** The prompts that a recipe makes of the rows of a split, in their order. */
+/**
+ * The prompts that a recipe makes of rows, in their order: answering, training, loss, counting and the check of an export
+ * all ask here, so that a candidate is trained on what it is asked later. A row that is itself among the demonstrations or
+ * the indexed examples is left out of its own prompt.
+ */
 export async function recipePrompts(
-  input: {
-    readonly recipe: PromptRecipe;
-    readonly rows: ArtifactRef;
-    readonly train: ArtifactRef;
-    readonly seed: number;
-  },
-  context: StepContext,
+  recipe: Recipe,
+  rows: readonly DataRow[],
+  services: Pick<StepServices, 'retriever' | 'store'> & { readonly signal: AbortSignal },
 ): Promise<RowPrompt[]> {
-  const { store, signal } = context;
-  const { recipe, seed } = input;
-  const rows = await readRows(await store.localPath(input.rows));
-  const train = recipe.shots > 0 ? await readRows(await store.localPath(input.train)) : [];
-  const retriever = context.retriever('lexical');
-  const shots = await shotChooser(recipe, train, { seed, retriever, work: { signal } });
-  const passages = await openPassages(recipe.retrieval, context).catch(async (error: unknown) => {
-    await shots.close();
+  const demonstrations = await openDemonstrations(recipe.demonstrations, services);
+  const passages = await openPassages(recipe.retrieval, services).catch(async (error: unknown) => {
+    await demonstrations.close();
     throw error;
   });
   try {
     const { system, instruction } = recipe;
     const prompts: RowPrompt[] = [];
     for (const row of rows) {
-      const found = await passages.find(row.input);
+      services.signal.throwIfAborted();
+      const found = await passages.find(row);
+      const shots = await demonstrations.choose(row);
       const texts = found.map(({ text }) => text);
-      const told = { system, instruction, shots: await shots.choose(row), passages: texts, input: row.input };
-      prompts.push({ row, found, messages: buildMessages(told) });
+      const parts = { system, instruction, shots, passages: texts, input: row.input };
+      prompts.push({ row, found, messages: buildMessages(parts) });
     }
     return prompts;
   } finally {
     await passages.close();
-    await shots.close();
+    await demonstrations.close();
   }
 }

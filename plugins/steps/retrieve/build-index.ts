@@ -17,8 +17,8 @@ const BEAT_EVERY_DOCUMENTS = 1000;
 const withSchema = z.strictObject({
   /** Dataset with the columns `id`, `input` and `output`. */
   rows: artifactRefSchema,
-  /** `document`: `input` is a title, `output` the text. `pair`: a question and its answer, kept in one passage. */
-  holds: z.enum(['document', 'pair']),
+  /** `documents`: `input` is a title, `output` the text. `examples`: a question and its answer, kept in one passage. */
+  indexed: z.enum(['documents', 'examples']),
   retriever: z.string().min(1).default('lexical'),
   chunk: z
     .strictObject({
@@ -40,10 +40,10 @@ type Output = z.infer<typeof outputSchema>;
 /** Passages of one row. A title stands before each, since a piece from the middle may not name what it is about. */
 function* passagesOf(
   row: DataRow,
-  holds: With['holds'],
+  indexed: With['indexed'],
   options: ChunkOptions,
 ): Generator<RetrieverDocument> {
-  if (holds === 'pair') {
+  if (indexed === 'examples') {
     yield { id: row.id, text: `${row.input}\n${row.output}` };
     return;
   }
@@ -59,7 +59,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
   let documents = 0;
   for await (const row of streamRows(await context.store.localPath(input.rows))) {
     if (documents % BEAT_EVERY_DOCUMENTS === 0) context.heartbeat({ kind: 'index', documents });
-    for (const passage of passagesOf(row, input.holds, input.chunk)) {
+    for (const passage of passagesOf(row, input.indexed, input.chunk)) {
       passages.push(passage);
       if (passages.length > MAX_PASSAGES) throw unusable(`it has more than ${MAX_PASSAGES} passages`);
       await slices.turn();

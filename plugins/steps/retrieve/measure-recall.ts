@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { StoredIndexV1 } from '../../sdk/contracts/retriever.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import { retrievalFactsSchema } from '../../../schemas/outcome/recipe.ts';
+import { diagnosticSchema, type Diagnostic } from '../../../schemas/outcome/candidate.ts';
 import { readRows, type DataRow } from '../data/read-rows.ts';
 import { Slices } from '../../sdk/slices.ts';
 
@@ -17,8 +17,13 @@ const withSchema = z.strictObject({
   at: z.array(z.int().min(1).max(DEEPEST)).min(1).max(10),
 });
 
+const outputSchema = z.strictObject({
+  /** One for each number of passages, in the order of `at`. */
+  diagnostics: z.array(diagnosticSchema),
+});
+
 type With = z.infer<typeof withSchema>;
-type Output = z.infer<typeof retrievalFactsSchema>;
+type Output = z.infer<typeof outputSchema>;
 
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
@@ -52,17 +57,22 @@ async function run(input: With, context: StepContext): Promise<Output> {
       if (places.length % 100 === 0) context.heartbeat({ kind: 'recall', done: places.length });
       places.push(await firstPlace(row, index, slices));
     }
-    return {
-      rows: rows.length,
-      found: places.filter((place) => place !== null).length,
-      recall: input.at.map((k) => ({
-        k,
-        value: places.filter((place) => place !== null && place <= k).length / Math.max(1, rows.length),
-      })),
-    };
+    return { diagnostics: input.at.map((k) => recallAt(k, places)) };
   } finally {
     await index.close();
   }
+}
+
+function recallAt(k: number, places: readonly (number | null)[]): Diagnostic {
+  const rows = places.length;
+  const found = places.filter((place) => place !== null);
+  const value = found.filter((place) => place <= k).length / Math.max(1, rows);
+  return {
+    id: `recall@${k}`,
+    title: `Recall@${k}`,
+    value,
+    details: { rows, [`foundAmong${DEEPEST}`]: found.length },
+  };
 }
 
 /** Recall@k of retrieval: the share of rows whose answer stands in one of the first k passages. */
@@ -76,7 +86,7 @@ export const measureRecall: StepKindV1<With, Output> = {
   startToCloseTimeoutMs: 1_800_000,
   heartbeatTimeoutMs: 10_000,
   withSchema,
-  outputSchema: retrievalFactsSchema,
+  outputSchema,
   names: { retriever: 'retrievers' },
   summarize: () => 'share of rows whose answer is among the passages found',
   doCacheSalt: async (input, services) => services.retriever(input.retriever).formatVersion,

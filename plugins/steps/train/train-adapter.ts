@@ -24,15 +24,11 @@ type Output = z.infer<typeof outputSchema>;
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const trainer = context.trainer(input.trainer);
-  const { request, result } = await runTraining(
-    input,
-    context,
-    async (asked) => await trainer.doTrain(asked),
-  );
+  const ended = await runTraining(input, context, async (asked) => await trainer.doTrain(asked));
   return {
-    adapter: await context.store.putFolder(result.adapterPath),
-    adapterSha256: result.adapterSha256,
-    ...(await trainingOutcome(trainer, request, result, context)),
+    adapter: await context.store.putFolder(ended.result.adapterPath),
+    adapterSha256: ended.result.adapterSha256,
+    ...(await trainingOutcome(trainer, ended, context)),
   };
 }
 

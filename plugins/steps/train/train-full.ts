@@ -31,11 +31,11 @@ async function run(input: With, context: StepContext): Promise<Output> {
     throw new EscadaFailure({ code: 'INVALID_SPEC', message, fields: { trainer: input.trainer } });
   }
   const trainAll = trainer.doTrainFull.bind(trainer);
-  const { request, result } = await runTraining(input, context, trainAll);
+  const ended = await runTraining(input, context, trainAll);
   return {
-    model: await context.store.putFolder(result.modelPath),
-    modelSha256: result.modelSha256,
-    ...(await trainingOutcome(trainer, request, result, context)),
+    model: await context.store.putFolder(ended.result.modelPath),
+    modelSha256: ended.result.modelSha256,
+    ...(await trainingOutcome(trainer, ended, context)),
   };
 }
 

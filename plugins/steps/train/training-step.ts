@@ -7,14 +7,17 @@ import type {
   TrainerV1,
   TrainingConfig,
   TrainRequest,
+  TrainingProgress,
   TrainSummary,
 } from '../../sdk/contracts/trainer.ts';
-import { bareRecipeSchema, modelSchema } from '../../../schemas/outcome/recipe.ts';
+import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
+import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
-import { readRows } from '../data/read-rows.ts';
+import { readRows, type DataRow } from '../data/read-rows.ts';
 import { modelSalt } from '../llm/generate-answers.ts';
-import { buildMessages } from '../../sdk/prompts.ts';
+import { RECIPE_NAMES } from '../llm/recipe-part-names.ts';
+import { recipePrompts } from '../llm/recipe-prompts.ts';
 import { briefly, reportProgress } from './progress.ts';
 import { findVices } from './vices.ts';
 import { CheckpointSaver } from './checkpoint-saver.ts';
@@ -24,7 +27,7 @@ import { requireProgress } from './checkpoints.ts';
 export const trainingInput = {
   trainer: z.string().min(1),
   model: modelSchema,
-  recipe: bareRecipeSchema,
+  recipe: recipeSchema,
   rows: artifactRefSchema,
   /** Only the first so many rows; null for all. */
   rowsLimit: z.int().min(1).nullable().default(null),
@@ -38,8 +41,6 @@ export const trainingOutput = {
   training: artifactRefSchema,
   rows: z.int(),
   steps: z.int(),
-  /** Labelled tokens trained on, over all steps. */
-  tokens: z.int(),
   lossFirstNats: z.number(),
   lossLastNats: z.number(),
   /** Steps whose update was left out because they were not finite. */
@@ -47,7 +48,7 @@ export const trainingOutput = {
   /** The first ones; `training` has all. */
   warnings: z.array(trainingWarningSchema),
   warningCount: z.int(),
-  seconds: z.number(),
+  usage: usageSchema,
 };
 
 type Input = z.infer<z.ZodObject<typeof trainingInput>>;
@@ -62,7 +63,7 @@ export const TRAINING_STEP = {
   heartbeatTimeoutMs: 10_000,
   // Checkpoints of many gigabytes are hashed and copied in silence.
   stallTimeoutMs: 3_600_000,
-  names: { trainer: 'trainers', 'model.provider': 'providers' },
+  names: { trainer: 'trainers', 'model.provider': 'providers', ...RECIPE_NAMES },
 } as const;
 
 /** The base, as its provider finds it. Throws `INVALID_SPEC` when the provider has no weights to hand out. */
@@ -94,44 +95,59 @@ export async function trainingSalt(
 /** Rows of `samples` that the seed chooses from. */
 const MOST_SAMPLES = 1000;
 
+/** A training that ended. */
+export interface EndedTraining<Config extends TrainingConfig, Result> {
+  readonly request: TrainRequest<Config>;
+  readonly result: Result;
+  /** Largest resident memory that its progress reported; null when it reported none. */
+  readonly peakMemoryBytes: number | null;
+}
+
 /** Trains from the furthest checkpoint of the action on, and hands new ones to the store. */
 export async function runTraining<Config extends TrainingConfig, Result>(
   input: Input & { readonly config: Config },
   context: StepContext,
   train: (request: TrainRequest<Config>) => Promise<Result>,
-): Promise<{ readonly request: TrainRequest<Config>; readonly result: Result }> {
+): Promise<EndedTraining<Config, Result>> {
   const saver = new CheckpointSaver(context.checkpoints, (message) => {
     process.stderr.write(`worker: ${message}\n`);
   });
-  const request = await trainRequest(input, context, saver);
+  let peakMemoryBytes: number | null = null;
+  const request = await trainRequest(input, context, ({ checkpointStep, rssBytes }) => {
+    saver.completed(checkpointStep);
+    if (rssBytes !== undefined) peakMemoryBytes = Math.max(peakMemoryBytes ?? 0, rssBytes);
+  });
   try {
     const result = await train(request);
     // Nobody resumes a training that has ended.
     saver.stop();
-    return { request, result };
+    return { request, result, peakMemoryBytes };
   } finally {
     // The next attempt looks for it at once; one that is cancelled does not wait.
     if (!context.signal.aborted) await saver.settled();
   }
 }
 
+/** Rows as a trainer takes them: the prompts are those that the recipe makes of the same rows at answering. */
+async function trainingRows(
+  recipe: Input['recipe'],
+  rows: readonly DataRow[],
+  context: StepContext,
+): Promise<TrainRequest['rows']> {
+  const prompts = await recipePrompts(recipe, rows, context);
+  return prompts.map(({ row, messages }) => ({ id: row.id, messages, answer: row.output }));
+}
+
 /** What a trainer is asked for, with the checkpoints of other attempts in its folder. */
 async function trainRequest<Config extends TrainingConfig>(
   input: Input & { readonly config: Config },
   context: StepContext,
-  saver: CheckpointSaver,
+  onStep: (progress: TrainingProgress) => void,
 ): Promise<TrainRequest<Config>> {
-  const { system, instruction } = input.recipe;
   const rows = await readRows(
     await context.store.localPath(input.rows),
     input.rowsLimit === null ? {} : { limit: input.rowsLimit },
   );
-  const asked = (all: typeof rows) =>
-    all.map((row) => ({
-      id: row.id,
-      messages: buildMessages({ system, instruction, shots: [], input: row.input }),
-      answer: row.output,
-    }));
   const samples =
     input.samples === null
       ? null
@@ -147,13 +163,13 @@ async function trainRequest<Config extends TrainingConfig>(
   );
   return {
     model,
-    rows: asked(rows),
-    ...(samples === null ? {} : { sampleRows: asked(samples) }),
+    rows: await trainingRows(input.recipe, rows, context),
+    ...(samples === null ? {} : { sampleRows: await trainingRows(input.recipe, samples, context) }),
     config: input.config,
     outDir,
     signal: context.signal,
     onProgress: (progress) => {
-      saver.completed(progress.checkpointStep);
+      onStep(progress);
       report(progress);
     },
   };
@@ -162,14 +178,13 @@ async function trainRequest<Config extends TrainingConfig>(
 /** The step's output besides what was trained. */
 export async function trainingOutcome<Config extends TrainingConfig>(
   trainer: TrainerV1,
-  request: TrainRequest<Config>,
-  result: TrainSummary,
+  { request, result, peakMemoryBytes }: EndedTraining<Config, TrainSummary>,
   { store }: StepContext,
 ): Promise<z.infer<z.ZodObject<typeof trainingOutput>>> {
   // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
   const by = { id: trainer.id, ...result.by };
   const rows = request.rows.length;
-  const { losses, skippedSteps = 0, arithmetic, samples = [] } = result;
+  const { losses, skippedSteps = 0, arithmetic, samples = [], seconds } = result;
   const warnings = [...(result.warnings ?? []), ...findVices(samples)].sort((a, b) => a.step - b.step);
   const { config } = request;
   const training = { trainer: by, config, rows, losses, skippedSteps, arithmetic, warnings, samples };
@@ -177,12 +192,14 @@ export async function trainingOutcome<Config extends TrainingConfig>(
     training: await store.putJson(training),
     rows,
     steps: result.steps,
-    tokens: result.labelledTokens,
     lossFirstNats: result.lossFirstNats,
     lossLastNats: result.lossLastNats,
     skippedSteps,
     warnings: briefly(warnings),
     warningCount: warnings.length,
-    seconds: result.seconds,
+    usage: {
+      ...{ promptTokens: 0, completionTokens: 0, trainingTokens: result.labelledTokens, seconds },
+      peakMemoryBytes,
+    },
   };
 }

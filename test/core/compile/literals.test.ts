@@ -24,7 +24,16 @@ const TEXTS = [
   '{"$literal": 1}',
 ];
 
-const finished = { dataset: 1, index: 1, choice: 1, adapter: 1, training: 1, predictions: 1, usage: 1 };
+const finished = {
+  dataset: 1,
+  diagnostics: 1,
+  index: 1,
+  choice: 1,
+  adapter: 1,
+  training: 1,
+  predictions: 1,
+  usage: 1,
+};
 const SCOPE: Scope = {
   inputs: { train: 'train', dev: 'dev', test: 'test', candidate: { recipe: {}, adapter: null } },
   nodes: Object.fromEntries(

@@ -15,7 +15,7 @@ import type {
   CutOffRecord,
   FailedRecord,
   PathStep,
-} from '../../../schemas/outcome/candidate.ts';
+} from '../../../schemas/outcome/decision.ts';
 import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
 import { reportPlace, type ReportPlace } from './fixture.ts';
 
@@ -121,7 +121,7 @@ suite('a climb in which rungs failed', () => {
     assert.match(why('seconds', 'tokens')[0]?.reason ?? '', / s are needed; 40 tokens were left/);
     const gate = {
       node: 'gate',
-      title: 'May peft be climbed?',
+      title: 'Run the peft rung?',
       answer: 'rejected',
       comparisons: [],
     } as const;

@@ -6,7 +6,8 @@ import { FileStore } from '../../../core/store/file-store.ts';
 import { putJsonl, type Prediction } from '../../../plugins/sdk/jsonl.ts';
 import { collectReportData, type ReportData } from '../../../core/report/report-data.ts';
 import { adaptationSpecSchema } from '../../../schemas/spec/adaptation-spec.ts';
-import type { Candidate, MeasuredRecord, PathStep, Score } from '../../../schemas/outcome/candidate.ts';
+import type { MeasuredCandidate, Score } from '../../../schemas/outcome/candidate.ts';
+import type { MeasuredRecord, PathStep } from '../../../schemas/outcome/decision.ts';
 import type { WriteReportInput } from '../../../schemas/plan/control-activities.ts';
 import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
 import type { Flowchart } from '../../../schemas/spec/flowchart.ts';
@@ -54,6 +55,19 @@ const MEASURED = [
 ] as const;
 
 const ROWS = 48;
+
+const USAGE = { promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0, peakMemoryBytes: null };
+
+const CHOICE = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'nf4' } as const;
+
+/** Something that was measured beside the score. */
+export const RECALL = { id: 'recall@1', title: 'Recall@1', value: 0.75, details: { rows: 32 } } as const;
+
+/** What a candidate took. */
+export const COST = {
+  ...{ promptTokens: 3310, completionTokens: 1900, trainingTokens: 5120, secondsPerAnswer: 0.6875 },
+  peakMemoryBytes: 3 * 2 ** 29,
+} as const;
 
 function step(id: string, summary: string, needs: readonly string[]): PlannedStep {
   const times = { startToCloseTimeoutMs: 1, heartbeatTimeoutMs: 1 };
@@ -175,19 +189,24 @@ async function inputFor(store: FileStore, texts: Texts, flowchart: Flowchart): P
   );
   const training = await store.putJson({ config, rows: 240, losses: skipped, warnings, samples: replies });
   const adapter = await store.putJson({ entries: [] });
-  const candidates: Candidate[] = [];
+  const candidates: MeasuredCandidate[] = [];
   const rungs: MeasuredRecord[] = [];
   for (const { at, ...measured } of MEASURED) {
     const rung = at === 'second' ? texts.rung : at;
-    const tuned = at === 'peft' ? { adapter, training } : { adapter: null, training: null };
+    const usage = { ...USAGE, trainingTokens: 5120, peakMemoryBytes: 3 * 2 ** 29 };
+    const tuned =
+      at === 'peft'
+        ? { adapter, training: { artifact: training, usage } }
+        : { adapter: null, training: null };
+    const shown = { rows: adapter, shots: 3, selection: 'nearest', retriever: 'lexical' } as const;
     const recipe = {
       system: '',
       instruction: texts.instruction,
-      shots: at === 'second' ? 3 : 0,
-      choose: 'similar',
-    } as const;
+      demonstrations: at === 'second' ? shown : null,
+      retrieval: null,
+    };
     const dev = await scoreFor(store, texts, measured);
-    candidates.push({ id: rung, rung, recipe, ...tuned, dev });
+    candidates.push({ id: rung, rung, model: CHOICE, recipe, ...tuned, diagnostics: [RECALL], dev });
     rungs.push(recordFor(rung, dev, rungs.at(-1), texts));
   }
   const best = candidates.at(-1);
@@ -248,9 +267,7 @@ async function scoreFor(
     statistics: await store.putJson([]),
     secondary: [{ metric: 'token-f1', value: 0.5 }],
     predictions: await putJsonl(store, rows),
-    promptTokens,
-    completionTokens: 1900,
-    seconds,
+    usage: { ...USAGE, promptTokens, completionTokens: 1900, seconds },
   };
 }
 
@@ -263,7 +280,7 @@ function recordFor(
   const { metric, value, low, high, n } = dev;
   const gain =
     before === undefined ? null : { against: before.rung, delta: value - before.value, low: 0.02, high: 0.4 };
-  return { outcome: 'measured', rung, metric, value, low, high, correctedLow: low - 0.01, n, tried: 3, seconds: 95, candidateId: rung, gain, reason: `Measured. ${texts.reason}` }; // prettier-ignore
+  return { outcome: 'measured', rung, metric, value, low, high, correctedLow: low - 0.01, n, tried: 3, seconds: 95, candidateId: rung, gain, cost: COST, diagnostics: [RECALL], skipped: [], reason: `Measured. ${texts.reason}` }; // prettier-ignore
 }
 
 async function curationFor(store: FileStore, texts: Texts): Promise<WriteReportInput['curation']> {

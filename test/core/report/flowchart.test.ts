@@ -5,7 +5,7 @@ import { NARROW_PX, WIDE_PX } from '../../../core/report/charts/vega.ts';
 import { drawFlowchart } from '../../../core/report/flowchart/draw.ts';
 import { layOut, wrap, type Box } from '../../../core/report/flowchart/layout.ts';
 import { viewFlowchart } from '../../../core/report/flowchart/view.ts';
-import type { PathStep } from '../../../schemas/outcome/candidate.ts';
+import type { PathStep } from '../../../schemas/outcome/decision.ts';
 import type { Flowchart, FlowchartNode } from '../../../schemas/spec/flowchart.ts';
 import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
 

@@ -7,6 +7,7 @@ import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
 import type { MetricFactoryV1 } from '../../../plugins/sdk/contracts/metric.ts';
 import type { StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
 import { createProjectHost } from '../../../plugins.ts';
+import { usageSchema } from '../../../schemas/outcome/usage.ts';
 
 function plugin(changes: Partial<PluginV1> = {}): PluginV1 {
   return {
@@ -158,4 +159,34 @@ test('closing reaches every plugin, last one first, and reports all that failed'
   const host = createPluginHost([closing('a', 'a is stuck'), closing('b'), closing('c', 'c is stuck')]);
   await assert.rejects(host.close(), /c is stuck; a is stuck/);
   assert.deepEqual(closed, ['c', 'b', 'a']);
+});
+
+test('a step kind whose output has a field of a shared name and another shape is refused', () => {
+  const kindWith = (outputSchema: StepKindV1['outputSchema']): PluginV1 =>
+    plugin({
+      register: (registrar) =>
+        registrar.addStepKind({
+          specificationVersion: 'v1',
+          kind: 'test.counting@1',
+          title: 'Counts',
+          resource: 'cpu',
+          retry: 'readOnly',
+          cacheable: false,
+          startToCloseTimeoutMs: 60_000,
+          heartbeatTimeoutMs: 10_000,
+          withSchema: z.strictObject({}),
+          outputSchema,
+          summarize: () => 'count',
+          doRun: async () => ({}),
+        }),
+    });
+  const own = z.strictObject({ usage: z.strictObject({ promptTokens: z.int() }) });
+  const plain = { type: 'object', properties: { usage: { type: 'number' } } };
+  for (const schema of [own, plain])
+    assert.throws(() => createPluginHost([{ plugin: kindWith(schema) }]), {
+      code: 'PLUGIN_KIND_INVALID',
+      message: /test\.counting@1: the field usage of its output must be usageSchema/,
+    });
+  createPluginHost([{ plugin: kindWith(z.strictObject({ usage: usageSchema, other: z.int() })) }]);
+  createPluginHost([{ plugin: kindWith(z.record(z.string(), z.json())) }]);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome, MeasuredRecord, Progress } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, MeasuredRecord, Progress } from '../../../schemas/outcome/decision.ts';
 import { activitiesOf, type History, type HistoryActivity } from './history.ts';
 import type { Place } from './place.ts';
 import { sampleRows, toCsv } from './rows.ts';

@@ -18,8 +18,8 @@ export function tinySpec(changes: Partial<AdaptationSpecInput> = {}): Adaptation
     rungs: {
       icl: {
         recipes: [
-          { shots: 1, choose: 'fixed' },
-          { shots: 1, choose: 'similar' },
+          { shots: 1, selection: 'random' },
+          { shots: 1, selection: 'nearest' },
         ],
       },
       peft: {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import { failing, Gate, hanging, when, type Behaviour } from '../support/behaviours.ts';
 import { compiledWith, withBudget } from '../support/compiled.ts';

@@ -1,7 +1,7 @@
 /** Rungs and finalists that fail or are cut off, with real judging, deciding and reporting; only steps are scripted. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/decision.ts';
 import { INTERPRETER_VERSION } from '../../../schemas/plan/constants.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import { explainError } from '../../../cli/lib/explain.ts';
@@ -146,7 +146,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
     });
     const outcome = await outcomeOf(run);
     assert.deepEqual(outcome.test.failed, [
-      { id: 'icl-1-fixed', rung: 'icl', code: 'ENGINE_REQUEST_INVALID', message: 'a test row is too long' },
+      { id: 'icl-1-random', rung: 'icl', code: 'ENGINE_REQUEST_INVALID', message: 'a test row is too long' },
     ]);
     assert.deepEqual(
       [outcome.decision.rung, outcome.decision.verdict],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, suite, test } from 'node:test';
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
-import type { AdaptationOutcome, Progress } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome, Progress } from '../../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import type { PlannedApproval } from '../../../schemas/plan/pipeline-plan.ts';
 import type { Behaviour } from '../support/behaviours.ts';

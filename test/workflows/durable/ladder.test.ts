@@ -1,7 +1,7 @@
 /** The ladder, with real compiling, judging, deciding and reporting; only its steps are scripted. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import type { AdaptationOutcome } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../../schemas/outcome/decision.ts';
 import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';
 import { Stage } from '../support/stage.ts';
 

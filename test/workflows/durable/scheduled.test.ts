@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { adaptationStart } from '../../../client/requests.ts';
 import { scheduleAction } from '../../../client/start-request.ts';
-import type { AdaptationOutcome } from '../../../schemas/outcome/candidate.ts';
+import type { AdaptationOutcome } from '../../../schemas/outcome/decision.ts';
 import { until } from '../../whole/support/processes.ts';
 import { ladderSpec, ladderSteps } from '../support/ladder.ts';
 import { Stage } from '../support/stage.ts';

@@ -7,6 +7,8 @@ import type { Stage } from './stage.ts';
 
 const ROWS = 16;
 
+const UNUSED = { promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0, peakMemoryBytes: null };
+
 /** Rungs zero-shot, icl and peft over `rows.csv`, judged by exact match; peft has one learning rate, icl one recipe. */
 export function ladderSpec(changes: Partial<AdaptationSpecInput> = {}): AdaptationSpecInput {
   return {
@@ -21,7 +23,7 @@ export function ladderSpec(changes: Partial<AdaptationSpecInput> = {}): Adaptati
     target: 0.9,
     budget: { seconds: 36_000 },
     rungs: {
-      icl: { recipes: [{ shots: 1, choose: 'fixed' }] },
+      icl: { recipes: [{ shots: 1, selection: 'random' }] },
       peft: { learningRates: [1e-3] },
     },
     statistics: { resamples: 200 },
@@ -42,7 +44,7 @@ export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
       finish: 'stop',
     }));
     const predictions = await putJsonl(stage.store, rows);
-    const usage = { rows: ROWS, promptTokens: ROWS * tokens, completionTokens: ROWS, seconds: 1 };
+    const usage = { ...UNUSED, promptTokens: ROWS * tokens, completionTokens: ROWS, seconds: 1 };
     return { output: { predictions, usage } as unknown as JsonObject };
   };
 }
@@ -66,7 +68,7 @@ export async function ladderSteps(stage: Stage): Promise<Readonly<Record<string,
   const output = (value: object) => answer(value as JsonObject);
   return {
     'curate.split@1': output(split),
-    'train.adapter@1': output({ adapter, training, tokens: 100 }),
+    'train.adapter@1': output({ adapter, training, usage: { ...UNUSED, trainingTokens: 100 } }),
     'generate.answers@1': answering(stage, 0.5),
     'score.predictions@1': stage.real('score.predictions@1'),
     'rung.result@1': stage.real('rung.result@1'),

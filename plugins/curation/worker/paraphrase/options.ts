@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { usageSchema } from '../../../../schemas/outcome/usage.ts';
 import { modelSchema } from '../../../../schemas/outcome/recipe.ts';
 import { datasetInputSchema, datasetOutputSchema } from '../step-output.ts';
 
@@ -48,11 +49,7 @@ export const paraphraseOutputSchema = datasetOutputSchema.extend({
     drift: count,
     repeat: count,
   }),
-  usage: z.strictObject({
-    promptTokens: count,
-    completionTokens: count,
-    seconds: z.number().nonnegative(),
-  }),
+  usage: usageSchema,
 });
 
 export type ParaphraseInput = z.infer<typeof paraphraseInputSchema>;

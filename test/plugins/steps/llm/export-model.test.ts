@@ -23,7 +23,7 @@ const exporting = (options: object) => {
 test('an export is refused when it answers too differently, or with what is no number', () => {
   const check = {
     predictions: ADAPTER,
-    recipe: { system: '', instruction: '', shots: 0, choose: 'none' as const },
+    recipe: { system: '', instruction: '', demonstrations: null, retrieval: null },
     maxNewTokens: 4,
     rowsLimit: 8,
   };

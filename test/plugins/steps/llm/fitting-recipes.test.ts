@@ -58,11 +58,17 @@ async function dataset(name: string, rows: readonly (readonly [string, string])[
   return (await run('curate.read@1', { source: { path: name }, columns }))['dataset'] as JsonObject;
 }
 
-const recipe = (shots: number) => ({
+const train = dataset('train.jsonl', [
+  ['one two', 'three'],
+  ['four five', 'six'],
+  ['seven eight', 'nine'],
+]);
+
+const recipe = async (shots: number): Promise<JsonObject> => ({
   system: '',
   instruction: 'Go',
-  shots,
-  choose: shots === 0 ? 'none' : 'fixed',
+  demonstrations: shots === 0 ? null : { rows: await train, shots, selection: 'random', seed: 1 },
+  retrieval: null,
 });
 
 suite('recipes that fit', () => {
@@ -72,25 +78,16 @@ suite('recipes that fit', () => {
   });
 
   const ask = async (contextTokens: number | 'mute', shots: readonly number[]): Promise<JsonObject> => {
-    const [rows, train] = [
-      await dataset('dev.jsonl', [
-        ['a', 'x'],
-        ['a b c', 'x'],
-      ]),
-      await dataset('train.jsonl', [
-        ['one two', 'three'],
-        ['four five', 'six'],
-        ['seven eight', 'nine'],
-      ]),
-    ];
+    const rows = await dataset('dev.jsonl', [
+      ['a', 'x'],
+      ['a b c', 'x'],
+    ]);
     const model = { provider: 'words', id: String(contextTokens), weightFormat: 'f32' };
     return await run('select.fitting@1', {
       model,
-      recipes: shots.map(recipe),
+      recipes: await Promise.all(shots.map(recipe)),
       rows,
-      train,
       maxNewTokens: 2,
-      seed: 1,
     });
   };
 
@@ -103,17 +100,17 @@ suite('recipes that fit', () => {
       [9, [0]],
     ] as const) {
       const output = await ask(context, [0, 1, 3]);
-      assert.deepEqual(output['recipes'], fitting.map(recipe), `a context of ${context}`);
+      assert.deepEqual(output['recipes'], await Promise.all(fitting.map(recipe)), `a context of ${context}`);
       assert.equal(output['fitting'], fitting.length);
     }
     const { skipped } = await ask(9, [3, 0, 1]);
     assert.deepEqual(skipped, [
       {
-        name: '3-fixed',
+        name: '3-random',
         reason: 'its longest prompt has 16 tokens and its answer may have 2; the context holds 9',
       },
       {
-        name: '1-fixed',
+        name: '1-random',
         reason: 'its longest prompt has 8 tokens and its answer may have 2; the context holds 9',
       },
     ]);
@@ -122,7 +119,7 @@ suite('recipes that fit', () => {
   test('when none fits the step fails and says why of each', async () => {
     await assert.rejects(ask(5, [0, 3]), (error: { type?: string; message: string }) => {
       assert.equal(error.type, 'PROMPT_TOO_LONG');
-      assert.match(error.message, /3-fixed: its longest prompt has 16 tokens/);
+      assert.match(error.message, /3-random: its longest prompt has 16 tokens/);
       return true;
     });
   });

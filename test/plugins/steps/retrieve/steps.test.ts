@@ -6,6 +6,7 @@ import { after, suite, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { FileStore } from '../../../../core/store/file-store.ts';
 import { createStepActivities } from '../../../../activities/step-activities.ts';
+import { diagnosticSchema } from '../../../../schemas/outcome/candidate.ts';
 import { openPassages } from '../../../../plugins/steps/retrieve/passages.ts';
 import { createServices } from '../../../../activities/services.ts';
 import { createProjectHost } from '../../../../plugins.ts';
@@ -41,6 +42,8 @@ async function dataset(name: string, rows: readonly (readonly [string, string])[
   return output['dataset'] as JsonObject;
 }
 
+const question = (input: string) => ({ id: 'asked', input, output: '' });
+
 const DOCUMENTS = [
   ['Velmora kettle', 'It holds 17 litres. It is made in Lugo.'],
   ['Brandle lamp', 'Its shade is rust red. It is made in Graz.'],
@@ -50,63 +53,69 @@ const DOCUMENTS = [
 suite('retrieval steps', () => {
   test('documents become titled passages that a question finds; equal documents give the same artifact', async () => {
     const rows = await dataset('documents.jsonl', DOCUMENTS);
-    const built = await run('retrieve.index@1', { rows, holds: 'document' });
+    const built = await run('retrieve.index@1', { rows, indexed: 'documents' });
     assert.deepEqual([built['documents'], built['passages']], [3, 3]);
-    const again = await run('retrieve.index@1', { rows, holds: 'document', chunk: { maxWords: 161 } });
+    const again = await run('retrieve.index@1', { rows, indexed: 'documents', chunk: { maxWords: 161 } });
     assert.deepEqual(again['index'], built['index']);
     const index = built['index'] as unknown as ArtifactRef;
     const passages = await openPassages({ retriever: 'lexical', index, topK: 1 }, services);
-    assert.deepEqual(await passages.find('Where is the Brandle lamp made?'), [
+    assert.deepEqual(await passages.find(question('Where is the Brandle lamp made?')), [
       { id: 'r2#0', text: 'Brandle lamp: Its shade is rust red. It is made in Graz.' },
     ]);
-    assert.deepEqual(await passages.find('…'), []);
+    assert.deepEqual(await passages.find(question('…')), []);
     await passages.close();
   });
 
   test('recall counts whole answers among the first k passages', async () => {
     const rows = await dataset('documents.jsonl', DOCUMENTS);
-    const { index = null } = await run('retrieve.index@1', { rows, holds: 'document' });
+    const { index = null } = await run('retrieve.index@1', { rows, indexed: 'documents' });
     const questions = await dataset('questions.jsonl', [
       ['Where is the Velmora kettle made?', 'Lugo'],
       ['How much does the kettle weigh, as the Torvik clock?', '170 grams'],
       ['How much does the Velmora kettle hold?', '7 litres'],
       ['Who made it?', 'Nobody'],
     ]);
-    const facts = await run('retrieve.recall@1', {
+    const { diagnostics } = await run('retrieve.recall@1', {
       index,
       retriever: 'lexical',
       rows: questions,
       at: [1, 3],
     });
-    assert.equal(facts['rows'], 4);
-    assert.equal(facts['found'], 2, '"7 litres" is not in "17 litres"');
-    const recall = facts['recall'] as { k: number; value: number }[];
+    const found = (diagnostics as readonly unknown[]).map((one) => diagnosticSchema.parse(one));
     assert.deepEqual(
-      recall.map(({ k }) => k),
-      [1, 3],
+      found.map(({ id, title }) => [id, title]),
+      [
+        ['recall@1', 'Recall@1'],
+        ['recall@3', 'Recall@3'],
+      ],
     );
-    assert.equal(recall[1]?.value, 0.5);
+    const details = { rows: 4, foundAmong100: 2 };
+    assert.deepEqual(
+      [found[1]?.value, found[1]?.details],
+      [0.5, details],
+      '"7 litres" is not in "17 litres"',
+    );
   });
 
   test('rows of questions and answers are passages as they are', async () => {
     const rows = await dataset('pairs.jsonl', [['Who?', 'Me. And you. '.repeat(200).trim()]]);
-    const built = await run('retrieve.index@1', { rows, holds: 'pair' });
+    const built = await run('retrieve.index@1', { rows, indexed: 'examples' });
     assert.equal(built['passages'], 1);
   });
 
   test('documents without a title stand for themselves; an index needs a text', async () => {
     const rows = await dataset('untitled.jsonl', [['The shop opens at nine.', 'The shop opens at nine.']]);
-    const { index } = await run('retrieve.index@1', { rows, holds: 'document' });
+    const { index } = await run('retrieve.index@1', { rows, indexed: 'documents' });
     const recipe = { retriever: 'lexical', index: index as unknown as ArtifactRef, topK: 3 };
     const passages = await openPassages(recipe, services);
     assert.deepEqual(
-      (await passages.find('when does it open at nine')).map(({ text }) => text),
+      (await passages.find(question('when does it open at nine'))).map(({ text }) => text),
       ['The shop opens at nine.'],
     );
     await passages.close();
     const blank = await dataset('blank.jsonl', [['x', ' ']]);
     await assert.rejects(
-      run('retrieve.index@1', { rows: blank, holds: 'document' }),
+      run('retrieve.index@1', { rows: blank, indexed: 'documents' }),
       /no document has any text/,
     );
   });
@@ -114,7 +123,7 @@ suite('retrieval steps', () => {
   test('an unknown retriever is named with those that there are', async () => {
     const rows = await dataset('documents.jsonl', DOCUMENTS);
     await assert.rejects(
-      run('retrieve.index@1', { rows, holds: 'document', retriever: 'lexicla' }),
+      run('retrieve.index@1', { rows, indexed: 'documents', retriever: 'lexicla' }),
       /lexicla.*lexical/s,
     );
   });

@@ -36,7 +36,7 @@ async function saltOf(faults: readonly string[], model: Partial<LanguageModelV1>
   const input = parseValue(trainAdapter.withSchema, {
     trainer: 'small',
     model: { provider: 'testing', id: 'words', weightFormat: 'f32' },
-    recipe: { system: '', instruction: 'Say it.', shots: 0, choose: 'none' },
+    recipe: { system: '', instruction: 'Say it.', demonstrations: null, retrieval: null },
     rows: REF,
     config: {},
   });
