@@ -3,7 +3,7 @@ import { WORKFLOW_NAMES } from '../schemas/plan/constants.ts';
 import { fail } from './shared/fail.ts';
 
 /**
- * Called for every unknown workflow type: without it such a run would stay Running for ever. A long history means that
+ * Called for every unknown workflow type: without it such a run would never end. A long history means that
  * the type was removed while runs of it were alive; those must wait for a worker that knows it, not fail.
  */
 

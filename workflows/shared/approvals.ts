@@ -16,7 +16,7 @@ export interface ApprovalRequest {
   readonly title: string;
   /** What is approved; its digest is part of the question and of the answer. */
   readonly subject: JsonValue;
-  /** Null: wait for ever. */
+  /** Null: no limit. */
   readonly timeoutSeconds: number | null;
 }
 
@@ -110,16 +110,16 @@ export class Approvals {
   #find(answer: unknown): Waiting {
     const { id, digest } = checkShape(answer);
     const open = this.#waiting.filter((one) => one.answer === null);
-    const found = open.find((one) => one.id === id);
-    if (found === undefined) {
+    const asked = open.find((one) => one.id === id);
+    if (asked === undefined) {
       const ids = open.length === 0 ? 'nothing waits' : `waiting: ${open.map((one) => one.id).join(', ')}`;
       throw fail('APPROVAL_UNKNOWN', `No approval "${id}" waits here (${ids}).`);
     }
-    if (found.digest !== digest) {
-      const message = `digest: "${id}" asks about ${found.digest}, the answer is about ${digest}. Look at it again, then answer with its digest.`;
+    if (asked.digest !== digest) {
+      const message = `digest: "${id}" asks about ${asked.digest}, the answer is about ${digest}. Look at it again, then answer with its digest.`;
       throw fail('APPROVAL_STALE', message);
     }
-    return found;
+    return asked;
   }
 }
 

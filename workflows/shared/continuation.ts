@@ -25,7 +25,7 @@ export class Continuation {
 
   /** Whether nothing is to be started any more. A run starts something first: a large state alone may reach the bound. */
   get due(): boolean {
-    this.#due ||= this.#admitted > 0 && !this.#held() && atBound();
+    this.#due ||= this.#admitted > 0 && !this.#held() && isLong();
     return this.#due;
   }
 
@@ -36,7 +36,8 @@ export class Continuation {
   }
 }
 
-function atBound({ continueAsNewSuggested, historyLength, historySize } = workflowInfo()): boolean {
+/** Whether a history is as long as one run may make it: as the server suggests, or by its events or bytes. */
+export function isLong({ continueAsNewSuggested, historyLength, historySize } = workflowInfo()): boolean {
   return continueAsNewSuggested || historyLength >= CONTINUE_AT_EVENTS || historySize >= CONTINUE_AT_BYTES;
 }
 

@@ -36,10 +36,10 @@ export function scoreBar(
   target: number | null,
   cells: number,
 ): string {
-  const at = (value: number) => Math.min(cells - 1, Math.floor(clamp(value) * cells));
+  const cellOf = (value: number) => Math.min(cells - 1, Math.floor(clamp(value) * cells));
   const line = new Array<string>(cells).fill('·');
-  if (score !== null) line.fill('━', at(score.low), at(score.high) + 1);
-  if (target !== null) line[at(target)] = '│';
-  if (score !== null) line[at(score.value)] = '●';
+  if (score !== null) line.fill('━', cellOf(score.low), cellOf(score.high) + 1);
+  if (target !== null) line[cellOf(target)] = '│';
+  if (score !== null) line[cellOf(score.value)] = '●';
   return line.join('');
 }

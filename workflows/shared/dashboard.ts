@@ -149,7 +149,7 @@ function pathLines(path: readonly PathStep[], most: number): string[] {
   const left = Math.max(0, path.length - most);
   const steps = path
     .slice(left)
-    .map(({ title, answer }, at) => `${left + at + 1}. ${cell(title)} → ${answer}`);
+    .map(({ title, answer }, index) => `${left + index + 1}. ${cell(title)} → ${answer}`);
   if (steps.length === 0) return [];
   return [`**Path${left === 0 ? '' : `, after the first ${left}`}:**`, '', ...steps];
 }

@@ -38,9 +38,9 @@ export function jsonBytes(value: unknown): number | null {
 /** Throws `HISTORY_FULL` while there is still room for an ending: the server ends a run without a word at its own limits. */
 export function guardHistory({ historyLength, historySize } = workflowInfo()): void {
   if (historyLength <= MAX_HISTORY_EVENTS && historySize <= MAX_HISTORY_BYTES) return;
-  const found = `${historyLength} events and ${historySize} bytes`;
+  const size = `${historyLength} events and ${historySize} bytes`;
   throw fail(
     'HISTORY_FULL',
-    `The history of this run has ${found}; no further step fits. Divide it into several runs.`,
+    `The history of this run has ${size}; no further step fits. Divide it into several runs.`,
   );
 }

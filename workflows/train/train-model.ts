@@ -36,10 +36,10 @@ import { readCarried } from './carried.ts';
 export const trainingQuery = defineQuery<TrainProgress>(QUERY_PROGRESS);
 
 const SECOND_MS = 1000;
-const LONGEST_PAUSE_MS = 60 * SECOND_MS;
+const MAX_PAUSE_MS = 60 * SECOND_MS;
 
 /**
- * Owns one training run: curates, then tries until the adapter, or the model, is there. An attempt goes on from the newest complete
+ * Owns one training run: curates, then tries until the adapter, or the model, is there. An attempt resumes from the newest complete
  * checkpoint, and how many may fail is limited by progress, which the step itself counts (`TRAINING_NO_PROGRESS`).
  * Checkpoints are no events. What makes a history grow is failed attempts, so after every
  * `TRAINING_ATTEMPTS_PER_RUN` of them the run continues as new; `carried` is what one run hands to the next.
@@ -145,7 +145,7 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
       if (!mayTryAgain(error) || internal >= MAX_INTERNAL_ATTEMPTS) throw error;
       refuseEndless(run.failed(failureOf(error)), run.lastFailure);
       // Counted in this run alone: how long it has gone on before says nothing about the next attempt.
-      const backoffMs = Math.min(LONGEST_PAUSE_MS, SECOND_MS * 2 ** Math.min(6, failures - 1));
+      const backoffMs = Math.min(MAX_PAUSE_MS, SECOND_MS * 2 ** Math.min(6, failures - 1));
       await sleep(Math.max(backoffMs, retryAfterMsOf(error)));
       const { failedAttempts, lastFailure } = run;
       if (failedAttempts % TRAINING_ATTEMPTS_PER_RUN === 0 || workflowInfo().continueAsNewSuggested) {

@@ -1,6 +1,9 @@
 /** A ladder that outgrows a history, on a real server that suggests early to continue as new; only steps are scripted. */
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { EscadaClient } from '../../../client.ts';
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
 import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
@@ -84,6 +87,34 @@ suite('a ladder that continues as new', { concurrency: 4 }, () => {
     const { finished, phase } = await run.query<Progress>('progress');
     assert.deepEqual([phase, finished.length], ['done', run.calls.length]);
     assert.deepEqual(await run.query<DecisionRecord[]>('decisions'), many.rungs);
+  });
+
+  test('clients, lists and the store see one run: the whole chain', async () => {
+    const run = await start(early);
+    const client = new EscadaClient(early.client, { taskQueue: early.taskQueue });
+    const outcome = await client.result(run.workflowId);
+    assert.ok(run.runIds.length >= 3);
+    assert.deepEqual(outcome, await run.result());
+    assert.deepEqual(await client.decisions(run.workflowId), outcome.rungs);
+    const [first = ''] = run.runIds;
+    const firstRun = await early.client.workflow.getHandle(run.workflowId, first).describe();
+    const { runId, memo } = await client.describe(run.workflowId);
+    assert.notEqual(runId, first);
+    assert.deepEqual(memo, firstRun.memo);
+    // Control activities of every run keep what they refer to in the folder of the chain.
+    const folders = await Promise.all(
+      (await readdir(join(early.store.root, 'runs'))).map(async (name) => {
+        const text = await readFile(join(early.store.root, 'runs', name, 'run.json'), 'utf8').catch(
+          () => '{}',
+        );
+        return JSON.parse(text) as { readonly workflowId?: string; readonly firstRunId?: string };
+      }),
+    );
+    const own = folders.filter(({ workflowId }) => workflowId === run.workflowId);
+    assert.deepEqual(
+      own.map(({ firstRunId }) => firstRunId),
+      [first],
+    );
   });
 
   test('a rung that fails, and one that a budget of tokens cuts off, end in a later run as in one', async () => {
