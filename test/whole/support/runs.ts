@@ -34,12 +34,12 @@ const DIRT = [
 ];
 
 /** Writes the rows that tiny specs read. */
-export async function writeRows(place: Place): Promise<void> {
+export async function writeRows(place: Pick<Place, 'dataDir'>): Promise<void> {
   await writeFile(join(place.dataDir, 'rows.csv'), toCsv([...sampleRows(TINY_ROWS), ...DIRT]));
 }
 
 /** Waits for a started run and reads everything it left. Throws the run's failure. */
-export async function finished(place: Place, workflowId: string): Promise<FinishedRun> {
+export async function finished(place: Pick<Place, 'client'>, workflowId: string): Promise<FinishedRun> {
   const client = await place.client();
   const handle = client.handle(workflowId);
   const outcome = await handle.result();
@@ -49,7 +49,7 @@ export async function finished(place: Place, workflowId: string): Promise<Finish
 }
 
 /** Starts a climb and waits for its end. */
-export async function climb(place: Place, spec: AdaptationSpecInput): Promise<FinishedRun> {
+export async function climb(place: Pick<Place, 'client'>, spec: AdaptationSpecInput): Promise<FinishedRun> {
   const client = await place.client();
   return await finished(place, (await client.startAdaptation(spec)).workflowId);
 }
