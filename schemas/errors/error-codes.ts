@@ -103,7 +103,7 @@ export const ERROR_CODES = {
   HISTORY_FULL: {
     meaning: 'A run has nearly as many events or bytes in its history as a Temporal server keeps of one run.',
     retryable: false,
-    help: 'Divide the pipeline into several runs; results of steps in the store are not computed again.',
+    help: 'A pending approval keeps a run from continuing in a new history: answer it earlier, or divide the pipeline into several runs. Results of steps in the store are not computed again.',
   },
   CONFIG_INVALID: {
     meaning: "The project's configuration file is not valid.",

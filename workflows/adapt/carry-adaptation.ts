@@ -2,7 +2,7 @@
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { INTERPRETER_VERSION } from '../../schemas/plan/constants.ts';
-import { carry, uncarry, type Carried } from '../shared/carried-parts.ts';
+import { carry, MAX_SHOWN_BYTES, uncarry, type Carried } from '../shared/carried-parts.ts';
 import { requireVersion } from '../shared/plan-version.ts';
 import type { Position } from './position.ts';
 import type { LadderState, Snapshot } from './state.ts';
@@ -26,11 +26,11 @@ export async function handOver(compiled: CompiledAdaptation, state: LadderState)
     interpreterVersion: INTERPRETER_VERSION,
     compiled: await carry(compiled),
     position: await carry(state.position),
-    snapshot: await carry(state.snapshot()),
+    snapshot: await carry(state.snapshot(), MAX_SHOWN_BYTES),
   };
 }
 
-/** Takes up where the run before has stopped. Small states are there at once, before any query is answered. */
+/** Takes up where the run before has stopped. What is shown comes first: usually it is there before any query is answered. */
 export async function takeUp(carried: CarriedAdaptation, state: LadderState): Promise<CompiledAdaptation> {
   requireVersion('The state of the run before', carried);
   state.restore(await uncarry(carried.snapshot), await uncarry(carried.position));

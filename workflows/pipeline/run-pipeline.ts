@@ -3,7 +3,7 @@ import type { ApprovalRecord } from '../../schemas/outcome/approval.ts';
 import { INTERPRETER_VERSION, MAX_RESULT_BYTES } from '../../schemas/plan/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import type { PipelinePlan } from '../../schemas/plan/pipeline-plan.ts';
-import { carry, uncarry, type Carried } from '../shared/carried-parts.ts';
+import { carry, MAX_SHOWN_BYTES, uncarry, type Carried } from '../shared/carried-parts.ts';
 import { Continuation, handedOver, orContinue } from '../shared/continuation.ts';
 import { control } from '../shared/control-activities.ts';
 import { guardPayload, guardSpec, jsonBytes } from '../shared/payload.ts';
@@ -69,7 +69,7 @@ async function handOver(state: PipelineState, board: PipelineBoard): Promise<Car
     interpreterVersion: INTERPRETER_VERSION,
     state: await carry(state),
     records: await carry(board.approvals.records),
-    finished: await carry(board.finishedSteps),
+    finished: await carry(board.finishedSteps, MAX_SHOWN_BYTES),
   };
 }
 

@@ -6,6 +6,9 @@ import { control } from './control-activities.ts';
 /** Largest part that travels in the history; a run has a handful of them, and all go in one call to the server. */
 const MAX_INLINE_BYTES = 128 * 1024;
 
+/** Largest part that queries are answered from: in the history, it is there before the first query. */
+export const MAX_SHOWN_BYTES = 512 * 1024;
+
 /** Text in one piece: as JSON once more, in UTF-8, it stays far under what one call takes. */
 const MAX_PIECE_CHARS = 256 * 1024;
 
@@ -13,9 +16,9 @@ const MAX_PIECE_CHARS = 256 * 1024;
 export type Carried<T> = { readonly value: T } | { readonly pieces: readonly ArtifactRef[] };
 
 /** Makes a part ready for the next run. */
-export async function carry<T>(value: T): Promise<Carried<T>> {
+export async function carry<T>(value: T, maxInlineBytes = MAX_INLINE_BYTES): Promise<Carried<T>> {
   const text = JSON.stringify(value);
-  if (text.length <= MAX_INLINE_BYTES && utf8Bytes(text) <= MAX_INLINE_BYTES) return { value };
+  if (text.length <= maxInlineBytes && utf8Bytes(text) <= maxInlineBytes) return { value };
   const pieces: ArtifactRef[] = [];
   for (let start = 0; start < text.length; start += MAX_PIECE_CHARS) {
     const { piece } = await control.keepText({ text: text.slice(start, start + MAX_PIECE_CHARS) });

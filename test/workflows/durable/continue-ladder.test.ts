@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { Worker } from '@temporalio/worker';
 import { EscadaClient } from '../../../client.ts';
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
 import type { AdaptationOutcome, DecisionRecord, Progress } from '../../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import { failing, Gate, hanging, when, type Behaviour } from '../support/behaviours.ts';
+import { bundledWorkflows } from '../support/bundle.ts';
 import { compiledWith, withBudget } from '../support/compiled.ts';
 import { answering, ladderSpec, ladderSteps } from '../support/ladder.ts';
 import type { StagedRun } from '../support/staged-run.ts';
@@ -101,6 +103,12 @@ suite('a ladder that continues as new', { concurrency: 4 }, () => {
     const { runId, memo } = await client.describe(run.workflowId);
     assert.notEqual(runId, first);
     assert.deepEqual(memo, firstRun.memo);
+    // A worker that has forgotten all of them can take up any run.
+    const workflowBundle = await bundledWorkflows();
+    for (const id of run.runIds) {
+      const history = await early.client.workflow.getHandle(run.workflowId, id).fetchHistory();
+      await Worker.runReplayHistory({ workflowBundle }, history, run.workflowId);
+    }
     // Control activities of every run keep what they refer to in the folder of the chain.
     const folders = await Promise.all(
       (await readdir(join(early.store.root, 'runs'))).map(async (name) => {

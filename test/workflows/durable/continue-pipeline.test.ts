@@ -1,8 +1,10 @@
 /** Pipelines that outgrow a history, on a real server that suggests early to continue as new. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { Worker } from '@temporalio/worker';
 import type { Approval } from '../../../schemas/outcome/approval.ts';
 import { answer, failing, Gate, hanging, when, type Behaviour } from '../support/behaviours.ts';
+import { bundledWorkflows } from '../support/bundle.ts';
 import { Stage } from '../support/stage.ts';
 import type { StagedRun } from '../support/staged-run.ts';
 
@@ -136,6 +138,7 @@ suite('pipelines that continue as new', { concurrency: 4 }, () => {
     const history = await run.history();
     const types = history.events?.map((one) => one.activityTaskScheduledEventAttributes?.activityType?.name);
     assert.ok((types ?? []).includes('readText'));
+    await Worker.runReplayHistory({ workflowBundle: await bundledWorkflows() }, history, run.workflowId);
   });
 
   test('whoever starts a run cannot send it a state', async () => {
