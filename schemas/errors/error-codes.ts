@@ -1,3 +1,5 @@
+import { BUILD_ENGINE, pullModel, RESUMES } from './hints.ts';
+
 /** Every failure a user can meet. Pure: workflow code may import it. `docs/errors.md` lists the same codes; a test compares. */
 export interface ErrorEntry {
   /** What it means, in one sentence. */
@@ -179,7 +181,7 @@ export const ERROR_CODES = {
   MODEL_NOT_FOUND: {
     meaning: 'The model is not on this machine.',
     retryable: false,
-    help: 'Run `escada model pull`, or set ESCADA_MODEL_PATH to a file.',
+    help: pullModel(),
   },
   PATH_OUTSIDE_MODEL_ROOTS: {
     meaning: 'The path of a model leads outside the folders the worker takes models from.',
@@ -249,7 +251,7 @@ export const ERROR_CODES = {
   ENGINE_NOT_BUILT: {
     meaning: 'The native engine is not built, or was built for another machine.',
     retryable: false,
-    help: 'Run `escada engine build` (needs Rust and a C linker); in a clone, `npm start` and `npm test` do it too.',
+    help: BUILD_ENGINE,
   },
   ENGINE_REQUEST_INVALID: {
     meaning: 'A request to the engine is malformed.',
@@ -259,12 +261,12 @@ export const ERROR_CODES = {
   ENGINE_CRASHED: {
     meaning: 'The engine process ended unexpectedly.',
     retryable: true,
-    help: 'The step is tried again from its newest checkpoint; the last log lines are in the message.',
+    help: `${RESUMES}; the last log lines are in the message.`,
   },
   ENGINE_STALLED: {
     meaning: 'The engine made no progress for too long and was stopped.',
     retryable: true,
-    help: 'The step is tried again from its newest checkpoint.',
+    help: `${RESUMES}.`,
   },
   ENGINE_CANCELLED: {
     meaning: 'The operation was cancelled.',
@@ -295,12 +297,12 @@ export const ERROR_CODES = {
   TRAINER_CRASHED: {
     meaning: 'The process of a trainer ended unexpectedly.',
     retryable: true,
-    help: 'The step is tried again from its newest checkpoint; the last log lines are in the message.',
+    help: `${RESUMES}; the last log lines are in the message.`,
   },
   TRAINER_STALLED: {
     meaning: 'A trainer gave no sign of life for too long and was stopped.',
     retryable: true,
-    help: 'The step is tried again from its newest checkpoint; raise stallMs when its steps are long.',
+    help: `${RESUMES}; raise stallMs when its steps are long.`,
   },
   TRAINER_CANCELLED: {
     meaning: 'A training in a process was cancelled.',

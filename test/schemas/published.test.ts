@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile, readdir } from 'node:fs/promises';
+import { glob, readFile, readdir } from 'node:fs/promises';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { ERROR_CODES } from '../../schemas/errors/error-codes.ts';
 import { errorPage } from '../../tools/schemas/error-page.ts';
 import { PUBLISHED, schemaText } from '../../tools/schemas/published.ts';
@@ -38,5 +39,23 @@ test('every code of the engine stands in the error table', async () => {
   assert.deepEqual(
     codes.filter((code) => !Object.hasOwn(ERROR_CODES, code)),
     [],
+  );
+});
+
+test('a hint that several messages give is written once', async () => {
+  const written: string[] = [];
+  const sources = ['{activities,cli,client,core,plugins,runtime,schemas,worker,workflows}/**/*.ts', '*.ts'];
+  for await (const file of glob(sources, {
+    cwd: fileURLToPath(root),
+    exclude: (name) => /^(node_modules|fixtures)/.test(name),
+  })) {
+    const text = await readFile(new URL(file, root), 'utf8');
+    if (/or set ESCADA_MODEL_PATH|Run (\\)?`escada engine build|tried again from its newest/.test(text))
+      written.push(file);
+  }
+  assert.deepEqual(written, ['schemas/errors/hints.ts']);
+  assert.match(
+    ERROR_CODES.MODEL_NOT_FOUND.help,
+    /^Run `escada model pull`, or set ESCADA_MODEL_PATH to a file\.$/,
   );
 });

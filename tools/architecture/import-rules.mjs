@@ -4,7 +4,7 @@ import path from 'node:path';
 
 /** Files of schemas/ that import no zod: workflow code may use their values. */
 const PURE_SCHEMAS =
-  /^schemas\/(.*\/)?(constants|error-codes|flowcharts|references|plan-size|spec-bounds|plain-text|queues)\.ts$/;
+  /^schemas\/(.*\/)?(constants|error-codes|hints|flowcharts|references|plan-size|spec-bounds|plain-text|queues)\.ts$/;
 
 /** Whether a process still runs: set-up asks before anything is installed, the store and the workers ask the same. */
 const PROCESS_IDENTITY = /^runtime\/bootstrap\/process-identity\.mjs$/;

@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { BUILT_ADDON } from './addon-path.ts';
 import { onEachLine } from '../../sdk/process/lines.ts';
+import { BUILD_ENGINE } from '../../../schemas/errors/hints.ts';
 
 interface NativeEngine {
   handle(requestJson: string): void;
@@ -53,7 +54,7 @@ try {
 } catch (error) {
   const why = error instanceof Error ? error.message : String(error);
   const machine = `${process.platform}-${process.arch}`;
-  const message = `the native engine cannot be loaded on ${machine}: ${why}. Build it for this machine: \`escada engine build\`.`;
+  const message = `the native engine cannot be loaded on ${machine}: ${why}. ${BUILD_ENGINE}`;
   send(JSON.stringify({ v: 1, id: null, error: { code: 'ENGINE_NOT_BUILT', message } }));
   replies.end(die);
 }

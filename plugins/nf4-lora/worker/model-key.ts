@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { Quantization } from '../../../schemas/common/quantization.ts';
 import type { WeightFormat } from './protocol.ts';
+import { pullModel } from '../../../schemas/errors/hints.ts';
 
 /** A model on this machine and how its weights are to be held. */
 export interface ModelSource {
@@ -34,7 +35,7 @@ export async function modelKey(source: ModelSource): Promise<string> {
   } catch (cause) {
     throw new EscadaFailure({
       code: 'MODEL_NOT_FOUND',
-      message: `No model at ${source.path}. Run \`escada model pull\`, or set ESCADA_MODEL_PATH to a file.`,
+      message: `No model at ${source.path}. ${pullModel()}`,
       fields: { path: source.path },
       cause,
     });

@@ -7,6 +7,7 @@ import { childEnvironment } from '../../sdk/process/child-environment.ts';
 import { closedOf, holdHandles, type SpawnedChild } from '../../sdk/process/child.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import { BUILT_ADDON } from './addon-path.ts';
+import { BUILD_ENGINE } from '../../../schemas/errors/hints.ts';
 
 const CHILD = fileURLToPath(moduleUrl('./child.ts', import.meta.url));
 
@@ -30,7 +31,7 @@ export function spawnChild(options: { addonPath?: string }): SpawnedChild {
   if (!existsSync(addon)) {
     throw new EscadaFailure({
       code: 'ENGINE_NOT_BUILT',
-      message: `The native engine is not at ${addon}. Build it: \`escada engine build\` (in a clone \`npm start\` and \`npm test\` do it too).`,
+      message: `The native engine is not at ${addon}. ${BUILD_ENGINE}`,
       fields: { addonPath: addon },
     });
   }

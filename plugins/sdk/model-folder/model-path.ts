@@ -3,6 +3,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { EscadaFailure } from '../contracts/failure.ts';
+import { pullModel } from '../../../schemas/errors/hints.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -90,7 +91,7 @@ function notFound(id: string, tried: readonly string[]): EscadaFailure {
   const hint = /^[\w.-]+\/[\w.-]+/.test(id) ? ' and use the id that it prints' : '';
   const way = isAbsolute(id)
     ? 'Correct the path in the spec, or fetch the model with `escada model pull`.'
-    : `Run \`escada model pull ${id}\`${hint}, or set ESCADA_MODEL_PATH to a file.`;
+    : pullModel(id, hint);
   return new EscadaFailure({
     code: 'MODEL_NOT_FOUND',
     message: `Model ${id} is not on this machine; looked at ${tried.join(', ')}. ${way}`,
