@@ -2,6 +2,7 @@ import type { Charts } from './charts/index.ts';
 import { dataSection, factsSection, pathSection, trainingSection } from './html/details.ts';
 import { Html, markup } from './html/markup.ts';
 import { costSection, decisionSection, ladderSection, samplesSection } from './html/sections.ts';
+import { profileSection } from './html/profile.ts';
 import { STYLE } from './html/style.ts';
 import type { ReportData } from './report-data.ts';
 
@@ -28,7 +29,7 @@ export function renderHtml(data: ReportData, charts: Charts): string {
         <main>
           ${decisionSection(data)} ${costSection(data, charts)} ${ladderSection(data, charts)}
           ${samplesSection(data)} ${pathSection(data, charts)} ${trainingSection(data, charts)}
-          ${dataSection(data, charts)} ${factsSection(data)}
+          ${dataSection(data, charts)} ${profileSection(data, charts)} ${factsSection(data)}
         </main>
       </body>
     </html> `.text;

@@ -11,6 +11,7 @@ import {
   recordDiagnostics,
   recordHead,
 } from './decision-records.ts';
+import { profileTables, samplingNote } from './profile.ts';
 import { endsOf, warningsOf } from './trainings.ts';
 import { headline } from './verdict.ts';
 
@@ -105,6 +106,16 @@ function dataLines({ funnel, split }: ReportData): string[] {
   ];
 }
 
+function profileLines({ profile }: ReportData): string[] {
+  const tables = profileTables(profile).flatMap(({ title, head, rows }) => [
+    `**${plain(title)}**`,
+    ...table(head, rows),
+  ]);
+  const note = samplingNote(profile);
+  if (tables.length === 0) return [];
+  return ['## Profile of the data', '', ...tables, ...(note === null ? [] : [note, ''])];
+}
+
 function trainings({ trainings: all }: ReportData): string[] {
   const rows = all.map(({ rung, rows: count, losses, warnings }) => {
     const { first, last } = endsOf(losses);
@@ -134,6 +145,7 @@ export function renderMarkdown(data: ReportData): string {
     ...path(data),
     ...trainings(data),
     ...dataLines(data),
+    ...profileLines(data),
     '## The winner, to run it again',
     '',
     ...list(winnerFacts(data)),

@@ -10,6 +10,7 @@ import type { TrainingWarning } from '../../schemas/outcome/warning.ts';
 import { readJsonl, type Prediction } from '../../plugins/sdk/jsonl.ts';
 import { costPoints, type CostPoint } from './costs.ts';
 import { funnelSteps, type FunnelStep } from './funnel.ts';
+import { reportProfile, type ReportProfile } from './profile.ts';
 import { passedOver, type PassedOver } from './passed-over.ts';
 
 /** Rows shown side by side: the first ones of the test split, picked by nobody. */
@@ -50,6 +51,7 @@ export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> 
   };
   readonly costs: readonly CostPoint[];
   readonly funnel: readonly FunnelStep[];
+  readonly profile: ReportProfile;
   readonly trainings: readonly Training[];
   readonly passedOver: readonly PassedOver[];
   readonly samples: readonly SampleRow[];
@@ -75,6 +77,7 @@ export async function collectReportData(input: WriteReportInput, deps: ReportDep
     split: splitSizes(curation['split'] as JsonObject | undefined),
     costs: costPoints(input.test, input.decision.candidateId),
     funnel: await funnelSteps(plan, curation, store),
+    profile: reportProfile(curation),
     trainings: await trainings(input.candidates, store),
     passedOver: passedOver(plan, input.path, input.rungs),
     samples: await samples(input, store),

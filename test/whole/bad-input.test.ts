@@ -249,7 +249,7 @@ suite('bad input', { skip }, () => {
     });
   });
 
-  test('nobody polls the queue: the command refuses at once', async () => {
+  test('no worker polls the queue: the command refuses at once', async () => {
     const lonely = await Place.open(server, 'lonely');
     try {
       await writeFile(join(lonely.dataDir, 'rows.csv'), GOOD_CSV);

@@ -147,13 +147,11 @@ export const WORDS = [
     id: 'nobody polls',
     pattern: /\bnobody polls\b|would wait for ever/gi,
     use: 'No worker is polling task queue X; the run would never start.',
-    pending: true,
   },
   {
     id: 'hub messages',
     pattern: /or not any more\b|is not in its protocol|next page is none|is for a repository, ORG/g,
     use: '"The hub is unreachable or stopped responding.", "Unexpected response from the hub", "invalid next-page URL"',
-    pending: true,
   },
   {
     id: 'error texts',

@@ -4,6 +4,7 @@ import { costChart, SECONDS, TOKENS } from './cost.ts';
 import { funnelChart } from './funnel.ts';
 import { ladderChart } from './ladder.ts';
 import { lossChart } from './loss.ts';
+import { profileChart } from './profile.ts';
 import { NARROW_PX, WIDE_PX } from './vega.ts';
 
 /** The same picture for a page on a desk and for a phone; the page shows one of them. */
@@ -19,6 +20,7 @@ export interface Charts {
   readonly ladder: Picture;
   readonly loss: Picture | null;
   readonly funnel: Picture | null;
+  readonly profile: Picture | null;
   readonly flowchart: Picture;
 }
 
@@ -30,6 +32,7 @@ async function picture(draw: (widthPx: number) => Promise<string> | string): Pro
 export async function renderCharts(data: ReportData): Promise<Charts> {
   const metric = data.plan.spec.metrics.primary.id;
   const { costs, funnel, trainings } = data;
+  const { splits } = data.profile;
   return {
     costs: [
       await costChart(costs, SECONDS, metric, NARROW_PX),
@@ -38,6 +41,7 @@ export async function renderCharts(data: ReportData): Promise<Charts> {
     ladder: await picture((width) => ladderChart(data, width)),
     loss: trainings.length === 0 ? null : await picture((width) => lossChart(trainings, width)),
     funnel: funnel.length === 0 ? null : await picture((width) => funnelChart(funnel, width)),
+    profile: splits === null ? null : await picture((width) => profileChart(splits, width)),
     flowchart: await picture((width) => drawFlowchart(data, width)),
   };
 }

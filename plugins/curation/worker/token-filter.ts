@@ -13,6 +13,7 @@ import { openDataset, publishKept } from './dataset.ts';
 import { withDuck } from './duck.ts';
 import type { Duck, Row } from './duck.ts';
 import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
+import { tokenLengthsSchema } from '../../../schemas/outcome/data-profile.ts';
 
 const withSchema = datasetInputSchema.extend({
   model: modelSchema,
@@ -20,17 +21,8 @@ const withSchema = datasetInputSchema.extend({
   maxPromptTokens: z.int().min(1).max(MAX_PROMPT_TOKENS),
   maxAnswerTokens: z.int().min(1).max(MAX_NEW_TOKENS),
 });
-const tokens = z.int().nonnegative();
 const outputSchema = datasetOutputSchema.extend({
-  /** Lengths in tokens over all rows that came in; 0 when there were none. */
-  tokens: z.strictObject({
-    promptP50: tokens,
-    promptP95: tokens,
-    answerP50: tokens,
-    answerP95: tokens,
-    maxPrompt: tokens,
-    maxAnswer: tokens,
-  }),
+  tokens: tokenLengthsSchema,
 });
 
 type With = z.infer<typeof withSchema>;

@@ -4,6 +4,7 @@ import { readRows } from '../../../plugins/steps/data/read-rows.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';
+import type { DataProfile } from '../../../schemas/outcome/data-profile.ts';
 
 const SPLITS = ['train', 'dev', 'test'] as const;
 type Rows = Record<(typeof SPLITS)[number], { id: string; input: string; output: string }[]>;
@@ -167,9 +168,10 @@ suite('curate.split@1', () => {
     assert.deepEqual(manifest['lineage'], steps);
     assert.equal(manifest['seed'], 7);
     assert.match(manifest['duckdbVersion'] as string, /^v1\./);
-    const profile = output['profile'] as Record<string, JsonObject>;
-    assert.equal(profile['train']?.['rows'], 30);
-    assert.ok(Number(profile['train']?.['inputMeanChars']) >= 14.5);
-    assert.equal(profile['dev']?.['inputMaxChars'], 15);
+    const profile = output['profile'] as unknown as DataProfile;
+    const { rows: count, sampledRows, classes } = profile.train;
+    assert.deepEqual([count, sampledRows, classes], [30, 30, null]);
+    assert.ok(profile.train.input.mean >= 14.5);
+    assert.equal(profile.dev.input.max, 15);
   });
 });

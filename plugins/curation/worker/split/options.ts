@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../../../../schemas/common/artifact-ref.ts';
+import { dataProfileSchema } from '../../../../schemas/outcome/data-profile.ts';
 import { datasetInputSchema } from '../step-output.ts';
-import { splitProfileSchema } from './profile.ts';
 
 const count = z.int().nonnegative();
 
@@ -38,7 +38,7 @@ export const splitOutputSchema = z.strictObject({
   largestGroup: count,
   manifest: artifactRefSchema,
   contamination: z.strictObject({ checked: count, shared: z.literal(0) }),
-  profile: perSplit(splitProfileSchema),
+  profile: dataProfileSchema,
   sizeBytes: count,
 });
 

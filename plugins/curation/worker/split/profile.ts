@@ -1,50 +1,60 @@
-import { op, table } from 'arquero';
-import { z } from 'zod';
+import {
+  MAX_PROFILE_ROWS,
+  type DataProfile,
+  type SplitProfile,
+} from '../../../../schemas/outcome/data-profile.ts';
 import type { Duck } from '../duck.ts';
 import { parquetTable } from '../sql.ts';
 import { SPLITS } from './assign.ts';
 import type { SplitName } from './assign.ts';
+import { classesOf, lengthsOf } from './profile-table.ts';
 
-const characters = z.number().nonnegative();
+/** Outputs are labels when there are at most so many different ones, each short, and twice as many rows. */
+const [MAX_CLASSES, MAX_LABEL_CHARACTERS, MIN_ROWS_PER_CLASS] = [20, 80, 2];
 
-/** Lengths of one split's texts, in characters. */
-export const splitProfileSchema = z.strictObject({
-  rows: z.int().nonnegative(),
-  inputMeanChars: characters,
-  inputMedianChars: characters,
-  inputMaxChars: characters,
-  outputMeanChars: characters,
-  outputMedianChars: characters,
-  outputMaxChars: characters,
-});
-
-export type SplitProfile = z.infer<typeof splitProfileSchema>;
-
-/** Only lengths leave the database: the table here has two numbers a row, whatever the texts are. */
-export async function profileSplit(duck: Duck, path: string): Promise<SplitProfile> {
-  const lengths = await duck.columns(
-    `SELECT length(input)::INTEGER AS input, length(output)::INTEGER AS output FROM ${parquetTable(path)}`,
-  );
-  const summary = table(lengths)
-    .rollup({
-      rows: op.count(),
-      inputMeanChars: op.mean('input'),
-      inputMedianChars: op.median('input'),
-      inputMaxChars: op.max('input'),
-      outputMeanChars: op.mean('output'),
-      outputMedianChars: op.median('output'),
-      outputMaxChars: op.max('output'),
-    })
-    .object() as Record<string, number>;
-  const rounded = Object.entries(summary).map(([name, value]) => [name, Math.round(value * 100) / 100]);
-  return splitProfileSchema.parse(Object.fromEntries(rounded));
-}
-
+/** Profiles of the splits' files. Of a split of more than `maxRows` rows, every k-th row in file order counts. */
 export async function profileSplits(
   duck: Duck,
   paths: Readonly<Record<SplitName, string>>,
-): Promise<Record<SplitName, SplitProfile>> {
+  maxRows: number = MAX_PROFILE_ROWS,
+): Promise<DataProfile> {
+  const labels = await labelsOf(duck, Object.values(paths));
   const profiles: [SplitName, SplitProfile][] = [];
-  for (const split of SPLITS) profiles.push([split, await profileSplit(duck, paths[split])]);
-  return Object.fromEntries(profiles) as Record<SplitName, SplitProfile>;
+  for (const split of SPLITS) profiles.push([split, await profileSplit(duck, paths[split], labels, maxRows)]);
+  return Object.fromEntries(profiles) as DataProfile;
+}
+
+/** The labels of all splits, sorted; null when outputs are texts. */
+async function labelsOf(duck: Duck, paths: readonly string[]): Promise<readonly string[] | null> {
+  const all = paths.map((path) => `SELECT output FROM ${parquetTable(path)}`).join(' UNION ALL ');
+  const rows = await duck.number(`SELECT count(*) FROM (${all})`);
+  const { label = [] } = await duck.columns(
+    `SELECT DISTINCT output AS label FROM (${all}) ORDER BY label LIMIT ${MAX_CLASSES + 1}`,
+  );
+  const labels = label.map(String);
+  const few = labels.length <= MAX_CLASSES && rows >= labels.length * MIN_ROWS_PER_CLASS;
+  return few && labels.every((one) => one.length <= MAX_LABEL_CHARACTERS) ? labels : null;
+}
+
+/** Texts stay in the database unless they are labels: what leaves it is two numbers a row, whatever the texts are. */
+async function profileSplit(
+  duck: Duck,
+  path: string,
+  labels: readonly string[] | null,
+  maxRows: number,
+): Promise<SplitProfile> {
+  const rows = await duck.number(`SELECT count(*) FROM ${parquetTable(path)}`);
+  const stride = Math.max(1, Math.ceil(rows / maxRows));
+  const columns = await duck.columns(
+    `SELECT length(input)::INTEGER AS input, length(output)::INTEGER AS output${labels === null ? '' : ', output AS label'}
+     FROM ${parquetTable(path, 'numbered')} WHERE file_row_number % ${stride} = 0 ORDER BY file_row_number`,
+  );
+  const { input = [], output = [], label = [] } = columns;
+  return {
+    rows,
+    sampledRows: input.length,
+    input: lengthsOf(input as number[]),
+    output: lengthsOf(output as number[]),
+    classes: labels === null ? null : classesOf(label as string[], labels),
+  };
 }
