@@ -34,7 +34,7 @@ export const approveCommand = new Command('approve')
           print(
             `${one.id}: ${one.title}\n  subject ${one.subject.uri}\n  answer with ${approvalOptions(one)}`,
           );
-        if (pending.length === 0) print('No approval is pending.');
+        if (pending.length === 0) print('No pending approvals.');
         return;
       }
       const { approval, digest } = chooseApproval(pending, run, options);

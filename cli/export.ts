@@ -17,7 +17,7 @@ interface Options {
   readonly format: ExportFormat;
   readonly base: 'trained' | 'stored';
   readonly out?: string;
-  readonly mostDrift?: number;
+  readonly maxDrift?: number;
   readonly maxShardSize?: number;
   readonly json?: boolean;
 }
@@ -25,7 +25,7 @@ interface Options {
 function positive(text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;
-  throw new InvalidArgumentError('a number above 0 is wanted, in nats per token');
+  throw new InvalidArgumentError('must be a number above 0, in nats per token');
 }
 
 /** Copies the export to where the user wants it. */
@@ -41,8 +41,8 @@ const nameOf = (run: string, format: ExportFormat): string =>
   `${run.replaceAll(/[^\w.-]+/g, '-')}-${format}${format.startsWith('gguf') ? '.gguf' : ''}`;
 
 export const exportCommand = new Command('export')
-  .description('Write what a finished run chose as a model for other programs')
-  .argument('<run>', 'workflow id of a climb')
+  .description('Export the winning model (GGUF, safetensors or bitsandbytes)')
+  .argument('<run>', 'workflow id of an adaptation run')
   .addOption(
     new Option('--format <format>', 'of the model').choices(exportFormatSchema.options).default('gguf-q8_0'),
   )
@@ -55,19 +55,19 @@ export const exportCommand = new Command('export')
     '--out <path>',
     'file (GGUF) or new folder (safetensors, bnb-4bit); default: a name in the current folder',
   )
-  .option('--most-drift <nats>', 'largest mean difference of log-probabilities per token to accept', positive)
+  .option('--max-drift <nats>', 'largest mean difference of log-probabilities per token to accept', positive)
   .option(
     '--max-shard-size <size>',
     'of a folder: spread weights over files of at most this size, such as 5GB',
     sizeBytes,
   )
   .option('--json', 'print the outcome as one JSON object')
-  .action(async (run: string, { format, base, out, mostDrift, maxShardSize, json }: Options) => {
+  .action(async (run: string, { format, base, out, maxDrift, maxShardSize, json }: Options) => {
     const path = resolve(out ?? nameOf(run, format));
     await requireTarget(path, format.startsWith('gguf') ? 'file' : 'folder');
     await withClient(async (client) => {
       const outcome = await outcomeOf(client, run);
-      const limit = mostDrift === undefined ? {} : { mostDriftNats: mostDrift };
+      const limit = maxDrift === undefined ? {} : { maxDriftNats: maxDrift };
       const shards = maxShardSize === undefined ? {} : { maxShardBytes: maxShardSize };
       const data = (await withStore(
         { settings: readSettings() },

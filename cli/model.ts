@@ -15,7 +15,7 @@ interface PullOptions {
 async function pullPinned(id: string, { from, ...others }: PullOptions): Promise<void> {
   const [strange] = Object.keys(others);
   if (strange !== undefined)
-    throw inputFailure(strange, `--${strange} is for a repository, ORG/NAME; ${id} is none.`);
+    throw inputFailure(strange, `--${strange} only applies to a repository (ORG/NAME), not to ${id}.`);
   const progress = createProgress();
   try {
     const { path, sha256, sizeBytes } = await ensureModel({ id, from, progress });

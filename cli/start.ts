@@ -6,7 +6,7 @@ import { loadSpec } from './lib/load-spec.ts';
 import { print } from './lib/terminal.ts';
 
 export const startCommand = new Command('start')
-  .description('Start a climb from a spec file; prints the run id')
+  .description('Start an adaptation run from a spec file; prints the run id')
   .argument('<spec>', 'JSON file; paths in it are relative to it')
   .option('--id <id>', 'workflow id')
   .action(async (path: string, options: { id?: string }) => {

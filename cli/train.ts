@@ -8,7 +8,7 @@ import { warningLines } from './lib/warnings.ts';
 import { print } from './lib/terminal.ts';
 
 export const trainCommand = new Command('train')
-  .description('Train one adapter, or all weights, from a spec file, without a ladder')
+  .description('Fine-tune with LoRA or full fine-tuning from a spec file, without a ladder')
   .argument('<spec>', 'JSON file; paths in it are relative to it')
   .option('--id <id>', 'workflow id')
   .option('--detach', 'only print the run id; `escada status RUN` follows it')

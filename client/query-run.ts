@@ -8,7 +8,7 @@ import { UPDATE_APPROVE } from '../schemas/plan/constants.ts';
 import type { ApprovalAnswer } from '../schemas/outcome/approval.ts';
 import { notFound, refusedUpdate } from './failures.ts';
 
-/** Queries and updates need a worker; without one they would wait for ever. */
+/** Queries and updates need a worker; without one they would never return. */
 const ANSWER_DEADLINE_MS = 10_000;
 
 /** Asks a run; the query's name decides the answer's type `T`. Throws `RUN_NOT_FOUND` and `RUN_UNRESPONSIVE`. */

@@ -33,7 +33,7 @@ function unknown(pending: readonly Approval[], run: string): EscadaFailure {
   const ids = pending.map((one) => one.id).join(', ');
   const message =
     pending.length === 0
-      ? `No approval is pending in "${run}".`
+      ? `No pending approvals in "${run}".`
       : `Name one of the approvals that are pending in "${run}" with --id: ${ids}.`;
   return new EscadaFailure({ code: 'APPROVAL_UNKNOWN', message });
 }

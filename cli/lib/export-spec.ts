@@ -9,7 +9,7 @@ export interface ExportOptions {
   /** Which weights the adapter is added to. */
   readonly base: 'trained' | 'stored';
   /** Largest drift that is released, in nats per token; by format when absent. */
-  readonly mostDriftNats?: number;
+  readonly maxDriftNats?: number;
   /** Of folders: larger weights are spread over several files. */
   readonly maxShardBytes?: number;
 }

@@ -73,7 +73,7 @@ class ProgressView {
       if (this.#asked.has(approval.digest)) continue;
       this.#asked.add(approval.digest);
       this.#status.line(
-        `? ${approval.title} Answer with \`escada approve ${workflowId} ${approvalOptions(approval)}\` (--reject for no).`,
+        `Approval needed: ${approval.title}\n  escada approve ${workflowId} ${approvalOptions(approval)} (or --reject)`,
       );
     }
   }

@@ -2,7 +2,7 @@ import type { EscadaClient } from '../../client.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { AdaptationOutcome } from '../../schemas/outcome/decision.ts';
 
-/** What a finished climb returned. Throws `RUN_NOT_FOUND` for a run that has no report. */
+/** The outcome of a finished adaptation. Throws `RUN_NOT_FOUND` for a run that has no report. */
 export async function outcomeOf(client: EscadaClient, run: string): Promise<AdaptationOutcome> {
   const { status, type } = await client.describe(run);
   const without = (why: string) =>

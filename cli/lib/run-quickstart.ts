@@ -59,7 +59,7 @@ const INTERRUPTED = 130;
 /** Server, worker, run, figures. Everything that was started is stopped again; the run itself is never cancelled. */
 export async function runQuickstart(options: QuickstartOptions): Promise<number> {
   const closing = new Closing();
-  const work = climbOnce(options, closing);
+  const work = adaptOnce(options, closing);
   // After an interrupt nobody waits for it any more, and it fails as its connections close.
   work.catch(() => undefined);
   try {
@@ -78,7 +78,7 @@ async function interrupted(): Promise<number> {
   return INTERRUPTED;
 }
 
-async function climbOnce(options: QuickstartOptions, closing: Closing): Promise<number> {
+async function adaptOnce(options: QuickstartOptions, closing: Closing): Promise<number> {
   const startedMs = performance.now();
   const given = readSettings();
   const spec = await withStore({ settings: given }, async (store) => await specFor(options, store));

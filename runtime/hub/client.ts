@@ -1,7 +1,7 @@
 // Requests to the hub. Redirects are followed here and not by fetch: the answer that redirects names the file's
 // ETag, and the token must stay with the hub when the file itself comes from a host of its storage.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { answerFailure, PassingFault, unreachableFailure } from './failures.ts';
+import { answerFailure, TransientError, unreachableFailure } from './failures.ts';
 import { HubAnswer } from './hub-answer.ts';
 import { IdleTimer, networkFault, orAborted } from './network.ts';
 import type { HubSettings } from './settings.ts';
@@ -75,7 +75,7 @@ export class HubClient {
   }
 
   /**
-   * One GET, redirects followed; any status comes back. Throws `PassingFault` when the network fails, and
+   * One GET, redirects followed; any status comes back. Throws `TransientError` when the network fails, and
    * `HUB_ANSWER_INVALID` for redirects that lead nowhere.
    */
   async get(first: URL, headers: Readonly<Record<string, string>> = {}): Promise<HubAnswer> {
@@ -109,21 +109,21 @@ export class HubClient {
   }
 
   /**
-   * Runs `work` until it succeeds. Passing faults are waited out, five in a row at most; `work` calls its argument
-   * when it got further, which starts the count anew. Throws `HUB_UNREACHABLE`.
+   * Runs `work` until it succeeds. Transient errors are retried with backoff, five in a row at most; `work` calls its
+   * argument when it made progress, which resets the count. Throws `HUB_UNREACHABLE`.
    */
-  async retrying<T>(what: string, work: (gotFurther: () => void) => Promise<T>): Promise<T> {
+  async retrying<T>(what: string, work: (madeProgress: () => void) => Promise<T>): Promise<T> {
     let faults = 0;
     for (;;) {
       try {
         return await work(() => (faults = 0));
       } catch (error) {
         this.#options.signal?.throwIfAborted();
-        if (!(error instanceof PassingFault)) throw error;
+        if (!(error instanceof TransientError)) throw error;
         faults += 1;
         const asked = error.retryAfterMs;
-        const isHopeless = error.isOffline && !this.#contact.wasMade;
-        if (isHopeless || faults > MAX_FAULTS || (asked ?? 0) > LONGEST_ASKED_WAIT_MS) {
+        const isPermanent = error.isOffline && !this.#contact.wasMade;
+        if (isPermanent || faults > MAX_FAULTS || (asked ?? 0) > LONGEST_ASKED_WAIT_MS) {
           throw unreachableFailure(what, error, this.settings.endpoint);
         }
         await this.#pause(asked ?? backoffMs(faults), `${what}: ${error.message}`);

@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HubClient } from './client.ts';
-import { answerFailure, damagedFailure, inMegabytes, PassingFault } from './failures.ts';
+import { answerFailure, damagedFailure, inMegabytes, TransientError } from './failures.ts';
 import type { HubAnswer } from './hub-answer.ts';
 import type { FileRecord } from '../../plugins/sdk/model-folder/manifest.ts';
 import { PartFile } from './part-file.ts';
@@ -33,10 +33,10 @@ export async function downloadFile(file: WantedFile, job: Download): Promise<Fil
     job.onBytes(part.length, 0);
     for (let wrong = 0; wrong < 2; wrong += 1) {
       let furthest = part.length;
-      await job.client.retrying(name, (gotFurther) =>
+      await job.client.retrying(name, (madeProgress) =>
         receive(part, file, job, () => {
           // A server that begins anew and breaks off at the same place each time gets nowhere.
-          if (part.length > furthest) gotFurther();
+          if (part.length > furthest) madeProgress();
           furthest = Math.max(furthest, part.length);
         }),
       );
@@ -45,7 +45,7 @@ export async function downloadFile(file: WantedFile, job: Download): Promise<Fil
         await part.publish(finalPath);
         return { name, path, sizeBytes, sha256 };
       }
-      await startAnew(part, job, null);
+      await restart(part, job, null);
     }
     throw damagedFailure(name, `its digest is not the ${digest.hex} of the hub's listing, twice`);
   } finally {
@@ -58,18 +58,18 @@ async function receive(part: PartFile, file: WantedFile, job: Download, onChunk:
   const answer = await ask(part, file, job);
   if (answer.status === 200) {
     checkLength(answer, file);
-    await startAnew(part, job, answer.etag);
+    await restart(part, job, answer.etag);
   }
   for await (const chunk of answer.chunks()) {
     if (part.length + chunk.length > file.sizeBytes) {
-      await startAnew(part, job, null);
+      await restart(part, job, null);
       throw damagedFailure(file.name, `more than the ${file.sizeBytes} bytes of the hub's listing came`);
     }
     await part.append(chunk);
     job.onBytes(chunk.length, chunk.length);
     onChunk();
   }
-  if (!part.isWhole) throw new PassingFault(`the connection ended after ${inMegabytes(part.length)}`);
+  if (!part.isWhole) throw new TransientError(`the connection ended after ${inMegabytes(part.length)}`);
 }
 
 /** The answer whose body comes next: 200 from the start, or 206 that goes on where the part ends. */
@@ -85,16 +85,16 @@ async function ask(part: PartFile, file: WantedFile, job: Download): Promise<Hub
     answer.drop();
     throw answerFailure(`${file.name} comes from commit ${told}, not ${commit}`);
   }
-  if (status === 200 || (status === 206 && goesOn(answer, part, file))) return answer;
+  if (status === 200 || (status === 206 && canResume(answer, part, file))) return answer;
   answer.drop();
   if (from > 0 && (status === 206 || status === 416)) {
-    await startAnew(part, job, null);
-    throw new PassingFault('what was fetched earlier is of another content', { retryAfterMs: 0 });
+    await restart(part, job, null);
+    throw new TransientError('what was fetched earlier is of another content', { retryAfterMs: 0 });
   }
-  throw answer.passingFault() ?? refusal(answer, target, client.settings, file.path);
+  throw answer.transientError() ?? refusal(answer, target, client.settings, file.path);
 }
 
-function goesOn(answer: HubAnswer, part: PartFile, file: WantedFile): boolean {
+function canResume(answer: HubAnswer, part: PartFile, file: WantedFile): boolean {
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '');
   const isNext = range?.[1] === String(part.length);
   const isWhole = range?.[2] === '*' || range?.[2] === String(file.sizeBytes);
@@ -117,7 +117,7 @@ function checkLength(answer: HubAnswer, { name, sizeBytes }: WantedFile): void {
   );
 }
 
-async function startAnew(part: PartFile, job: Download, etag: string | null): Promise<void> {
+async function restart(part: PartFile, job: Download, etag: string | null): Promise<void> {
   job.onBytes(-part.length, 0);
   await part.restart(etag);
 }

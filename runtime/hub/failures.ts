@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 
 /** A fault that may pass by itself: the same thing is tried again, from where it stands. */
-export class PassingFault extends Error {
+export class TransientError extends Error {
   /** How long the server asks to wait, in milliseconds. */
   readonly retryAfterMs: number | null;
   /** Whether no server was reached at all. */
@@ -41,7 +41,7 @@ export function nothingUsableFailure(message: string, fields: JsonObject): Escad
 
 /** The server said what the protocol does not allow. */
 export function answerFailure(problem: string, fields: JsonObject = {}, cause?: unknown): EscadaFailure {
-  return failure('HUB_ANSWER_INVALID', `The hub's answer cannot be used: ${problem}.`, fields, cause);
+  return failure('HUB_ANSWER_INVALID', `Unexpected response from the hub: ${problem}.`, fields, cause);
 }
 
 /** A file is not, byte for byte, what the hub lists. */
@@ -50,7 +50,7 @@ export function damagedFailure(name: string, problem: string): EscadaFailure {
 }
 
 /** Tries are used up, or there is no way to the hub. */
-export function unreachableFailure(what: string, fault: PassingFault, endpoint: string): EscadaFailure {
+export function unreachableFailure(what: string, fault: TransientError, endpoint: string): EscadaFailure {
   const asked = fault.retryAfterMs ?? 0;
   const patience = asked > 0 ? ` and asks to wait ${Math.ceil(asked / 1000)} s` : '';
   const why = fault.isOffline ? `${endpoint} cannot be reached (${fault.message})` : fault.message + patience;
@@ -82,7 +82,7 @@ export function inMegabytes(sizeBytes: number): string {
 }
 
 /** Text of a server made fit for a terminal: no control characters, and not long. */
-export function tame(text: string): string {
+export function sanitizeForTerminal(text: string): string {
   return text
     .replaceAll(/[^\x20-\x7e]+/g, ' ')
     .trim()

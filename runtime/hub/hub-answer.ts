@@ -1,4 +1,4 @@
-import { answerFailure, PassingFault } from './failures.ts';
+import { answerFailure, TransientError } from './failures.ts';
 import { networkFault, orAborted, type IdleTimer } from './network.ts';
 
 interface Parts {
@@ -31,7 +31,7 @@ export class HubAnswer {
   }
 
   /**
-   * The body, chunk by chunk. Throws `PassingFault` when the connection breaks off.
+   * The body, chunk by chunk. Throws `TransientError` when the connection breaks off.
    */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const { response, url, idle } = this.#parts;
@@ -74,14 +74,14 @@ export class HubAnswer {
   }
 
   /** The fault if a later try may go well, else `null`. */
-  passingFault(): PassingFault | null {
+  transientError(): TransientError | null {
     const { status } = this;
     const host = this.#parts.url.host;
     // An address of the storage carries a signature that runs out; the hub gives a fresh one.
     const hasRunOut = !this.isHub && [400, 401, 403, 404, 410].includes(status);
     if (!PASSING.has(status) && !hasRunOut) return null;
     const reason = status === 429 ? 'too many requests' : `HTTP ${status}`;
-    return new PassingFault(`${host} answers ${reason}`, { retryAfterMs: retryAfterMs(this.headers) });
+    return new TransientError(`${host} answers ${reason}`, { retryAfterMs: retryAfterMs(this.headers) });
   }
 }
 

@@ -86,7 +86,7 @@ async function readJson(client: HubClient, target: HubTarget, url: URL): Promise
       return { body: await answer.json(MAX_ANSWER_BYTES), next: nextQuery(answer.headers.get('link'), url) };
     }
     answer.drop();
-    throw answer.passingFault() ?? refusal(answer, target, client.settings);
+    throw answer.transientError() ?? refusal(answer, target, client.settings);
   });
 }
 
@@ -95,7 +95,7 @@ function nextQuery(link: string | null, from: URL): string | null {
   const address = /<([^>]*)>\s*;[^,]*\brel="?next"?/.exec(link ?? '')?.[1];
   if (address === undefined) return null;
   if (URL.canParse(address, from.href)) return new URL(address, from).search;
-  throw answerFailure('the address of the next page is none');
+  throw answerFailure('invalid next-page URL');
 }
 
 function checked<T>(schema: z.ZodType<T>, body: unknown, what: string): T {

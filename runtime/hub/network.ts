@@ -1,5 +1,5 @@
 import { isEscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
-import { PassingFault } from './failures.ts';
+import { TransientError } from './failures.ts';
 
 /** Ends a connection that is silent for too long; `signal` ends it too. */
 export class IdleTimer {
@@ -22,7 +22,7 @@ export class IdleTimer {
   /** The connection gave a sign of life. */
   touch(): void {
     clearTimeout(this.#timer);
-    const fault = new PassingFault(`no data came for ${this.#idleMs / 1000} s`);
+    const fault = new TransientError(`no data came for ${this.#idleMs / 1000} s`);
     this.#timer = setTimeout(() => this.#own.abort(fault), this.#idleMs);
     // The connection keeps the program alive, not the watch over it.
     this.#timer.unref();
@@ -67,12 +67,12 @@ const OFFLINE = new Set([
  * without its query, which may hold a signature.
  */
 export function networkFault(error: unknown, url: URL): Error {
-  if (error instanceof PassingFault || isEscadaFailure(error)) return error;
+  if (error instanceof TransientError || isEscadaFailure(error)) return error;
   const { message, cause } = error as { message?: string; cause?: { code?: string; message?: string } };
   const code = cause?.code ?? cause?.message ?? message ?? 'unknown fault';
   const isCertificate = /CERT|SSL|TLS|SELF_SIGNED/.test(code);
   const hint = isCertificate ? '; NODE_EXTRA_CA_CERTS names the certificates of your own network' : '';
-  return new PassingFault(`the connection to ${url.host} failed: ${code}${hint}`, {
+  return new TransientError(`the connection to ${url.host} failed: ${code}${hint}`, {
     isOffline: OFFLINE.has(code) || isCertificate,
     cause: error,
   });

@@ -141,7 +141,7 @@ async function publish(
     await writeManifest(folder, manifest);
     await rm(growing, { recursive: true, force: true });
   } else {
-    await dropStrangers(growing, manifest);
+    await removeUnlistedFiles(growing, manifest);
     await writeManifest(growing, manifest);
     await syncFolder(growing);
     await rmdir(folder).catch(() => undefined);
@@ -151,7 +151,7 @@ async function publish(
 }
 
 /** Nothing but the recorded files becomes part of the model. */
-async function dropStrangers(growing: string, { files }: Manifest): Promise<void> {
+async function removeUnlistedFiles(growing: string, { files }: Manifest): Promise<void> {
   const names = new Set(files.map(({ name }) => name));
   for (const name of await readdir(growing)) {
     if (!names.has(name)) await rm(join(growing, name), { recursive: true, force: true });

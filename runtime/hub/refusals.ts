@@ -1,5 +1,5 @@
 import type { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
-import { accessFailure, answerFailure, notFoundFailure, tame } from './failures.ts';
+import { accessFailure, answerFailure, notFoundFailure, sanitizeForTerminal } from './failures.ts';
 import type { HubAnswer } from './hub-answer.ts';
 import type { HubTarget } from './repository.ts';
 import type { HubSettings } from './settings.ts';
@@ -16,8 +16,8 @@ export function refusal(
 ): EscadaFailure {
   const { status, headers } = answer;
   const code = headers.get('x-error-code') ?? '';
-  const said = tame(headers.get('x-error-message') ?? '');
-  const fields = { repository, revision, status, errorCode: tame(code) };
+  const said = sanitizeForTerminal(headers.get('x-error-message') ?? '');
+  const fields = { repository, revision, status, errorCode: sanitizeForTerminal(code) };
   const page = `${endpoint}/${repository}`;
   if (code === 'GatedRepo') {
     const first =

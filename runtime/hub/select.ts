@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { answerFailure, inMegabytes, nothingUsableFailure, notFoundFailure, tame } from './failures.ts';
+import {
+  answerFailure,
+  inMegabytes,
+  nothingUsableFailure,
+  notFoundFailure,
+  sanitizeForTerminal,
+} from './failures.ts';
 import type { ListedFile } from './listing.ts';
 import { MANIFEST, SAFE_NAME } from '../../plugins/sdk/model-folder/manifest.ts';
 import { baseName, type HubTarget } from './repository.ts';
@@ -100,7 +106,7 @@ function noWeights(listed: readonly ListedFile[], repository: string): Error {
     return nothingUsableFailure(`${repository} has no ${SINGLE}.${choices}`, { repository });
   }
   if (pickles.length > 0) {
-    const some = pickles.slice(0, 3).map(tame).join(', ');
+    const some = pickles.slice(0, 3).map(sanitizeForTerminal).join(', ');
     return nothingUsableFailure(
       `${repository} has its weights only as pickle (${some}), which can run programs when it is opened and is never ` +
         'read. Look for a revision with safetensors (the hub offers conversions as refs/pr/N), or convert it on a ' +

@@ -229,12 +229,12 @@ export const ERROR_CODES = {
     help: 'Pull a repository with safetensors, or one GGUF file with --file; pickle files are never read.',
   },
   HUB_UNREACHABLE: {
-    meaning: 'The hub does not answer, or not any more.',
+    meaning: 'The hub is unreachable or stopped responding.',
     retryable: true,
     help: 'Pull again later: what was fetched is kept. HF_ENDPOINT names a mirror; an absolute path is an id too.',
   },
   HUB_ANSWER_INVALID: {
-    meaning: "The hub's answer is not in its protocol.",
+    meaning: 'Unexpected response from the hub.',
     retryable: false,
     help: 'Check HF_ENDPOINT, and whether a proxy is in between.',
   },
@@ -317,7 +317,7 @@ export const ERROR_CODES = {
   EXPORT_DRIFT: {
     meaning: 'An exported model does not answer as base and adapter do.',
     retryable: false,
-    help: 'Export with more bits a weight, or accept the drift by its number (--most-drift).',
+    help: 'Export with more bits a weight, or accept the drift by its number (--max-drift).',
   },
   EXPORT_NO_ADAPTER: {
     meaning: 'A run is asked for an export, but what won has no adapter.',

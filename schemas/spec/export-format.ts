@@ -23,7 +23,7 @@ export type ExportFormat = z.infer<typeof exportFormatSchema>;
  * Well above what rounding costs (a 135-million-parameter model: 5e-7 in 32 bits, 3e-4 in 16, 9e-3 in 8, but 0.8 in
  * 4), well below what a wrong merge costs (nats).
  */
-export const MOST_DRIFT_NATS: Readonly<Record<Exclude<ExportFormat, 'gguf-lora'>, number>> = {
+export const MAX_DRIFT_NATS: Readonly<Record<Exclude<ExportFormat, 'gguf-lora'>, number>> = {
   'safetensors-f32': 0.0001,
   'safetensors-f16': 0.005,
   'safetensors-bf16': 0.05,

@@ -104,7 +104,7 @@ suite('a whole climb with the real model', { skip }, () => {
     const tuned = run.outcome.test.candidates.find(({ rung }) => rung === 'peft');
     assert.ok(tuned);
     const client = await place.client();
-    const exported = async (format: ExportFormat, mostDriftNats?: number) => {
+    const exported = async (format: ExportFormat, maxDriftNats?: number) => {
       const recipe = {
         system: '',
         instruction: 'Describe the product.',
@@ -112,7 +112,7 @@ suite('a whole climb with the real model', { skip }, () => {
         retrieval: null,
       };
       const check = { predictions: tuned.score.predictions, recipe, maxNewTokens: 24, rowsLimit: 8 };
-      const limited = mostDriftNats === undefined ? check : { ...check, mostDriftNats };
+      const limited = maxDriftNats === undefined ? check : { ...check, maxDriftNats };
       const model = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'nf4' };
       const step = { model, adapter, format, check: format === 'gguf-lora' ? null : limited };
       const spec = {

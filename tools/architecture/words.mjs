@@ -79,7 +79,6 @@ export const WORDS = [
     id: 'PassingFault',
     pattern: /\b(?:PassingFault|isHopeless|goesOn|startAnew|gotFurther|dropStrangers)\b|\btame\(/g,
     use: 'TransientError, isPermanent, canResume, restart, madeProgress, removeUnlistedFiles, sanitizeForTerminal',
-    pending: true,
   },
   {
     id: 'resumes: exact',

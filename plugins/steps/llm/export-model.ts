@@ -7,7 +7,7 @@ import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
 import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
-import { exportFormatSchema, MOST_DRIFT_NATS } from '../../../schemas/spec/export-format.ts';
+import { exportFormatSchema, MAX_DRIFT_NATS } from '../../../schemas/spec/export-format.ts';
 import { modelSalt } from './generate-answers.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 import { readJsonl, type Prediction } from '../../sdk/jsonl.ts';
@@ -20,7 +20,7 @@ const checkSchema = z.strictObject({
   /** Only the first so many rows. */
   rowsLimit: z.int().min(1).max(1000).default(24),
   /** Larger drifts fail the step; the default follows the format. */
-  mostDriftNats: z.number().positive().optional(),
+  maxDriftNats: z.number().positive().optional(),
 });
 
 const optionsSchema = z.strictObject({
@@ -87,7 +87,7 @@ export function requireFaithful(
   { drift }: Pick<ExportResult, 'drift'>,
 ): void {
   if (drift === undefined || input.check === null || input.format === 'gguf-lora') return;
-  const most = input.check.mostDriftNats ?? MOST_DRIFT_NATS[input.format];
+  const most = input.check.maxDriftNats ?? MAX_DRIFT_NATS[input.format];
   const { rows, equalAnswers, logProbDifferenceNats } = drift;
   if (logProbDifferenceNats !== null && logProbDifferenceNats <= most) return;
   const found =
@@ -97,7 +97,7 @@ export function requireFaithful(
   throw new EscadaFailure({
     code: 'EXPORT_DRIFT',
     message: `The export as ${input.format} is ${found} per token away from base and adapter, more than ${most}; ${equalAnswers} of ${rows} answers are equal.`,
-    fields: { format: input.format, mostDriftNats: most, ...drift },
+    fields: { format: input.format, maxDriftNats: most, ...drift },
   });
 }
 

@@ -37,7 +37,7 @@ test('of several one must be named', () => {
   assert.equal(chooseApproval([PEFT, RELEASE], 'run', { id: 'release', digest }).approval, RELEASE);
   for (const [all, message] of [
     [[PEFT, RELEASE], /pending in "run" with --id: approve-peft, release/],
-    [[], /No approval is pending in "run"/],
+    [[], /No pending approvals in "run"/],
   ] as const)
     assert.throws(() => chooseApproval(all, 'run', { digest }), { code: 'APPROVAL_UNKNOWN', message });
 });

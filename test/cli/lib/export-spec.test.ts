@@ -18,14 +18,14 @@ suite('the pipeline of an export', () => {
       const winner = data.candidates.find(({ id }) => id === data.decision.candidateId);
       for (const format of exportFormatSchema.options) {
         const shards = format.startsWith('gguf') ? {} : { maxShardBytes: 5e9 };
-        const spec = exportSpec(data, { format, base: 'stored', mostDriftNats: 0.5, ...shards });
+        const spec = exportSpec(data, { format, base: 'stored', maxDriftNats: 0.5, ...shards });
         const [node] = compilePipelineSpec(spec, host).plan.nodes;
         assert.ok(node?.form === 'step');
         const { adapter, check, model, base, maxShardBytes } = node.with as Record<string, unknown>;
         assert.deepEqual([adapter, model, base], [winner?.adapter, data.plan.spec.model, 'stored']);
         assert.equal(maxShardBytes, format.startsWith('gguf') ? undefined : 5e9);
         if (format === 'gguf-lora') assert.equal(check, null);
-        else assert.equal((check as { mostDriftNats: number }).mostDriftNats, 0.5);
+        else assert.equal((check as { maxDriftNats: number }).maxDriftNats, 0.5);
       }
     } finally {
       await place.close();

@@ -168,7 +168,7 @@ suite('escada model pull ORG/NAME', () => {
       );
       const cases: [string[], number, RegExp][] = [
         [[NAME, '--from', 'x.gguf'], 2, /HUB_INPUT_INVALID: --from/],
-        [['smollm2-135m-instruct', '--out', 'x'], 2, /HUB_INPUT_INVALID: --out is for a repository/],
+        [['smollm2-135m-instruct', '--out', 'x'], 2, /HUB_INPUT_INVALID: --out only applies to a repository/],
         [['no-such-model'], 2, /There is no known model called no-such-model\.\n {2}Known: smollm2/],
       ];
       for (const [args, code, message] of cases) {

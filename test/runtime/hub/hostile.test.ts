@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { nextUrl } from '../../../runtime/hub/client.ts';
-import { tame } from '../../../runtime/hub/failures.ts';
+import { sanitizeForTerminal } from '../../../runtime/hub/failures.ts';
 import { entryOf } from './stand-in.ts';
 import { COMMIT, MODEL_FILES, NAME, withHub, type Scene } from './support.ts';
 
@@ -210,8 +210,8 @@ suite('a hub that means ill', () => {
   });
 
   test('text of a server is made fit for a terminal', () => {
-    assert.equal(tame(`a\u001b[31mb\u0007\r\nc\u009bd ${'x'.repeat(999)}`).length, 300);
-    assert.match(tame('a\u001b[31mb\u0007\r\nc\u009bd'), /^[\x20-\x7e]+$/);
+    assert.equal(sanitizeForTerminal(`a\u001b[31mb\u0007\r\nc\u009bd ${'x'.repeat(999)}`).length, 300);
+    assert.match(sanitizeForTerminal('a\u001b[31mb\u0007\r\nc\u009bd'), /^[\x20-\x7e]+$/);
   });
 
   test('an abandoned folder of parts brings nothing of its own into the model', async () => {

@@ -27,9 +27,9 @@ test('an export is refused when it answers too differently, or with what is no n
     maxNewTokens: 4,
     rowsLimit: 8,
   };
-  const far = (logProbDifferenceNats: number | null, mostDriftNats?: number) => () => {
+  const far = (logProbDifferenceNats: number | null, maxDriftNats?: number) => () => {
     const drift = { rows: 8, equalAnswers: 5, logProbDifferenceNats };
-    const limited = mostDriftNats === undefined ? check : { ...check, mostDriftNats };
+    const limited = maxDriftNats === undefined ? check : { ...check, maxDriftNats };
     requireFaithful({ format: 'gguf-f16', check: limited }, { drift });
   };
   far(0.01, 0.01)();
