@@ -106,7 +106,7 @@ function withCare<I, O>({ store, host }: ActivityDeps, name: string, activity: (
       const { cancellationSignal, info } = Context.current();
       throw cancellationSignal.aborted
         ? cancellationSignal.reason
-        : translateFailure(error, host.registry.failureCodes, info.attempt);
+        : translateFailure(error, host.registry.failureCodes, { attempt: info.attempt });
     }
   };
 }

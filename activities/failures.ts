@@ -61,21 +61,35 @@ function causeOf({ cause }: { readonly cause?: unknown }, left: number): Error |
   return copy;
 }
 
+/** What is known of an attempt that failed. */
+export interface AttemptLimits {
+  /** Counts from 1. */
+  readonly attempt?: number;
+  /** Attempts of what fails without a code. */
+  readonly maxInternalAttempts?: number;
+  /** Nothing is tried after it, whatever its code allows. */
+  readonly isLast?: boolean;
+}
+
 /**
  * Turns coded failures, and what an operating system says about disks, paths and rights, into application failures. What
- * has no code is a bug, which most likely repeats itself: `INTERNAL`, final with the last of a few attempts (`attempt`
- * counts from 1). `table` holds the codes of plugins. Temporal's own failures (a cancellation) pass.
+ * has no code is a bug, which most likely repeats itself: `INTERNAL`, final with the last of a few attempts. `table`
+ * holds the codes of plugins. Temporal's own failures (a cancellation) pass.
  */
-export function translateFailure(error: unknown, table: FailureTable, attempt = 1): unknown {
+export function translateFailure(
+  error: unknown,
+  table: FailureTable,
+  { attempt = 1, maxInternalAttempts = MAX_INTERNAL_ATTEMPTS, isLast = false }: AttemptLimits = {},
+): unknown {
   if (error instanceof TemporalFailure) return error;
   const coded = isEscadaFailure(error) ? error : fileFailure(error);
   if (coded !== null) {
     const { failure, entry } = table.known(coded);
-    return toApplicationFailure(failure, entry);
+    return toApplicationFailure(failure, { ...entry, retryable: entry.retryable && !isLast });
   }
   return toApplicationFailure(internalFailure(error), {
     help: '',
-    retryable: isTransient(error) || attempt < MAX_INTERNAL_ATTEMPTS,
+    retryable: !isLast && (isTransient(error) || attempt < maxInternalAttempts),
   });
 }
 

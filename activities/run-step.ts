@@ -4,6 +4,8 @@ import type { StepOrigin, StepResult } from '../schemas/plan/pipeline-plan.ts';
 import type { ArtifactStoreV1, StepPlace } from '../plugins/sdk/contracts/artifact-store.ts';
 import type { StepKindV1, StepServices } from '../plugins/sdk/contracts/step-kind.ts';
 import type { Registry } from '../plugins/host/registry.ts';
+import { stepClasses } from '../core/compile/step-classes.ts';
+import { billed, UNBILLED } from './billing.ts';
 import { checkInput } from './check-input.ts';
 import { executeStep } from './execute-step.ts';
 import { translateFailure } from './failures.ts';
@@ -38,7 +40,7 @@ export function stepActivity(kind: StepKindV1, deps: StepDeps) {
       // Whatever broke because of a cancellation is that cancellation: Temporal decides by its class what comes next.
       throw cancellationSignal.aborted
         ? cancellationSignal.reason
-        : translateFailure(error, deps.registry.failureCodes, info.attempt);
+        : translateFailure(error, deps.registry.failureCodes, { attempt: info.attempt });
     }
   };
 }
@@ -66,13 +68,19 @@ async function runStep(
       async () => (await kind.doCacheSalt?.(options, services, pulse.signal)) ?? '',
     );
     const plugins = registry.versionsUsedBy(kind, options);
-    const result = publishedResult(store, { kind, input, salt, plugins, place, runId: runIdOf(context) });
+    const runId = runIdOf(context);
+    const result = publishedResult(store, { kind, input, salt, plugins, place, runId });
     const found = await result.find();
     if (found !== null) return resultOf(found, true);
     await requireInputs(store, input, place.nodeId);
+    // What a plan could not know is known by now: the classes of this very step.
+    const isBillable = stepClasses(kind, options, registry.lookups).retry === 'billable';
+    const billing = { attempt: context.info.attempt, table: registry.failureCodes, store, place, runId };
+    const bill = isBillable ? billed(billing) : UNBILLED;
     const scratch = await store.openScratch(place, result.key);
-    const finished = await pulse.guard(() => executeStep(kind, options, { services, pulse, scratch }));
-    await result.publish(finished);
+    const attempt = { services: bill.services(services), pulse, scratch };
+    const finished = await bill.run(() => pulse.guard(() => executeStep(kind, options, attempt)));
+    await bill.publish(() => result.publish(finished));
     await scratch.finish();
     return resultOf(finished, false);
   } finally {

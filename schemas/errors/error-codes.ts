@@ -91,6 +91,11 @@ export const ERROR_CODES = {
     retryable: true,
     help: 'See the log of the worker; give it less to do or more memory, and start again: finished steps are kept.',
   },
+  BILLABLE_ATTEMPTS_USED: {
+    meaning: 'A step that costs money failed as often as it may be tried.',
+    retryable: false,
+    help: 'See why in the log of the worker, then start the run again; finished steps are kept and not paid for again.',
+  },
   STEP_STALLED: {
     meaning: 'A step gave no sign of movement for too long and was given up.',
     retryable: true,

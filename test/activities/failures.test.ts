@@ -20,7 +20,7 @@ CODES.add(
 );
 
 const translated = (error: unknown, attempt?: number): ApplicationFailure => {
-  const failure = translateFailure(error, CODES, attempt);
+  const failure = translateFailure(error, CODES, attempt === undefined ? {} : { attempt });
   assert.ok(failure instanceof ApplicationFailure);
   return failure;
 };

@@ -87,7 +87,7 @@ export class StagedRun {
       call.ended = cancellationSignal.aborted ? 'cancelled' : 'failed';
       throw cancellationSignal.aborted
         ? cancellationSignal.reason
-        : translateFailure(error, SCRIPTED_CODES, attempt);
+        : translateFailure(error, SCRIPTED_CODES, { attempt });
     }
   }
 
