@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServices } from './activities/services.ts';
 import { compileSpec } from './core/compile/compile-spec.ts';
-import { FileStore } from './core/store/file-store.ts';
+import { openStore } from './core/store/open-store.ts';
 import { createProjectHost } from './plugins.ts';
 import type { ListedPlugin } from './plugins/host/host.ts';
 import { PluginBench } from './plugins/sdk/testing/plugin-bench.ts';
@@ -25,7 +25,7 @@ export async function openPluginBench(...plugins: readonly ListedPlugin[]): Prom
   const folder = await mkdtemp(join(tmpdir(), 'escada-bench-'));
   const dataFolder = join(folder, 'data');
   await mkdir(dataFolder);
-  const store = new FileStore(join(folder, 'store'));
+  const store = openStore(host, { home: folder });
   const services = createServices({ registry: host.registry, store, dataRoots: [dataFolder] });
   return new PluginBench({ host, services, folder });
 }

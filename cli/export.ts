@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { placeFile, placeFolder } from '../plugins/sdk/publish.ts';
+import { placeFile, placeFolder } from '../plugins/sdk/place-output.ts';
 import { withStore } from '../client/with-store.ts';
 import { readSettings } from '../runtime/settings.ts';
 import { exportFormatSchema, type ExportFormat } from '../schemas/spec/export-format.ts';
@@ -8,6 +8,7 @@ import type { ReportData } from '../core/report/report-data.ts';
 import type { ExportOutcome } from '../schemas/outcome/export-run.ts';
 import { exportSpec } from './lib/export-spec.ts';
 import { requireTarget } from './lib/export-target.ts';
+import { fileNameOf } from './lib/file-name.ts';
 import { outcomeOf } from './lib/outcome.ts';
 import { sizeBytes } from './lib/size.ts';
 import { print } from './lib/terminal.ts';
@@ -38,7 +39,7 @@ async function place({ export: done }: ExportOutcome, path: string): Promise<voi
 
 /** `<run>.gguf`, or a folder `<run>-<format>`. */
 const nameOf = (run: string, format: ExportFormat): string =>
-  `${run.replaceAll(/[^\w.-]+/g, '-')}-${format}${format.startsWith('gguf') ? '.gguf' : ''}`;
+  `${fileNameOf(run)}-${format}${format.startsWith('gguf') ? '.gguf' : ''}`;
 
 export const exportCommand = new Command('export')
   .description('Export the winning model (GGUF, safetensors or bitsandbytes)')

@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander';
-import { placeFile } from '../plugins/sdk/publish.ts';
+import { placeFile } from '../plugins/sdk/place-output.ts';
 import { withStore } from '../client/with-store.ts';
 import { readSettings } from '../runtime/settings.ts';
+import { fileNameOf } from './lib/file-name.ts';
 import { outcomeOf } from './lib/outcome.ts';
 import { renderOutcome } from './lib/summary.ts';
 import { print } from './lib/terminal.ts';
@@ -15,10 +16,6 @@ interface Options {
   readonly out?: string;
   readonly json?: boolean;
 }
-
-/** A file name of a run: its id may hold slashes. */
-const fileName = (run: string, format: Format): string =>
-  `${run.replaceAll(/[^\w.-]+/g, '-')}.${EXTENSIONS[format]}`;
 
 export const reportCommand = new Command('report')
   .description('Figures of a finished run; writes its report')
@@ -43,7 +40,7 @@ export const reportCommand = new Command('report')
         process.stdout.write(bytes);
         return;
       }
-      const path = out ?? fileName(run, format);
+      const path = out ?? `${fileNameOf(run)}.${EXTENSIONS[format]}`;
       await placeFile(bytes, path, 'The report');
       print(`${renderOutcome(outcome)}\n\nReport: ${path}`);
     });

@@ -1,22 +1,10 @@
 /** Writing files that survive a power failure: a reader sees the whole of one or nothing, and what was returned stays. */
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import {
-  chmod,
-  copyFile,
-  cp,
-  link,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { copyFile, link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { EscadaFailure } from './contracts/failure.ts';
-import { outputFailure, withFileFailures } from './file-failures.ts';
+import { withFileFailures } from './file-failures.ts';
 import { noteMovement } from './movement.ts';
 import { ownedName } from './owner.ts';
 
@@ -29,10 +17,11 @@ export const READ_ONLY_FILE = 0o444;
 /** Names of files in progress begin with it; the rest of the name says which process writes. */
 export const TEMPORARY_PREFIX = '.tmp-';
 
-/** SHA-256 of a file, as hex, read in pieces. */
-export async function sha256OfFile(path: string): Promise<string> {
+/** SHA-256 of a file, as hex, read in pieces. An aborted signal ends it with an abort error. */
+export async function sha256OfFile(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) {
+  const options = { highWaterMark: 1 << 20, ...(signal === undefined ? {} : { signal }) };
+  for await (const piece of createReadStream(path, options)) {
     hash.update(piece as Buffer);
     noteMovement();
   }
@@ -175,50 +164,5 @@ async function linkAnew(from: string, to: string): Promise<void> {
     if (!CANNOT_LINK.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     await copyFile(from, to, constants.COPYFILE_FICLONE);
     await syncPath(to);
-  }
-}
-
-/** Rights that new files and folders of this user have: copies of read-only objects are the user's own. */
-async function giveToUser(path: string, kind: 'file' | 'folder'): Promise<void> {
-  await chmod(path, (kind === 'file' ? 0o666 : 0o777) & ~process.umask());
-}
-
-/**
- * Writes a file where a user wants it: under a temporary name beside it, then renamed. Throws `DISK_FULL` or
- * `OUTPUT_NOT_WRITABLE`, and leaves nothing behind then.
- */
-export async function placeFile(from: string | Uint8Array, to: string, what: string): Promise<void> {
-  await placed(to, what, async (temporary) => {
-    if (typeof from === 'string') await copyFile(from, temporary, constants.COPYFILE_FICLONE);
-    else await writeFile(temporary, from, { flag: 'wx' });
-    await giveToUser(temporary, 'file');
-    await syncPath(temporary);
-  });
-}
-
-/** The same for a folder with all that is in it; `to` is new, or an empty folder. */
-export async function placeFolder(from: string, to: string, what: string): Promise<void> {
-  await placed(to, what, async (temporary) => {
-    await cp(from, temporary, { recursive: true });
-    await giveToUser(temporary, 'folder');
-    for (const entry of await readdir(temporary, { recursive: true, withFileTypes: true })) {
-      const path = join(entry.parentPath, entry.name);
-      await giveToUser(path, entry.isDirectory() ? 'folder' : 'file');
-      if (entry.isFile()) await syncPath(path);
-    }
-  });
-}
-
-async function placed(to: string, what: string, fill: (temporary: string) => Promise<void>): Promise<void> {
-  const target = resolve(to);
-  const temporary = join(dirname(target), ownedName(TEMPORARY_PREFIX));
-  try {
-    await fill(temporary);
-    await rename(temporary, target);
-    await syncPath(dirname(target));
-  } catch (cause) {
-    throw outputFailure(cause, what, to);
-  } finally {
-    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
   }
 }

@@ -1,9 +1,10 @@
 // A pull ends with a folder that is complete and checked, or with none: files grow in a hidden folder beside it, which
 // stays when a pull breaks off and is where the next one goes on.
-import { mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import { modelsFolder } from '../../plugins/sdk/model-folder/model-path.ts';
+import { syncToDisk } from '../bootstrap/sync.mjs';
 import { HubClient, type HubClientOptions } from './client.ts';
 import { fetchAll } from './fetch-all.ts';
 import { diskFailure } from './failures.ts';
@@ -143,11 +144,11 @@ async function publish(
   } else {
     await removeUnlistedFiles(growing, manifest);
     await writeManifest(growing, manifest);
-    await syncFolder(growing);
+    await syncToDisk(growing);
     await rmdir(folder).catch(() => undefined);
     await rename(growing, folder);
   }
-  await syncFolder(dirname(folder));
+  await syncToDisk(dirname(folder));
 }
 
 /** Nothing but the recorded files becomes part of the model. */
@@ -156,13 +157,6 @@ async function removeUnlistedFiles(growing: string, { files }: Manifest): Promis
   for (const name of await readdir(growing)) {
     if (!names.has(name)) await rm(join(growing, name), { recursive: true, force: true });
   }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder).catch(() => null);
-  // Windows opens no folders; there is nothing to sync then.
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
 }
 
 function pulled({ target, place }: Pull, manifest: Manifest, receivedBytes: number): PulledModel {

@@ -1,5 +1,4 @@
 /** The objects of a store on a local disk: by digest, each file whole or not there, and local copies of packed folders. */
-import type { Stats } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
@@ -14,7 +13,6 @@ import {
   publishFile,
   READ_ONLY_FILE,
   sha256OfBytes,
-  sha256OfFile,
   syncPath,
 } from '../../../plugins/sdk/publish.ts';
 import {
@@ -31,13 +29,13 @@ import {
   readEntries,
   type FolderEntry,
 } from '../../../plugins/sdk/store/packed-folder.ts';
+import { CheckedFiles } from './checked-files.ts';
 import { markUsed } from './last-use.ts';
 
 /** `objects/` by digest, `folders/` with the files of packed folders. What a method returned survives a power failure. */
 export class FileObjects implements ArtifactObjectsV1 {
   readonly root: string;
-  /** Files whose bytes were checked by this process, with the state in which they were. */
-  readonly #verified = new Map<string, string>();
+  readonly #checked = new CheckedFiles();
 
   constructor(root: string) {
     this.root = root;
@@ -110,7 +108,7 @@ export class FileObjects implements ArtifactObjectsV1 {
     if (found === null) throw missingArtifact(ref, this.root);
     if (found.size !== ref.sizeBytes)
       throw damagedArtifact(ref, `it has ${found.size} bytes, not ${ref.sizeBytes}`);
-    if (!(await this.#isIntact(path, ref.sha256))) throw damagedArtifact(ref, 'its SHA-256 differs');
+    if (!(await this.#checked.isIntact(path, ref.sha256))) throw damagedArtifact(ref, 'its SHA-256 differs');
     return path;
   }
 
@@ -126,7 +124,7 @@ export class FileObjects implements ArtifactObjectsV1 {
     try {
       const parts = ref.mediaType === FOLDER_TYPE ? await this.#entries(ref) : [];
       for (const one of [ref, ...parts.map((entry) => entry.ref)]) {
-        if (!(await this.#use(await this.localPath(one), one.sha256))) return false;
+        if (!(await this.#checked.use(await this.localPath(one), one.sha256))) return false;
       }
       return true;
     } catch {
@@ -145,7 +143,7 @@ export class FileObjects implements ArtifactObjectsV1 {
     const [wanted, found] = [await stat(object), await stat(target).catch(() => null)];
     if (found === null) return await linkOrCopy(object, target);
     if (found.ino === wanted.ino && found.dev === wanted.dev) return;
-    if (found.size === ref.sizeBytes && (await this.#isIntact(target, ref.sha256))) return;
+    if (found.size === ref.sizeBytes && (await this.#checked.isIntact(target, ref.sha256))) return;
     await linkOrCopy(object, target, { replace: true });
   }
 
@@ -154,32 +152,10 @@ export class FileObjects implements ArtifactObjectsV1 {
     const path = this.objectPath(sha256);
     const found = await stat(path).catch(() => null);
     if (found?.size !== sizeBytes) return false;
-    const known = this.#verified.has(path);
-    if (!(await this.#isIntact(path, sha256))) return false;
+    const known = this.#checked.knows(path);
+    if (!(await this.#checked.isIntact(path, sha256))) return false;
     // Another process may have put it there a moment ago.
     if (!known) await syncPath(join(path, '..'));
-    return await this.#use(path, sha256);
+    return await this.#checked.use(path, sha256);
   }
-
-  /** Compares bytes and digest, once per process and state of the file. */
-  async #isIntact(path: string, sha256: string): Promise<boolean> {
-    const state = stateOf(await stat(path), sha256);
-    if (this.#verified.get(path) === state) return true;
-    if ((await sha256OfFile(path)) !== sha256) return false;
-    this.#verified.set(path, state);
-    return true;
-  }
-
-  /** Marks a file that was found intact as in use, which decides what may be removed one day. False when it is gone. */
-  async #use(path: string, sha256: string): Promise<boolean> {
-    if (!(await markUsed(path))) return false;
-    const found = await stat(path).catch(() => null);
-    if (found !== null) this.#verified.set(path, stateOf(found, sha256));
-    return found !== null;
-  }
-}
-
-/** What changes when the bytes of a file are changed by anything that does not hide it. */
-function stateOf({ ino, size, mtimeMs }: Stats, sha256: string): string {
-  return `${sha256} ${ino} ${size} ${mtimeMs}`;
 }

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { sha256OfFile } from '../publish.ts';
 
 /** A commit of a repository, written out. */
 export const COMMIT = /^[0-9a-f]{40}$/;
@@ -64,13 +63,7 @@ export async function verifyFiles(folder: string, { files }: Manifest): Promise<
     const path = join(folder, file.name);
     const there = await stat(path).catch(() => null);
     const mayBe = there?.isFile() === true && there.size === file.sizeBytes;
-    if (mayBe && (await sha256Of(path)) === file.sha256) intact.push(file);
+    if (mayBe && (await sha256OfFile(path)) === file.sha256) intact.push(file);
   }
   return intact;
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }

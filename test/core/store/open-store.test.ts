@@ -59,7 +59,7 @@ suite('the store that is opened', () => {
     });
     await assert.rejects(opened({ use: 'bucket', options: { adress: 'x' } }), {
       code,
-      message: /^Options of the artifact store "bucket": options: .*adress/,
+      message: /^Options of the artifact store "bucket": .*adress/,
     });
   });
 });

@@ -3,14 +3,9 @@ import { link, mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } fr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
+import { placeFile, placeFolder } from '../../../plugins/sdk/place-output.ts';
 import { FileStore } from '../../../core/store/file-store.ts';
-import {
-  linkOrCopy,
-  makeMissing,
-  placeFile,
-  placeFolder,
-  publishFile,
-} from '../../../plugins/sdk/publish.ts';
+import { linkOrCopy, makeMissing, publishFile } from '../../../plugins/sdk/publish.ts';
 
 const newFolder = async (): Promise<string> => await mkdtemp(join(tmpdir(), 'escada-publish-'));
 

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat, symlink } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { DataSource } from '../../../../schemas/spec/adaptation-spec.ts';
 import type { StepContext, StepServices } from '../../../sdk/contracts/step-kind.ts';
+import { sha256OfFile } from '../../../sdk/publish.ts';
 import { unreadable } from './unreadable.ts';
 import type { DataFile } from './unreadable.ts';
 
@@ -42,9 +42,7 @@ export async function locate(
     return { path: await services.store.localPath(source.artifact), name: source.name ?? uri, sha256 };
   }
   const { path, name } = await services.resolveDataPath(source.path);
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });
-  return { path, name, sha256: hash.digest('hex') };
+  return { path, name, sha256: await sha256OfFile(path, signal) };
 }
 
 /**
