@@ -88,7 +88,7 @@ function resampleWork(): ResampleWork {
   };
 }
 
-/** Opening a model that nobody uses any more may mean loading it: a report does not wait for ever. */
+/** Opening a model that nobody uses any more may mean loading it: the report's wait is limited. */
 const DESCRIBE_TIMEOUT_MS = 30_000;
 
 function describeWith(services: StepServices): ReportDeps['describeModel'] {

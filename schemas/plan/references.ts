@@ -1,6 +1,6 @@
 /**
  * References inside step options. Pure, without zod: the compiler checks them and workflow code replaces them.
- * A reference is a whole string `${inputs.a.b}`, `${item}`, `${item.a}` or `${nodes.<id>.output.a.b}`. What stands in
+ * A reference is a whole string `${inputs.a.b}`, `${item}`, `${item.a}` or `${nodes.<id>.output.a.b}`. The value of
  * `{"$literal": …}` is taken as it is: a user's text, which may hold `${` and is never read as a reference.
  */
 import type { JsonObject, JsonValue } from '../common/json.ts';
@@ -18,7 +18,7 @@ function isLiteral(value: JsonValue): value is JsonObject {
   );
 }
 
-/** What stands in a literal; undefined for any other value. */
+/** The value of a literal; undefined for any other value. */
 export function literalIn(value: unknown): JsonValue | undefined {
   return isLiteral(value as JsonValue) ? (value as JsonObject)[LITERAL] : undefined;
 }
@@ -83,7 +83,7 @@ export function parseReference(text: string): Reference | string | null {
   return `"${text}" is not one of \${inputs.…}, \${item…}, \${nodes.<id>.output…}`;
 }
 
-/** Every string of a value with the path where it stands, but for those in literals. */
+/** Every string of a value with its path, but for those in literals. */
 export function stringsIn(
   value: JsonValue,
   path: readonly string[] = [],

@@ -127,7 +127,7 @@ suite('approvals', { skip }, () => {
       [
         { ...answer, id: 'other' },
         'APPROVAL_UNKNOWN',
-        /No approval "other" waits here \(waiting: pipeline\/look\)/,
+        /No approval "other" is pending here\. Pending: pipeline\/look\./,
       ],
       [{ ...answer, verdict: 'yes' }, 'APPROVAL_INVALID', /verdict: must be "approve" or "reject"/],
       [{ ...answer, coment: '' }, 'APPROVAL_INVALID', /coment: is not a known field/],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { WorkClock } from '../../workflows/adapt/work-clock.ts';
 
-test('the clock stands while anyone is waited for; waits at once are one', () => {
+test('the clock stops while anyone is waited for; waits at once are one', () => {
   mock.timers.enable({ apis: ['Date'] });
   try {
     const pass = (seconds: number): void => mock.timers.tick(seconds * 1000);

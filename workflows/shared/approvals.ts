@@ -112,11 +112,11 @@ export class Approvals {
     const open = this.#waiting.filter((one) => one.answer === null);
     const asked = open.find((one) => one.id === id);
     if (asked === undefined) {
-      const ids = open.length === 0 ? 'nothing waits' : `waiting: ${open.map((one) => one.id).join(', ')}`;
-      throw fail('APPROVAL_UNKNOWN', `No approval "${id}" waits here (${ids}).`);
+      const ids = open.length === 0 ? 'none' : open.map((one) => one.id).join(', ');
+      throw fail('APPROVAL_UNKNOWN', `No approval "${id}" is pending here. Pending: ${ids}.`);
     }
     if (asked.digest !== digest) {
-      const message = `digest: "${id}" asks about ${asked.digest}, the answer is about ${digest}. Look at it again, then answer with its digest.`;
+      const message = `digest: "${id}" asks about ${asked.digest}, the answer is about ${digest}. Read it again and send its digest.`;
       throw fail('APPROVAL_STALE', message);
     }
     return asked;

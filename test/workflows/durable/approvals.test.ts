@@ -11,7 +11,7 @@ import { Stage } from '../support/stage.ts';
 import type { StagedRun } from '../support/staged-run.ts';
 
 const ask = (id: string, more: object = {}) => ({
-  ...{ id, form: 'approval', title: `May ${id} go on?`, subject: { about: id } },
+  ...{ id, form: 'approval', title: `Continue with ${id}?`, subject: { about: id } },
   ...more,
 });
 const step = (id: string, more: object = {}) => ({ id, form: 'step', uses: 'test.readonly@1', ...more });
@@ -30,7 +30,7 @@ suite('approvals', { concurrency: 4 }, () => {
   ): Promise<StagedRun> =>
     await stage.start('runPipeline', [{ name: 'staged', nodes }], { steps: { '*': answer({}), ...steps } });
 
-  test('what is approved goes on, and the answer is the node’s output', async () => {
+  test('what is approved continues, and the answer is the node’s output', async () => {
     const run = await start([ask('look'), step('next', { after: ['look'] })]);
     const { subject } = await run.asked('pipeline/look');
     assert.deepEqual(await stage.store.readJson(subject), { about: 'look' });
@@ -48,7 +48,7 @@ suite('approvals', { concurrency: 4 }, () => {
     const { code, message } = await run.failure();
     assert.deepEqual(
       [code, message],
-      ['APPROVAL_REJECTED', 'pipeline/look: "May look go on?" was rejected by Ida. Old rows.'],
+      ['APPROVAL_REJECTED', 'pipeline/look: "Continue with look?" was rejected by Ida. Old rows.'],
     );
     assert.equal(run.calls.length, 0);
   });
@@ -57,10 +57,10 @@ suite('approvals', { concurrency: 4 }, () => {
     const run = await start([ask('look', { timeoutSeconds: 1 })]);
     const { code, message } = await run.failure();
     assert.equal(code, 'APPROVAL_TIMED_OUT');
-    assert.match(message, /nobody answered "May look go on\?" within 1 s/);
+    assert.match(message, /nobody answered "Continue with look\?" within 1 s/);
   });
 
-  test('several wait side by side, each with an answer of its own, while steps go on', async () => {
+  test('several wait side by side, each with an answer of its own, while steps continue', async () => {
     const run = await start([ask('a'), ask('b'), ask('c'), step('side'), step('next', { after: ['b'] })]);
     for (const id of ['a', 'b', 'c']) await run.asked(`pipeline/${id}`);
     await run.started('pipeline/side');

@@ -105,7 +105,7 @@ suite('pipelines that continue as new', { concurrency: 4 }, () => {
     const run = await start(early, nodes, { 'pipeline/c25': when(gate, echo) });
     const first = await run.asked('pipeline/first');
     await run.started('pipeline/c25');
-    assert.equal(run.runIds.length, 1, 'the question holds the run, the steps go on');
+    assert.equal(run.runIds.length, 1, 'the question holds the run, the steps continue');
     assert.deepEqual(await run.query<readonly Approval[]>('approvals'), [first]);
     await run.answer('pipeline/first', 'approve', { by: 'me' });
     gate.open();
@@ -117,7 +117,10 @@ suite('pipelines that continue as new', { concurrency: 4 }, () => {
       run.handle.executeUpdate('approve', {
         args: [{ id: first.id, digest: first.digest, verdict: 'approve' }],
       }),
-      (error: Error) => /No approval "pipeline\/first" waits here/.test(String(error.cause)),
+      (error: Error) =>
+        /No approval "pipeline\/first" is pending here\. Pending: pipeline\/second\./.test(
+          String(error.cause),
+        ),
     );
     await run.answer('pipeline/second', 'approve', { comment: 'well done' });
     const outputs = await run.result<Record<string, { verdict?: string; by?: string; comment?: string }>>();

@@ -52,7 +52,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
     assert.equal(record.code, 'PLAN_VERSION_UNSUPPORTED');
   });
 
-  test('a final code: the flowchart goes on, and a later rung wins', async () => {
+  test('a final code: the flowchart continues, and a later rung wins', async () => {
     const right = answering(stage, 1);
     const run = await start({
       'icl/recipes/0/answers': failing('ENGINE_REQUEST_INVALID', 'the prompt is too long'),
@@ -189,7 +189,7 @@ suite('a ladder whose rungs fail', { concurrency: 3 }, () => {
     }
   });
 
-  test('so do tokens, and what was measured stands', async () => {
+  test('so do tokens, and what was measured is kept', async () => {
     // Sixteen answers of eleven tokens each: zero-shot takes 176, icl passes the limit with its first step.
     const run = await start(
       { 'icl/recipes/0/answers': answering(stage, 1, 1000) },

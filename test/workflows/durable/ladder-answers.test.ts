@@ -50,7 +50,7 @@ suite('a ladder and its answers', { concurrency: 3 }, () => {
     }
   });
 
-  test('rungs are climbed only with approval; a no, or no answer, leads on', async () => {
+  test('rungs run only with approval; a rejection, or no answer, leads on', async () => {
     const run = await start({ approvals: { rungs: ['icl', 'peft'] } });
     await run.answer('approve-icl', 'approve', { by: 'Ada' });
     await run.answer('approve-peft', 'reject', { comment: 'too dear' });

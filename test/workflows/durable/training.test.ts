@@ -170,7 +170,7 @@ suite('trainings', { concurrency: 4 }, () => {
     assert.match(await run.details(), /\*\*Phase:\*\* cancelled/);
   });
 
-  test('a terminated training ends at once and its step is told', async () => {
+  test('a terminated training ends at once and its step ends, too', async () => {
     const run = await start(hanging());
     const call = await run.started('train');
     await run.handle.terminate('enough');

@@ -17,7 +17,7 @@ export interface StepCall {
   /** The run that called it, and the first one of its chain of runs that continue as new. */
   readonly runId: string;
   readonly firstRunId: string;
-  /** How often this activity id was called in the run, scheduled anew or tried again: 1 for the first call. */
+  /** How often this activity id was called in the run, scheduled again or retried: 1 for the first call. */
   readonly number: number;
   /** Aborted when the stage closes, so that nothing outlives a test. */
   readonly closing: AbortSignal;
