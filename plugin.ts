@@ -56,7 +56,7 @@ export class EscadaPlugin extends SimplePlugin {
 
   /** Throws `WORKER_PLUGIN_REUSED`, `ACTIVITY_NAME_TAKEN`. */
   override configureWorker(options: WorkerOptions): WorkerOptions {
-    // A plugin that stands at the connection meets the step Workers, too.
+    // A plugin of the connection is called for the step Workers, too.
     if (this.#stepQueues.has(options.taskQueue)) return options;
     if (this.#given !== null) throw pluginReused(options.taskQueue);
     this.#given = options;

@@ -13,7 +13,7 @@ import { asRunner, createAll, runTogether } from './worker/run-together.ts';
 import { tidyUp } from './worker/tidy-up.ts';
 
 /**
- * Runs the roles in this process until it is told to stop (SIGINT, SIGTERM). When one fails, the others are stopped in
+ * Runs the roles in this process until it is asked to stop (SIGINT, SIGTERM). When one fails, the others are stopped in
  * order and its failure is thrown.
  */
 export async function runWorker(roles: readonly Role[], settings: Settings = readSettings()): Promise<void> {

@@ -29,8 +29,8 @@ export function toApplicationFailure(
 ): ApplicationFailure {
   const retryAfterMs = waitOf(failure);
   // Neither workflow code nor a client elsewhere has the tables of plugins.
-  const told = builtInEntry(failure.code) === undefined ? { help } : {};
-  const asked = { ...told, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const advice = builtInEntry(failure.code) === undefined ? { help } : {};
+  const asked = { ...advice, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   return ApplicationFailure.create({
     message: shown(failure.message),
     type: failure.code,

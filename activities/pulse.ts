@@ -13,7 +13,7 @@ export interface Pulse {
   readonly signal: AbortSignal;
   /** Reports progress, which is a movement; secrets in its texts are masked. */
   report(details: JsonObject): void;
-  /** Runs a part of the step. Throws `STEP_STALLED` when nothing moves for the kind's limit, though the part goes on. */
+  /** Runs a part of the step. Throws `STEP_STALLED` when nothing moves for the kind's limit, while the part continues. */
   guard<T>(work: () => Promise<T>): Promise<T>;
   stop(): void;
 }

@@ -5,7 +5,7 @@ import { referencesIn } from '../plugins/sdk/store/references.ts';
 
 /**
  * Checks before a step starts that everything it refers to is in the store and whole. Throws `ARTIFACT_MISSING` or
- * `ARTIFACT_DAMAGED` that names the step. A run that is started again makes it anew: a stored result counts only as
+ * `ARTIFACT_DAMAGED` that names the step. A run that is started again makes it again: a stored result counts only as
  * long as all of its artifacts are there.
  */
 export async function requireInputs(

@@ -8,12 +8,12 @@ export interface KnownValues {
   readonly item?: JsonValue;
 }
 
-/** A value whose references to known values are replaced; undefined stands for those that only a run knows. */
+/** A value whose references to known values are replaced; undefined in place of those that only a run knows. */
 type Known = JsonValue | undefined | readonly Known[] | { readonly [key: string]: Known };
 
 /**
  * A step's options as far as they are known when its plan is compiled: as they are written, without the defaults of the
- * kind's schema, and with `undefined` wherever a reference stands for something that only a run knows.
+ * kind's schema, and with `undefined` wherever a reference names something that only a run knows.
  */
 export function knownOptions(options: JsonObject, known: KnownValues): { readonly [key: string]: Known } {
   return knownValue(options, known) as { readonly [key: string]: Known };
