@@ -42,6 +42,30 @@ interface Outcome {
   }[];
 }
 
+/** A source of the example and everything of the example that it imports. */
+async function sourcesOf(file: string, found = new Set<string>()): Promise<Set<string>> {
+  if (found.has(file)) return found;
+  found.add(file);
+  const text = await readFile(join(EXAMPLE, 'src', file), 'utf8');
+  for (const [, other = ''] of text.matchAll(/from '\.\/([^']+)'/g)) await sourcesOf(other, found);
+  return found;
+}
+
+test('what each part takes: its own files, one line of the plugin, none of the product', async (t) => {
+  const index = await readFile(join(EXAMPLE, 'src/index.ts'), 'utf8');
+  for (const [part, file, most] of [
+    ['model provider', 'nearest-row-provider.ts', 4],
+    ['rung', 'hints-rung.ts', 1],
+    ['step kind', 'drop-long-answers.ts', 1],
+    ['metric', 'first-word-metric.ts', 1],
+  ] as const) {
+    const files = [...(await sourcesOf(file))];
+    t.diagnostic(`${part}: ${files.length} files (${files.join(', ')}), and its line in index.ts`);
+    assert.ok(files.length <= most, files.join(', '));
+    assert.ok(index.includes(`from './${file}'`), file);
+  }
+});
+
 suite('a plugin from outside', { skip }, () => {
   let server: TestServer;
   let place: Place;

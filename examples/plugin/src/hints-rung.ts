@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { literal, type AdaptationSpec, type RungV1, type StepNode } from 'escada/plugin-api';
+import {
+  answerAndScore,
+  answerWork,
+  literal,
+  outputRef,
+  ref,
+  resultNode,
+  type AdaptationSpec,
+  type Planned,
+  type Recipe,
+  type RungV1,
+} from 'escada/plugin-api';
 
 const optionsSchema = z.strictObject({
   /** Sentences that follow the task's instruction. */
@@ -9,19 +20,15 @@ const optionsSchema = z.strictObject({
 
 type Options = z.infer<typeof optionsSchema>;
 
-function recipeOf(spec: AdaptationSpec, { hints, shots }: Options) {
-  const instruction = [spec.task.instruction, ...hints].join(' ');
-  return { system: literal(spec.task.system), instruction: literal(instruction), shots, choose: 'similar' };
+/** The task's recipe with more instruction, and the rows nearest to the input as demonstrations. */
+function recipeWith(spec: AdaptationSpec, { hints, shots }: Options): Planned<Recipe> {
+  const instruction = literal([spec.task.instruction, ...hints].join(' '));
+  const rows = ref('inputs.train');
+  const demonstrations = { rows, shots, selection: 'nearest', retriever: 'lexical' } as const;
+  return { system: literal(spec.task.system), instruction, demonstrations, retrieval: null };
 }
 
-const step = (id: string, uses: string, options: object) => ({
-  id,
-  form: 'step' as const,
-  uses,
-  with: options as StepNode['with'],
-});
-
-/** A rung that changes the prompt only: the task's instruction with hints, and the most similar rows as demonstrations. */
+/** A rung that changes the prompt only. */
 export const hintsRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'hints',
@@ -35,37 +42,24 @@ export const hintsRung: RungV1 = {
   estimate: ({ spec, options }) => {
     const { maxPromptTokens, maxAnswerTokens } = spec.task;
     const { shots } = options as Options;
-    const rows = spec.data.sizes.dev;
-    const prompt = rows * (maxPromptTokens + shots * (maxPromptTokens + maxAnswerTokens));
-    return { prompt, generate: rows * maxAnswerTokens, train: 0 };
+    return answerWork({
+      rows: spec.data.sizes.dev,
+      promptTokens: maxPromptTokens + shots * (maxPromptTokens + maxAnswerTokens),
+      completionTokens: maxAnswerTokens,
+    });
   },
   toPlan: ({ spec, options }) => {
-    const recipe = recipeOf(spec, options as Options);
+    const recipe = recipeWith(spec, options as Options);
     return {
       name: 'hints',
       nodes: [
-        step('answers', 'generate.answers@1', {
-          model: literal(spec.model),
-          recipe,
-          adapter: null,
-          rows: '${inputs.dev}',
-          train: '${inputs.train}',
-          maxNewTokens: spec.task.maxAnswerTokens,
-          seed: spec.seed,
-        }),
-        step('score', 'score.predictions@1', {
-          predictions: '${nodes.answers.output.predictions}',
-          usage: '${nodes.answers.output.usage}',
-          metrics: literal(spec.metrics),
-          statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
-        }),
-        step('result', 'rung.result@1', {
+        ...answerAndScore({ spec, recipe, adapter: null }),
+        resultNode({
+          spec,
           rung: 'hints',
           tried: 1,
           recipes: [recipe],
-          scores: [{ score: '${nodes.score.output}' }],
-          adapter: null,
-          training: null,
+          scores: [{ score: outputRef('score') }],
         }),
       ],
     };
