@@ -1,8 +1,8 @@
-import { homedir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, resolve } from 'node:path';
 import type { StoreChoice } from '../schemas/spec/project-config.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 
+import { cacheFolder } from './bootstrap/cache-folder.mjs';
 import { DEFAULT_TASK_QUEUE } from '../schemas/plan/constants.ts';
 
 /** What a process reads from its environment; Temporal's own variables are read by its SDK. */
@@ -47,7 +47,6 @@ export function countSetting(
 export function readSettings(environment: Environment = process.env): Settings {
   const read = (name: string): string | undefined => setting(environment, name);
   const home = resolve(read('ESCADA_HOME') ?? '.escada');
-  const cacheHome = read('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
   const use = read('ESCADA_STORE');
   const roots = (read('ESCADA_DATA_ROOTS') ?? '').split(delimiter).filter((root) => root.trim() !== '');
   return {
@@ -56,6 +55,6 @@ export function readSettings(environment: Environment = process.env): Settings {
     ...(use === undefined ? {} : { store: { use: use.trim() } }),
     dataRoots: (roots.length > 0 ? roots : ['data']).map((root) => resolve(root)),
     ioConcurrency: countSetting(environment, 'ESCADA_IO_CONCURRENCY', { usual: 8, min: 1, max: 1000 }),
-    cacheDir: resolve(read('ESCADA_CACHE_DIR') ?? join(cacheHome, 'escada')),
+    cacheDir: cacheFolder(environment),
   };
 }

@@ -5,7 +5,6 @@
 import { z } from 'zod';
 import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
-import { PLUGIN_NAME } from './contract.ts';
 import { ProcessTrainer } from './worker/process-trainer.ts';
 
 /** One trainer: the command and how long it may take for what. */
@@ -43,7 +42,7 @@ export const processTrainerOptionsSchema = z.strictObject({
 export function createProcessTrainerPlugin(): PluginV1 {
   const made: ProcessTrainer[] = [];
   return {
-    name: PLUGIN_NAME,
+    name: 'process-trainer',
     version: PACKAGE_VERSION,
     apiVersion: PLUGIN_API_VERSION,
     needs: [],

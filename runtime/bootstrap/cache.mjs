@@ -4,8 +4,8 @@
 // while it is as it was put there (seal) and nobody else could have written to it.
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
+import { cacheFolder } from './cache-folder.mjs';
 import { BootstrapError } from './errors.mjs';
 import { withLock } from './lock.mjs';
 import { isSealed, seal } from './seal.mjs';
@@ -15,16 +15,6 @@ const BUILDING_PREFIX = '.building-';
 const PRIVATE = 0o700;
 
 /** @typedef {import('./seal.mjs').Pins} Pins */
-
-/**
- * The folder of everything that was built or fetched once for this user.
- * @param {import('./exec.mjs').Env} [env]
- * @returns {string} `ESCADA_CACHE_DIR`, else `$XDG_CACHE_HOME/escada`, else `~/.cache/escada`.
- */
-export function cacheFolder(env = process.env) {
-  if (env.ESCADA_CACHE_DIR) return path.resolve(env.ESCADA_CACHE_DIR);
-  return path.join(env.XDG_CACHE_HOME || path.join(env.HOME || os.homedir(), '.cache'), 'escada');
-}
 
 /**
  * A key for a cache folder: the first 16 hex digits of the SHA-256 over the parts. Parts are delimited by their

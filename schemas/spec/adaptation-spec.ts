@@ -13,19 +13,22 @@ import { atMostMembers, nameTextSchema, optionsSchema, pathTextSchema } from '..
 import { flowchartSchema, rungIdSchema } from './flowchart.ts';
 import { profileSchema } from './profile.ts';
 
+/** Formats of data files. */
+export const dataFormatSchema = z.enum(['csv', 'tsv', 'jsonl', 'parquet']);
+
 /** A file under the data roots, or bytes already in the artifact store. */
 export const dataSourceSchema = z.union([
   z.strictObject({
     /** File, relative to the spec file or to a data root. */
     path: pathTextSchema,
     /** Format of the file; absent: by the name of the file. */
-    format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']).optional(),
+    format: dataFormatSchema.optional(),
   }),
   z.strictObject({
     /** Bytes in the artifact store. */
     artifact: artifactRefSchema,
     /** Format of the bytes. */
-    format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']),
+    format: dataFormatSchema,
     /** The file it was made from, as its owner wrote it: messages name it. */
     name: pathTextSchema.optional(),
   }),

@@ -6,8 +6,8 @@ import path from 'node:path';
 const PURE_SCHEMAS =
   /^schemas\/(.*\/)?(constants|error-codes|hints|flowcharts|references|plan-size|spec-bounds|plain-text|queues)\.ts$/;
 
-/** Whether a process still runs: set-up asks before anything is installed, the store and the workers ask the same. */
-const PROCESS_IDENTITY = /^runtime\/bootstrap\/process-identity\.mjs$/;
+/** Whether a process still runs, and where the cache is: set-up asks before anything is installed, the product the same. */
+const SET_UP_FACTS = /^runtime\/bootstrap\/(process-identity|cache-folder)\.mjs$/;
 
 const SCHEMAS = /^schemas\//;
 const SDK = /^plugins\/sdk\//;
@@ -97,7 +97,7 @@ export const ZONES = [
     packages: ['zod'],
     node: true,
   },
-  { files: SDK, values: [SDK, SCHEMAS, PROCESS_IDENTITY], types: [], packages: ['zod', 'ajv'], node: true },
+  { files: SDK, values: [SDK, SCHEMAS, SET_UP_FACTS], types: [], packages: ['zod', 'ajv'], node: true },
   { files: HOST, values: [HOST, SDK, SCHEMAS], types: [], packages: ['zod'], node: true },
   {
     files: /^plugins\/([^/]+)\/contract\.ts$/,
@@ -119,7 +119,7 @@ export const ZONES = [
 
   {
     files: CORE,
-    values: [CORE, SDK, SCHEMAS, PROCESS_IDENTITY],
+    values: [CORE, SDK, SCHEMAS, SET_UP_FACTS],
     types: [HOST],
     packages: ['zod', 'vega', 'vega-lite'],
     node: true,

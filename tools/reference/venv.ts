@@ -1,7 +1,7 @@
 /** The Python of the references (PyTorch, transformers, PEFT, bitsandbytes): found, or made once in the user's cache. */
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheFolder } from '../../runtime/bootstrap/cache.mjs';
+import { cacheFolder } from '../../runtime/bootstrap/cache-folder.mjs';
 import { run, runOrFail } from '../../runtime/bootstrap/exec.mjs';
 import { ROOT } from './programs.ts';
 

@@ -16,6 +16,7 @@ import { locate, openSource, sourcePath } from './read/source-file.ts';
 import type { SourceFile } from './read/source-file.ts';
 import { unreadable } from './read/unreadable.ts';
 import { datasetOutputSchema } from './step-output.ts';
+import { dataFormatSchema } from '../../../schemas/spec/adaptation-spec.ts';
 
 const withSchema = z.strictObject({
   source: dataSourceSchema,
@@ -29,7 +30,7 @@ const withSchema = z.strictObject({
 const outputSchema = datasetOutputSchema.extend({
   /** Names of the source's columns; of JSON Lines, the keys of the first thousand objects. */
   columns: z.array(z.string()),
-  format: z.enum(['csv', 'tsv', 'jsonl', 'parquet']),
+  format: dataFormatSchema,
   sourceSizeBytes: z.int().nonnegative(),
   sourceSha256: z.string(),
 });

@@ -77,13 +77,10 @@ export class EnginePool {
     await Promise.all(all.map((key) => this.#retire(key)));
   }
 
-  async #acquire(signal: AbortSignal | undefined): Promise<() => void> {
-    const either = AbortSignal.any(
-      signal === undefined ? [this.#closing.signal] : [signal, this.#closing.signal],
-    );
+  async #acquire(signal: AbortSignal): Promise<() => void> {
     try {
       // Others may use the device for days.
-      return await whileWatchedElsewhere(() => this.#permit.acquire(either));
+      return await whileWatchedElsewhere(() => this.#permit.acquire(signal));
     } catch (reason) {
       throw cancelFailure('acquire', reason);
     }

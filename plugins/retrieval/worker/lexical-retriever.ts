@@ -1,5 +1,4 @@
 import type { RetrieverV1 } from '../../sdk/contracts/retriever.ts';
-import { LEXICAL_RETRIEVER } from '../contract.ts';
 import { LAYOUT_VERSION } from './lexical-tables.ts';
 import { LexicalThread } from './lexical-thread-index.ts';
 
@@ -9,7 +8,7 @@ import { LexicalThread } from './lexical-thread-index.ts';
  */
 export const lexicalRetriever: RetrieverV1 = {
   specificationVersion: 'v1',
-  id: LEXICAL_RETRIEVER,
+  id: 'lexical',
   formatVersion: `sqlite ${process.versions['sqlite'] ?? 'unknown'} layout ${LAYOUT_VERSION}`,
   doIndex: async (documents, work) => await LexicalThread.filled(documents, work),
   doWrite: async (documents, path, work) => await LexicalThread.write(documents, path, work),

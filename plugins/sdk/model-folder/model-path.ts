@@ -1,17 +1,15 @@
 import { existsSync } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path';
+import { cacheFolder } from '../../../runtime/bootstrap/cache-folder.mjs';
 import { EscadaFailure } from '../contracts/failure.ts';
 import { pullModel } from '../../../schemas/errors/hints.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Folder of fetched models: `ESCADA_CACHE_DIR`, else the user's cache folder. */
+/** Folder of fetched models, in the user cache. */
 export function modelsFolder(env: Environment = process.env): string {
-  const { ESCADA_CACHE_DIR: own = '', XDG_CACHE_HOME: shared = '' } = env;
-  if (own !== '') return resolve(own, 'models');
-  return join(shared === '' ? join(homedir(), '.cache') : shared, 'escada', 'models');
+  return join(cacheFolder(env), 'models');
 }
 
 /**

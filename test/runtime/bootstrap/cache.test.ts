@@ -5,7 +5,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cacheFolder, cached, findCached, keyOf } from '../../../runtime/bootstrap/cache.mjs';
+import { cacheFolder } from '../../../runtime/bootstrap/cache-folder.mjs';
+import { cached, findCached, keyOf } from '../../../runtime/bootstrap/cache.mjs';
+import { modelsFolder } from '../../../plugins/sdk/model-folder/model-path.ts';
+import { readSettings } from '../../../runtime/settings.ts';
 import { processSpace } from '../../../runtime/bootstrap/process-identity.mjs';
 import { scratch } from './support.ts';
 
@@ -17,6 +20,18 @@ test('the cache lies where the environment says, most specific first', () => {
   assert.equal(cacheFolder(home), '/h/.cache/escada');
   assert.equal(cacheFolder({ ...home, XDG_CACHE_HOME: '/x' }), '/x/escada');
   assert.equal(cacheFolder({ ...home, XDG_CACHE_HOME: '/x', ESCADA_CACHE_DIR: '/e' }), '/e');
+});
+
+test('set-up, settings and models agree on the cache, also where a variable is empty or blank', () => {
+  for (const own of [undefined, '', ' ', '/e', 'relative'])
+    for (const shared of [undefined, '', ' ', '/x']) {
+      const env = { HOME: '/h', ESCADA_CACHE_DIR: own, XDG_CACHE_HOME: shared };
+      const folder = cacheFolder(env);
+      assert.ok(path.isAbsolute(folder));
+      assert.equal(readSettings(env).cacheDir, folder);
+      assert.equal(modelsFolder(env), path.join(folder, 'models'));
+    }
+  assert.equal(cacheFolder({ HOME: '/h', ESCADA_CACHE_DIR: ' ', XDG_CACHE_HOME: '' }), '/h/.cache/escada');
 });
 
 test('a key depends on every part, on their order and on where one ends', () => {

@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { cacheFolder } from '../../../runtime/bootstrap/cache.mjs';
+import { cacheFolder } from '../../../runtime/bootstrap/cache-folder.mjs';
 import { runOrFail } from '../../../runtime/bootstrap/exec.mjs';
 
 /** Carries llama.cpp v0.5.0. */

@@ -1,2 +1,0 @@
-/** Name of this plugin. Pure: workflow code may import it. */
-export const PLUGIN_NAME = 'process-trainer';

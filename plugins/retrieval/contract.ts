@@ -1,2 +1,0 @@
-/** Id of the retriever that ranks by shared words. */
-export const LEXICAL_RETRIEVER = 'lexical';
