@@ -2,7 +2,6 @@ import {
   ContinueAsNew,
   continueAsNew,
   defineQuery,
-  setCurrentDetails,
   setHandler,
   sleep,
   workflowInfo,
@@ -22,9 +21,7 @@ import type {
 } from '../../schemas/outcome/train-run.ts';
 import { control } from '../shared/control-activities.ts';
 import { asCancellation, runCancelled } from '../shared/step-failure.ts';
-import { cell } from '../shared/dashboard-text.ts';
 import { runPlan } from '../pipeline/interpreter.ts';
-import type { StepObserver } from '../pipeline/plan-run.ts';
 import { replaceReferences } from '../pipeline/replace-references.ts';
 import { fail } from '../shared/fail.ts';
 import { guardSpec } from '../shared/payload.ts';
@@ -32,6 +29,7 @@ import { fromJson } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { attemptStep, failureOf, isInternal, mayTryAgain, retryAfterMsOf } from './attempt.ts';
 import { readCarried } from './carried.ts';
+import { TrainingRun } from './training-run.ts';
 
 export const trainingQuery = defineQuery<TrainProgress>(QUERY_PROGRESS);
 
@@ -57,58 +55,6 @@ export async function trainModel(spec: unknown, carried?: TrainingState): Promis
     const cancelled = runCancelled();
     run.enter(cancelled ? 'cancelled' : 'failed');
     throw cancelled ? asCancellation(error) : unwrapFailure(error);
-  }
-}
-
-/** What is known of a training; shown in the UI and answered to queries. */
-class TrainingRun implements StepObserver {
-  #phase: TrainProgress['phase'] = 'compile';
-  #failedAttempts = 0;
-  #lastFailure = '';
-
-  takeUp({ failedAttempts, lastFailure }: TrainingState): void {
-    this.#failedAttempts = failedAttempts;
-    this.#lastFailure = lastFailure;
-  }
-
-  enter(phase: TrainProgress['phase']): void {
-    this.#phase = phase;
-    this.#publish();
-  }
-
-  failed(why: string): number {
-    this.#lastFailure = why;
-    this.#failedAttempts += 1;
-    this.#publish();
-    return this.#failedAttempts;
-  }
-
-  get failedAttempts(): number {
-    return this.#failedAttempts;
-  }
-
-  get lastFailure(): string {
-    return this.#lastFailure;
-  }
-
-  started(): void {
-    this.#publish();
-  }
-
-  finished(): void {
-    this.#publish();
-  }
-
-  progress(): TrainProgress {
-    const { failedAttempts, lastFailure } = this;
-    return { phase: this.#phase, failedAttempts, lastFailure };
-  }
-
-  #publish(): void {
-    const failures = `**Failed attempts:** ${this.#failedAttempts}`;
-    // Words of other programs: a trainer's log, a path, a column's name.
-    const last = this.#lastFailure === '' ? '' : `  \n**Last failure:** ${cell(this.#lastFailure)}`;
-    setCurrentDetails(`**Phase:** ${this.#phase}  \n${failures}${last}`);
   }
 }
 
