@@ -2,6 +2,7 @@
 export type * from './plugins/sdk/contracts/artifact-store.ts';
 export { EscadaFailure, isEscadaFailure } from './plugins/sdk/contracts/failure.ts';
 export type * from './plugins/sdk/contracts/language-model.ts';
+export { DEFAULT_TOKENS_PER_SECOND, MODEL_CAPABILITIES } from './plugins/sdk/contracts/language-model.ts';
 export { literal } from './plugins/sdk/contracts/literal.ts';
 export type * from './plugins/sdk/contracts/metric.ts';
 export { PLUGIN_API_VERSION, type PluginRegistrar, type PluginV1 } from './plugins/sdk/contracts/plugin.ts';
@@ -14,6 +15,7 @@ export type * from './plugins/sdk/contracts/trainer.ts';
 
 // Schemas and types that contracts speak in.
 export { artifactRefSchema, type ArtifactRef } from './schemas/common/artifact-ref.ts';
+export { modelRefSchema, type ModelRef } from './schemas/common/model-ref.ts';
 export type { JsonObject, JsonValue } from './schemas/common/json.ts';
 export type { ErrorCode, ErrorEntry, FailureCode, PluginCode } from './schemas/errors/error-codes.ts';
 export type { AdaptationSpec } from './schemas/spec/adaptation-spec.ts';
@@ -27,6 +29,20 @@ export { usageSchema, type Usage } from './schemas/outcome/usage.ts';
 // Plans of rungs.
 export * from './plugins/sdk/plan-values.ts';
 export * from './plugins/sdk/rung-plan.ts';
+
+// Calls of language models: results matched by id, missing capabilities as coded failures.
+export {
+  capabilitiesOf,
+  countTokens,
+  embed,
+  generate,
+  methodOf,
+  NO_USAGE,
+  score,
+  sumUsage,
+  usageOf,
+} from './plugins/sdk/model-calls.ts';
+export { modelSalt } from './plugins/sdk/model-salt.ts';
 
 // Rows, prompts and texts.
 export { canonicalJson } from './plugins/sdk/canonical-json.ts';

@@ -92,8 +92,8 @@ function resampleWork(): ResampleWork {
 const DESCRIBE_TIMEOUT_MS = 30_000;
 
 function describeWith(services: StepServices): ReportDeps['describeModel'] {
-  return async ({ provider, ...choice }) =>
-    await services.languageModel(provider, choice).doDescribe(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
+  return async (model) =>
+    (await services.languageModel(model).doDescribe?.(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS))) ?? null;
 }
 
 /** What every control Activity does beside its work: keep what it uses, note what it refers to, translate failures. */

@@ -12,7 +12,7 @@ export function createServices(deps: {
   const { registry } = deps;
   return {
     store: deps.store,
-    languageModel: (provider, choice) => registry.providers.get(provider).open(choice),
+    languageModel: (model) => registry.languageModel(model),
     trainer: (id) => registry.trainers.get(id),
     metric: (choice) => registry.metric(choice),
     retriever: (id) => registry.retrievers.get(id),

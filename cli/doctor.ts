@@ -57,17 +57,18 @@ async function pluginChecks(host: Promise<PluginHost>): Promise<Check[]> {
   return [plugins, modelCheck(loaded), ...trainerChecks(loaded.registry.trainers.values())];
 }
 
-/** Whether the default model answers for itself: the native engine, with the built-in defaults. */
+/** Whether the model that specs get where they name none can be opened. */
 function modelCheck({ registry, defaults }: PluginHost): Check {
   return {
     name: 'engine',
     run: async () => {
-      const { provider = '', model = '' } = defaults;
-      const opened = registry.providers.get(provider).open({ id: model, weightFormat: 'nf4' });
-      const { engineBuild, isaClass, parameters } = await opened.doDescribe(
-        AbortSignal.timeout(DESCRIBE_TIMEOUT_MS),
-      );
-      return `${engineBuild}, ${isaClass}; the model loads (${parameters} parameters)`;
+      const { provider = '', model: id = '' } = defaults;
+      const model = registry.languageModel({ provider, id, options: {} });
+      const signal = AbortSignal.timeout(DESCRIBE_TIMEOUT_MS);
+      const { parameters, details = {} } = (await model.doDescribe?.(signal)) ?? {};
+      const facts = Object.entries(details).map(([title, text]) => `${title}: ${text}`);
+      const size = parameters === undefined ? '' : ` (${parameters} parameters)`;
+      return [...facts, `the model loads${size}`].join('; ');
     },
   };
 }

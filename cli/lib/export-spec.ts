@@ -1,3 +1,4 @@
+import type { ModelRef } from '../../schemas/common/model-ref.ts';
 import type { ReportData } from '../../core/report/report-data.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import { literal } from '../../schemas/plan/references.ts';
@@ -23,7 +24,8 @@ export function exportSpec(data: ReportData, options: ExportOptions): PipelineSp
   }
   const { format, base, maxShardBytes, ...limit } = options;
   const { task } = data.plan.spec;
-  const { model, adapter, recipe } = winner;
+  const { adapter, recipe } = winner;
+  const model = winner.model as ModelRef;
   const asked = data.test.candidates.find(({ id }) => id === winner.id);
   const check =
     format === 'gguf-lora' || asked === undefined

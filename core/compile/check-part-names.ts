@@ -1,6 +1,11 @@
-import type { PartNames } from '../../plugins/sdk/contracts/part-names.ts';
+import type { PartNames, PartSort } from '../../plugins/sdk/contracts/part-names.ts';
+import type { ModelCapability } from '../../plugins/sdk/contracts/language-model.ts';
 import type { Registry } from '../../plugins/host/registry.ts';
-import { literalIn, parseReference } from '../../schemas/plan/references.ts';
+import { capabilitiesOf, missingCapability } from '../../plugins/sdk/model-calls.ts';
+import { modelRefSchema } from '../../schemas/common/model-ref.ts';
+import { literalIn, parseReference, withoutLiterals } from '../../schemas/plan/references.ts';
+import type { JsonValue } from '../../schemas/common/json.ts';
+import { completeModel } from './complete-parts.ts';
 import { IssueList, type Issue } from './issue-list.ts';
 
 /**
@@ -15,27 +20,53 @@ export function wrongPartNames(
 ): readonly Issue[] {
   const wrong = new IssueList();
   for (const [field, sort] of Object.entries(names ?? {}))
-    for (const { at, text } of textsAt(options, field.split('.'), path))
-      wrong.attempt(at, () => registry[sort].get(text));
+    for (const found of valuesAt(options, field.split('.'), path)) check(sort, found, registry, wrong);
   return wrong.issues;
 }
 
-/** The names in a field, one for each entry of the lists on the way; none where the field is absent or a reference. */
-function textsAt(
-  value: unknown,
-  field: readonly string[],
-  path: string,
-  isLiteral = false,
-): { readonly at: string; readonly text: string }[] {
-  if (Array.isArray(value))
-    return value.flatMap((one, index) => textsAt(one, field, `${path}[${index}]`, isLiteral));
-  const inner = literalIn(value);
-  if (inner !== undefined) return textsAt(inner, field, path, true);
-  const [key, ...rest] = field;
-  if (key === undefined) {
-    if (typeof value !== 'string' || !(isLiteral || parseReference(value) === null)) return [];
-    return [{ at: path, text: value }];
+interface Found {
+  readonly at: string;
+  readonly value: unknown;
+  readonly isLiteral: boolean;
+}
+
+function check(sort: PartSort, { at, value, isLiteral }: Found, registry: Registry, wrong: IssueList): void {
+  const isText = (text: unknown): text is string =>
+    typeof text === 'string' && (isLiteral || parseReference(text) === null);
+  if (sort !== 'models') {
+    if (isText(value)) wrong.attempt(at, () => registry[sort].get(value));
+    return;
   }
+  const model = modelRefSchema.safeParse(withoutLiterals(value as JsonValue));
+  if (model.success && isText(model.data.provider)) completeModel(model.data, registry, at, wrong);
+}
+
+/** Capabilities that a model lacks, as far as the plan says which model it is: an issue each, at `path`. */
+export function missingCapabilities(
+  needed: readonly ModelCapability[],
+  given: JsonValue | undefined,
+  path: string,
+  registry: Registry,
+): readonly Issue[] {
+  const ref = modelRefSchema.safeParse(given === undefined ? given : withoutLiterals(given));
+  if (!ref.success || !registry.providers.has(ref.data.provider)) return [];
+  const issues = new IssueList();
+  const model = issues.attempt(path, () => registry.languageModel(ref.data));
+  if (model === null) return [];
+  const has = capabilitiesOf(model);
+  return needed
+    .filter((capability) => !has[capability])
+    .map((capability) => ({ path, message: missingCapability(model, capability) }));
+}
+
+/** The values of a field, one for each entry of the lists on the way; none where the field is absent. */
+function valuesAt(value: unknown, field: readonly string[], path: string, isLiteral = false): Found[] {
+  if (Array.isArray(value))
+    return value.flatMap((one, index) => valuesAt(one, field, `${path}[${index}]`, isLiteral));
+  const inner = literalIn(value);
+  if (inner !== undefined) return valuesAt(inner, field, path, true);
+  const [key, ...rest] = field;
+  if (key === undefined) return [{ at: path, value, isLiteral }];
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return [];
-  return textsAt((value as Readonly<Record<string, unknown>>)[key], rest, `${path}.${key}`, isLiteral);
+  return valuesAt((value as Readonly<Record<string, unknown>>)[key], rest, `${path}.${key}`, isLiteral);
 }

@@ -13,15 +13,16 @@ import {
   type PipelineSpecInput,
   type StepNode,
 } from '../../schemas/spec/pipeline-spec.ts';
-import { parseReference, stringsIn, withoutLiterals } from '../../schemas/plan/references.ts';
+import { literalIn, parseReference, stringsIn, withoutLiterals } from '../../schemas/plan/references.ts';
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
 import { formatPath } from '../../plugins/sdk/issues.ts';
-import { wrongPartNames } from './check-part-names.ts';
+import { missingCapabilities, wrongPartNames } from './check-part-names.ts';
+import { completeParts } from './complete-parts.ts';
 import { inOrder } from './in-order.ts';
 import { knownOptions } from './known-options.ts';
 import { commonClasses, type StepClasses } from './step-classes.ts';
-import type { IssueList } from './issue-list.ts';
+import type { Issue, IssueList } from './issue-list.ts';
 import { checkValue } from '../../plugins/sdk/schema-check/check-value.ts';
 
 interface Scope {
@@ -40,13 +41,11 @@ interface Scope {
  */
 export function compilePipeline(
   raw: PipelineSpecInput,
-  options: {
-    readonly registry: Registry;
+  options: NodeOptions & {
     /** Names of inputs, beside the pipeline's own. */
     readonly inputs: readonly string[];
     /** Values of inputs that are known already. */
     readonly known?: JsonObject;
-    readonly path: string;
   },
   issues: IssueList,
 ): PipelinePlan {
@@ -77,6 +76,8 @@ export function compilePipeline(
 interface NodeOptions {
   readonly registry: Registry;
   readonly path: string;
+  /** Nothing will run the plan with this model: what the model lacks is no issue. */
+  readonly isIneligible?: boolean;
 }
 
 function planNode(node: PipelineNode, scope: Scope, options: NodeOptions, issues: IssueList): PlannedNode {
@@ -144,18 +145,16 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
   const kind = issues.attempt(`${options.path}.uses`, () =>
     options.registry.stepKinds.get(node.uses, 'STEP_KIND_UNKNOWN'),
   );
-  const values = node.with as JsonObject;
+  const values = completeParts(kind?.names, node.with, options.registry);
   const needs = new Set([...checkReferences(values, scope, `${options.path}.with`, issues), ...node.after]);
   checkAfter(node.after, scope, options.path, issues);
   if (kind !== null) {
     checkOptions(kind, values, `${options.path}.with`, issues);
     // A name that comes from a field of the spec is told there, and not once more for every step.
-    for (const { path, message } of wrongPartNames(
-      kind.names,
-      values,
-      `${options.path}.with`,
-      options.registry,
-    ))
+    for (const { path, message } of [
+      ...wrongPartNames(kind.names, values, `${options.path}.with`, options.registry),
+      ...lacking(kind, values, scope, options),
+    ])
       if (!issues.has(message)) issues.add(path, message);
   }
   const classes =
@@ -186,6 +185,23 @@ function classesOf(
   if (kind === null) return UNKNOWN_CLASSES;
   const each = items.map((item) => knownOptions(values, { inputs, item }));
   return commonClasses(kind, each, knownOptions(values, { inputs }), lookups);
+}
+
+function lacking(
+  { modelCapabilities }: StepKindV1,
+  values: JsonObject,
+  { known: inputs }: Scope,
+  { registry, path, isIneligible = false }: NodeOptions,
+): readonly Issue[] {
+  if (modelCapabilities === undefined || isIneligible) return [];
+  const { model } = knownOptions((literalIn(values) ?? values) as JsonObject, { inputs });
+  // Parts that only a run knows are undefined, so that the whole is no reference to a model.
+  return missingCapabilities(
+    modelCapabilities,
+    model as JsonValue | undefined,
+    `${path}.with.model`,
+    registry,
+  );
 }
 
 /** Checks every reference of a value and returns the ids of the nodes it needs. */

@@ -6,6 +6,11 @@ import type { JsonObject } from '../../schemas/common/json.ts';
 import type { PipelinePlan } from '../../schemas/plan/pipeline-plan.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { RungContext, RungV1, TokenWork } from '../../plugins/sdk/contracts/rung.ts';
+import {
+  DEFAULT_TOKENS_PER_SECOND,
+  type TokensPerSecond,
+} from '../../plugins/sdk/contracts/language-model.ts';
+import { capabilitiesOf } from '../../plugins/sdk/model-calls.ts';
 import type { PluginHost } from '../../plugins/host/host.ts';
 import { sha256OfBytes } from '../../plugins/sdk/publish.ts';
 import { canonicalJson } from '../../plugins/sdk/canonical-json.ts';
@@ -13,6 +18,7 @@ import { formatPath } from '../../plugins/sdk/issues.ts';
 import { checkFlowchart } from './check-flowchart.ts';
 import { wrongPartNames } from './check-part-names.ts';
 import { compilePipeline } from './compile-pipeline.ts';
+import { completeModel, completeParts } from './complete-parts.ts';
 import { curationInputs } from './curation-inputs.ts';
 import { IssueList } from './issue-list.ts';
 import { parseAdaptationSpec } from './parse-spec.ts';
@@ -29,15 +35,19 @@ const TEST_PROMPT_ROWS = 2;
  * it starts a run. Throws `INVALID_SPEC` with every issue, or `BUDGET_TOO_SMALL`.
  */
 export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
-  const spec = parseAdaptationSpec(raw);
+  const parsed = parseAdaptationSpec(raw);
   const issues = new IssueList();
   const { registry } = host;
+  const model = completeModel(parsed.model, registry, 'model', issues);
+  // A model that cannot be told hides nothing else that is wrong.
+  const spec: AdaptationSpec = { ...parsed, model: model ?? { provider: '', id: '', options: {} } };
   checkMetrics(spec, host, issues);
   const { plan: curation, inputs } = compileCuration(spec, host, issues);
   const chart = spec.flowchart ?? withTokenBudget(STANDARD_FLOWCHART, spec);
   const flowchart = withApprovals(chart, spec, issues);
   checkFlowchart(flowchart, registry.rungs.names(), issues);
-  const rungs = compileRungs(spec, host, issues);
+  const rungs = model === null ? [] : compileRungs(spec, host, issues);
+  if (model === null) issues.throwIfAny();
   const test = compilePipeline(
     testPipeline(spec),
     {
@@ -48,7 +58,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     issues,
   );
   issues.throwIfAny();
-  const speed = registry.providers.get(spec.model.provider).assumedTokensPerSecond;
+  const speed = speedOf(spec, host);
   checkBudget(spec, rungs, flowchart.start, flowchart);
   return {
     interpreterVersion: INTERPRETER_VERSION,
@@ -102,16 +112,21 @@ function compileCuration(
 
 function compileRungs(spec: AdaptationSpec, host: PluginHost, issues: IssueList): PlannedRung[] {
   for (const id of Object.keys(spec.rungs)) issues.attempt(`rungs.${id}`, () => host.registry.rungs.get(id));
-  const provider = issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
-  if (provider === null) return [];
-  const speed = provider.assumedTokensPerSecond;
+  const speed = speedOf(spec, host);
+  const model = capabilitiesOf(host.registry.languageModel(spec.model));
   return host.registry.rungs.values().flatMap((rung) => {
-    const options = checkValue(rung.optionsSchema, spec.rungs[rung.id] ?? {});
-    if (options.success) return [compileRung(rung, { spec, options: options.data }, speed, host, issues)];
+    const given = completeParts(rung.names, spec.rungs[rung.id] ?? {}, host.registry);
+    const options = checkValue(rung.optionsSchema, given);
+    if (options.success)
+      return [compileRung(rung, { spec, model, options: options.data }, speed, host, issues)];
     for (const { path, message } of options.issues)
       issues.add(formatPath(['rungs', rung.id, ...path]), message);
     return [];
   });
+}
+
+function speedOf(spec: AdaptationSpec, { registry }: PluginHost): TokensPerSecond {
+  return registry.providers.get(spec.model.provider).assumedTokensPerSecond ?? DEFAULT_TOKENS_PER_SECOND;
 }
 
 function compileRung(
@@ -132,7 +147,12 @@ function compileRung(
     issues.add(path, message);
   const plan = compilePipeline(
     rung.toPlan(context),
-    { registry: host.registry, inputs: ['train', 'dev'], path: `rungs.${rung.id}.plan` },
+    {
+      registry: host.registry,
+      inputs: ['train', 'dev'],
+      path: `rungs.${rung.id}.plan`,
+      isIneligible: !eligible,
+    },
     issues,
   );
   return {

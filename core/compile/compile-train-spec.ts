@@ -1,10 +1,14 @@
 import type { PluginHost } from '../../plugins/host/host.ts';
+import type { Registry } from '../../plugins/host/registry.ts';
+import type { TrainerV1 } from '../../plugins/sdk/contracts/trainer.ts';
 import type { PipelineNode } from '../../schemas/spec/pipeline-spec.ts';
 import { literal } from '../../schemas/plan/references.ts';
 import { outputRef, planStep, type Ref } from '../../plugins/sdk/plan-values.ts';
 import type { TrainPlan } from '../../schemas/outcome/train-run.ts';
-import type { TrainSpec } from '../../schemas/spec/train-spec.ts';
+import type { ParsedTrainSpec, TrainSpec } from '../../schemas/spec/train-spec.ts';
+import { missingCapabilities } from './check-part-names.ts';
 import { compilePipeline } from './compile-pipeline.ts';
+import { completeModel } from './complete-parts.ts';
 import { IssueList } from './issue-list.ts';
 import { parseTrainSpec } from './parse-spec.ts';
 
@@ -27,6 +31,7 @@ function nodesOf({ data, task, ...spec }: TrainSpec): PipelineNode[] {
       task: { instruction, system },
       maxPromptTokens,
       maxAnswerTokens,
+      whenUncountable: 'keep',
     }),
     planStep('train', spec.config.method === 'full' ? 'train.full@1' : 'train.adapter@1', {
       trainer: literal(spec.trainer),
@@ -39,25 +44,42 @@ function nodesOf({ data, task, ...spec }: TrainSpec): PipelineNode[] {
   ];
 }
 
+/** The trainer of a spec. Null, and issues, where there is none or it does not train what the spec asks for. */
+function trainerOf(spec: ParsedTrainSpec, registry: Registry, issues: IssueList): TrainerV1 | null {
+  const id = spec.trainer ?? registry.defaults.trainer;
+  if (id === undefined) {
+    issues.add(
+      'trainer',
+      `is missing, and the plugin list has no default. Known: ${registry.trainers.names().join(', ')}.`,
+    );
+    return null;
+  }
+  const trainer = issues.attempt('trainer', () => registry.trainers.get(id));
+  if (spec.config.method === 'full' && trainer !== null && trainer.doTrainFull === undefined)
+    issues.add('trainer', `"${id}" trains adapters only; take another, or config.method "lora"`);
+  return trainer;
+}
+
 /** Compiles a training. Throws `INVALID_SPEC` with every issue. */
 export function compileTrainSpec(
   raw: unknown,
   host: PluginHost,
 ): { readonly spec: TrainSpec; readonly plan: TrainPlan } {
-  const spec = parseTrainSpec(raw);
+  const parsed = parseTrainSpec(raw);
   const issues = new IssueList();
-  issues.attempt('model.provider', () => host.registry.providers.get(spec.model.provider));
-  const trainer = issues.attempt('trainer', () => host.registry.trainers.get(spec.trainer));
-  const full = spec.config.method === 'full';
-  if (full && trainer !== null && trainer.doTrainFull === undefined) {
-    issues.add('trainer', `"${spec.trainer}" trains adapters only; take another, or config.method "lora"`);
-  }
-  if (full && spec.model.weightFormat !== 'f32') {
-    const why = `config.method "full" trains 32-bit weights, these are ${spec.model.weightFormat}`;
-    issues.add('model.weightFormat', `${why}; use "f32", or config.method "lora"`);
-  }
+  const { registry } = host;
+  const model = completeModel(parsed.model, registry, 'model', issues);
+  const trainer = trainerOf(parsed, registry, issues);
+  if (model === null || trainer === null) issues.throwIfAny();
+  if (model === null || trainer === null) throw new TypeError('a spec is refused without an issue');
+  const spec: TrainSpec = { ...parsed, model, trainer: trainer.id };
+  const refused = [
+    ...missingCapabilities(['locateWeights'], model, 'model', registry),
+    ...(trainer.findIssues?.(model, spec.config) ?? []),
+  ];
+  for (const { path, message } of refused) issues.add(path, message);
   const pipeline = { name: spec.name, nodes: nodesOf(spec) };
-  const whole = compilePipeline(pipeline, { registry: host.registry, inputs: [], path: 'spec' }, issues);
+  const whole = compilePipeline(pipeline, { registry, inputs: [], path: 'spec' }, issues);
   issues.throwIfAny();
   const train = whole.nodes.find((node) => node.id === 'train');
   if (train?.form !== 'step') throw new TypeError('the compiled training has no training step');

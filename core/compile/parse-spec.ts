@@ -2,17 +2,18 @@
 import type { z } from 'zod';
 import { formatPath } from '../../plugins/sdk/issues.ts';
 import { checkValue, jsonSchemaOf } from '../../plugins/sdk/schema-check/check-value.ts';
-import { adaptationSpecSchema, type AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
+import { adaptationSpecSchema, type ParsedAdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
 import { pipelineSpecSchema, type PipelineSpec } from '../../schemas/spec/pipeline-spec.ts';
-import { trainSpecSchema, type TrainSpec } from '../../schemas/spec/train-spec.ts';
+import { trainSpecSchema, type ParsedTrainSpec } from '../../schemas/spec/train-spec.ts';
 import { IssueList } from './issue-list.ts';
 import { refuseOversize } from './refuse-oversize.ts';
 
 /** Checks a raw adaptation spec and fills in its defaults. Throws `INVALID_SPEC` with every issue and its path. */
-export const parseAdaptationSpec = (raw: unknown): AdaptationSpec => parseSpec(adaptationSpecSchema, raw);
+export const parseAdaptationSpec = (raw: unknown): ParsedAdaptationSpec =>
+  parseSpec(adaptationSpecSchema, raw);
 
 /** Checks a raw training spec and fills in its defaults. Throws `INVALID_SPEC` with every issue and its path. */
-export const parseTrainSpec = (raw: unknown): TrainSpec => parseSpec(trainSpecSchema, raw);
+export const parseTrainSpec = (raw: unknown): ParsedTrainSpec => parseSpec(trainSpecSchema, raw);
 
 /** Checks a raw pipeline spec and fills in its defaults. Throws `INVALID_SPEC` with every issue and its path. */
 export const parsePipelineSpec = (raw: unknown): PipelineSpec => parseSpec(pipelineSpecSchema, raw);

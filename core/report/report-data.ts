@@ -61,8 +61,8 @@ export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> 
 
 export interface ReportDeps {
   readonly store: ArtifactStoreV1;
-  /** Digest of the weights and build of the engine; rejects where the model cannot be opened. */
-  readonly describeModel: (model: AdaptationPlan['spec']['model']) => Promise<ModelDescription>;
+  /** What the provider says of the model, null where it says nothing; rejects where the model cannot be opened. */
+  readonly describeModel: (model: AdaptationPlan['spec']['model']) => Promise<ModelDescription | null>;
 }
 
 /** Brings together what the artifacts of a run hold. */

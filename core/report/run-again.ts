@@ -2,6 +2,7 @@ import type { ModelDescription } from '../../plugins/sdk/contracts/language-mode
 import type { MeasuredCandidate } from '../../schemas/outcome/candidate.ts';
 import type { Recipe } from '../../schemas/outcome/recipe.ts';
 import type { ReportData } from './report-data.ts';
+import { modelText } from './text.ts';
 
 /** The system that won, as far as it takes to set it up again. */
 export function winnerOf(data: ReportData): MeasuredCandidate | undefined {
@@ -34,7 +35,7 @@ export function winnerFacts(data: ReportData): [string, string][] {
   const { task } = data.plan.spec;
   return [
     ['Candidate', winner.id],
-    ['Model', `${model.id}, weights as ${model.weightFormat}, by ${model.provider}`],
+    ['Model', `${modelText(model)}, by ${model.provider}`],
     ['System prompt', recipe.system === '' ? '(empty)' : recipe.system],
     ['Instruction', recipe.instruction],
     ...demonstrationFacts(recipe),
@@ -49,14 +50,13 @@ export function winnerFacts(data: ReportData): [string, string][] {
   ];
 }
 
-/** How texts become prompts, where the model does not bring all that says so. */
-function templateFacts(model: ModelDescription): [string, string][] {
-  const plain =
-    model.chatTemplate === 'default' ? ['none of its own: plain text, answer behind the input'] : [];
-  const merged =
-    model.systemTurns === 'merged' ? ['no system role: system text in front of the user turn'] : [];
-  const notes = [...plain, ...merged];
-  return notes.length === 0 ? [] : [['Chat template', notes.join('; ')]];
+/** What is known of the weights. */
+function weightsFact({ parameters, weightsDigest }: ModelDescription): [string, string][] {
+  const facts = [
+    ...(parameters === undefined ? [] : [`${(parameters / 1e6).toFixed(1)} M parameters`]),
+    ...(weightsDigest === undefined ? [] : [`digest ${weightsDigest}`]),
+  ];
+  return facts.length === 0 ? [] : [['Weights', facts.join(', ')]];
 }
 
 /** What the run was and what ran it. */
@@ -64,13 +64,7 @@ export function runFacts(data: ReportData): [string, string][] {
   const { plan, model } = data;
   const { spec } = plan;
   const engine: [string, string][] =
-    model === null
-      ? []
-      : [
-          ['Weights', `${(model.parameters / 1e6).toFixed(1)} M parameters, digest ${model.modelDigest}`],
-          ...templateFacts(model),
-          ['Engine', `${model.engineBuild}, instruction set ${model.isaClass}`],
-        ];
+    model === null ? [] : [...weightsFact(model), ...Object.entries(model.details ?? {})];
   return [
     ['Run', data.workflowId],
     ['Time', `${data.seconds.toFixed(0)} s of ${spec.budget.seconds} s`],

@@ -1,3 +1,5 @@
+import type { Immutable } from '../../schemas/common/immutable.ts';
+import type { ModelRef } from '../../schemas/common/model-ref.ts';
 /** How the report writes numbers and other people's words, in every format. */
 import type { CutOffRecord, FailedRecord } from '../../schemas/outcome/decision.ts';
 
@@ -44,3 +46,11 @@ const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}/gu, 
 /** What stands in the place of a score of a rung that has none. */
 export const unscored = (one: FailedRecord | CutOffRecord): string =>
   one.outcome === 'failed' ? `failed: ${one.code}` : `cut off: no ${one.by} left`;
+
+/** A model's id with the options that it was opened with: `smollm2-135m-instruct (weightFormat nf4)`. */
+export function modelText({ id, options }: Immutable<ModelRef>): string {
+  const shown = Object.entries(options).map(
+    ([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  return shown.length === 0 ? id : `${id} (${shown.join(', ')})`;
+}

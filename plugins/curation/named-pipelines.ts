@@ -57,6 +57,8 @@ const tokenFilter: Link = {
     task: input('task'),
     maxPromptTokens: input('maxPromptTokens'),
     maxAnswerTokens: input('maxAnswerTokens'),
+    // A model that only answers may be adapted, too.
+    whenUncountable: 'keep',
   },
 };
 

@@ -51,7 +51,7 @@ export interface PluginHost {
  */
 export function createPluginHost(listed: readonly ListedPlugin[], config: HostConfig = {}): PluginHost {
   const { options: configured = {}, defaults = {} } = config;
-  const registry = new Registry();
+  const registry = new Registry(defaults);
   const seen = new NamedRegistry<PluginV1>('plugin');
   for (const one of listed) checkContract(one);
   checkConfigured(listed, config);

@@ -1,8 +1,10 @@
+import type { ModelRef } from '../../schemas/common/model-ref.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
+import type { PluginDefaults } from '../../schemas/spec/project-config.ts';
 import type { PipelineSpecInput } from '../../schemas/spec/pipeline-spec.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import type { ArtifactStoreFactoryV1 } from '../sdk/contracts/artifact-store.ts';
-import type { LanguageModelProviderV1 } from '../sdk/contracts/language-model.ts';
+import type { LanguageModelProviderV1, LanguageModelV1 } from '../sdk/contracts/language-model.ts';
 import type { MetricFactoryV1, MetricV1 } from '../sdk/contracts/metric.ts';
 import type { PluginRegistrar } from '../sdk/contracts/plugin.ts';
 import type { RetrieverV1 } from '../sdk/contracts/retriever.ts';
@@ -37,6 +39,13 @@ export class Registry {
   readonly pipelines = new NamedRegistry<PipelineSpecInput>('curation pipeline');
 
   readonly failureCodes = new FailureCodes();
+
+  /** What specs and options get where they name nothing. */
+  readonly defaults: PluginDefaults;
+
+  constructor(defaults: PluginDefaults = {}) {
+    this.defaults = defaults;
+  }
 
   readonly #versions = new Map<string, string>();
 
@@ -98,6 +107,19 @@ export class Registry {
       .map((registry) => ({ kind: registry.kind, names: registry.namesOf(owner) }))
       .concat({ kind: 'failure code', names: this.failureCodes.namesOf(owner) })
       .filter(({ names }) => names.length > 0);
+  }
+
+  /** Opens a model. Throws `INVALID_SPEC` for a provider that nobody brings, and for options that are not its own. */
+  languageModel({ provider: name, id, options }: ModelRef): LanguageModelV1 {
+    const provider = this.providers.get(name);
+    const checked = checkValue(provider.optionsSchema, options);
+    if (checked.success) return provider.open({ id, options: checked.data as JsonObject });
+    const issues = checked.issues.map(({ path, ...issue }) => ({
+      ...issue,
+      path: ['model', 'options', ...path],
+    }));
+    const message = `model "${id}" of provider "${name}": ${formatIssues(issues, 'model')}`;
+    throw new EscadaFailure({ code: 'INVALID_SPEC', message });
   }
 
   /** A metric made from a spec's choice, its options checked. */

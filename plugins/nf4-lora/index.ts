@@ -6,7 +6,9 @@ import { z } from 'zod';
 import { PACKAGE_VERSION } from '../sdk/package-version.ts';
 import { PLUGIN_API_VERSION, type PluginV1 } from '../sdk/contracts/plugin.ts';
 import { PLUGIN_NAME, PROVIDER_ID } from './contract.ts';
-import { EngineLanguageModel, type EngineServices } from './worker/engine-language-model.ts';
+import { modelOptionsSchema } from './model-options.ts';
+import { EngineLanguageModel } from './worker/engine-language-model.ts';
+import type { EngineServices } from './worker/engine-services.ts';
 import { EnginePool } from './worker/engine-pool.ts';
 import { EngineTrainer } from './worker/engine-trainer.ts';
 import { findModelPath } from '../sdk/model-folder/model-path.ts';
@@ -57,15 +59,16 @@ export function createNf4LoraPlugin(find: (id: string) => Promise<string> = find
         findModelPath: find,
         stallMs,
         batchRows,
-        descriptions: new Map(),
+        facts: new Map(),
       };
       registrar.addTrainer(new EngineTrainer(services));
       registrar.addLanguageModelProvider({
         id: PROVIDER_ID,
+        optionsSchema: modelOptionsSchema,
         resource: 'gpu',
         billable: false,
         assumedTokensPerSecond: ASSUMED_TOKENS_PER_SECOND,
-        open: (choice) => new EngineLanguageModel(choice, services),
+        open: (model) => new EngineLanguageModel(model, services),
       });
     },
     async close() {

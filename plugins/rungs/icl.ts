@@ -19,7 +19,7 @@ const optionsSchema = z.strictObject({
       { shots: 3, selection: 'nearest' },
     ]),
   /** Finds the nearest rows. */
-  retriever: nameTextSchema.default('lexical'),
+  retriever: nameTextSchema,
 });
 
 type Options = z.infer<typeof optionsSchema>;

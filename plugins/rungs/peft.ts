@@ -8,7 +8,7 @@ import { outputRef, planMap, planStep, ref, type Ref } from '../sdk/plan-values.
 import { addWork, answerAndScore, answerWork, recipeOf, resultNode } from '../sdk/rung-plan.ts';
 
 const optionsSchema = z.strictObject({
-  trainer: nameTextSchema.default('nf4-lora'),
+  trainer: nameTextSchema,
   /** At most two, tried on a third of the rows; the lower dev loss wins. */
   learningRates: z.array(z.number().positive().max(1)).min(1).max(2).default([1e-3, 2e-3]),
   config: loraConfigSchema.omit({ learningRate: true, seed: true }).prefault({}),
@@ -98,9 +98,17 @@ export const peftRung: RungV1 = {
   costRank: 1,
   optionsSchema,
   names: { trainer: 'trainers' },
-  eligibility: (profile, { spec }) => {
+  eligibility: (profile, { spec, model, options }) => {
     if (!profile.tuningAllowed)
       return { eligible: false, reason: 'The profile does not allow tuning weights.' };
+    if (!model.locateWeights)
+      return { eligible: false, reason: "The model's weights are not available to trainers." };
+    if (!model.score && (options as Options).learningRates.length > 1)
+      return {
+        eligible: false,
+        reason:
+          'The model cannot score answers, by which learning rates are compared: give one learning rate.',
+      };
     const { train } = spec.data.sizes;
     if (train < FEWEST_ROWS) {
       return {

@@ -7,7 +7,7 @@ import { outputRef, planMap, planStep, ref, type Ref } from '../sdk/plan-values.
 import { addWork, answerAndScore, answerWork, fitNode, fittedResult, recipeOf } from '../sdk/rung-plan.ts';
 
 const optionsSchema = z.strictObject({
-  retriever: nameTextSchema.default('lexical'),
+  retriever: nameTextSchema,
   /** How many passages go into the prompt: at most three numbers, tried on dev. */
   topK: z.array(z.int().min(1).max(20)).min(1).max(3).default([1, 3]),
   chunk: z

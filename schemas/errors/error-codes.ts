@@ -213,6 +213,17 @@ export const ERROR_CODES = {
     retryable: false,
     help: 'Use a supported model; the message names what is missing.',
   },
+  MODEL_CAPABILITY_MISSING: {
+    meaning:
+      'A step needs a capability (scoring, counting tokens, weights, export) that the model does not have.',
+    retryable: false,
+    help: 'Use a model that has it, or leave out what needs it; the message names provider, model and capability.',
+  },
+  MODEL_ANSWERS_MISMATCHED: {
+    meaning: 'A model left out, repeated or invented results: their ids are not those of the request.',
+    retryable: false,
+    help: 'This is a bug in the plugin that brings the model provider: please report it there, with the message.',
+  },
   HUB_INPUT_INVALID: {
     meaning: 'A repository, revision, file, option or variable of `escada model pull` cannot be used.',
     retryable: false,

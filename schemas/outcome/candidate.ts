@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { modelRefSchema } from '../common/model-ref.ts';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
 import type { Immutable } from '../common/immutable.ts';
 import { rungIdSchema } from '../spec/flowchart.ts';
-import { modelSchema, recipeSchema } from './recipe.ts';
+import { recipeSchema } from './recipe.ts';
 import { usageSchema } from './usage.ts';
 
 /** Something measured about a candidate beside its score, such as the recall of its retrieval. */
@@ -41,7 +42,7 @@ export const scoreSchema = estimateSchema.extend({
 export const candidateSchema = z.strictObject({
   id: z.string().min(1),
   rung: rungIdSchema,
-  model: modelSchema,
+  model: modelRefSchema,
   /** Adapter folder in PEFT format; null for the bare model. */
   adapter: artifactRefSchema.nullable(),
   recipe: recipeSchema,

@@ -8,7 +8,7 @@ export interface ExportOutcome {
     readonly export: ArtifactRef;
     readonly form: 'file' | 'folder';
     readonly format: ExportFormat;
-    /** Of the file with the weights; of shards that of the lines `<sha256>  <name>` of all. */
+    /** SHA-256 of the weights file; for shards, of their `sha256sum` listing. */
     readonly sha256: string;
     readonly sizeBytes: number;
     /** Layers that the adapter changed. */

@@ -2,8 +2,7 @@ import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
 import type { Immutable } from '../common/immutable.ts';
 import { seedSchema } from '../common/limits.ts';
-import { quantizationSchema } from '../common/quantization.ts';
-import { nameTextSchema, pathTextSchema } from '../common/texts.ts';
+import { nameTextSchema } from '../common/texts.ts';
 
 /** Most demonstrations of a prompt, and most passages. */
 export const [MAX_SHOTS, MAX_PASSAGES] = [32, 20] as const;
@@ -38,15 +37,6 @@ export const recipeSchema = z.strictObject({
   instruction: z.string().min(1).max(2000),
   demonstrations: demonstrationsSchema.nullable(),
   retrieval: retrievalSchema.nullable(),
-});
-
-/** Which model a step calls. */
-export const modelSchema = z.strictObject({
-  provider: nameTextSchema,
-  id: pathTextSchema,
-  weightFormat: z.enum(['nf4', 'f32']),
-  /** Of `nf4`; blocks of 64 with double quantization when absent. */
-  quantization: quantizationSchema.optional(),
 });
 
 export type Demonstrations = Immutable<z.infer<typeof demonstrationsSchema>>;

@@ -13,6 +13,8 @@ export const usageSchema = z.strictObject({
   seconds: z.number().nonnegative(),
   /** Largest resident memory; null where the provider cannot say. */
   peakMemoryBytes: z.int().nonnegative().nullable(),
+  /** What the provider charges, in US dollars; absent where it charges nothing. */
+  costUsd: z.number().nonnegative().optional(),
 });
 
 export type Usage = Immutable<z.infer<typeof usageSchema>>;

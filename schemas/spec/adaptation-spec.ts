@@ -1,15 +1,10 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../common/artifact-ref.ts';
-import {
-  levelSchema,
-  maxNewTokensSchema,
-  maxPromptTokensSchema,
-  resamplesSchema,
-  seedSchema,
-} from '../common/limits.ts';
-import { quantizationSchema } from '../common/quantization.ts';
+import { levelSchema, resamplesSchema, seedSchema } from '../common/limits.ts';
+import { modelChoiceSchema, type ModelRef } from '../common/model-ref.ts';
 import { pipelineSpecSchema } from './pipeline-spec.ts';
 import { atMostMembers, nameTextSchema, optionsSchema, pathTextSchema } from '../common/texts.ts';
+import { taskSchema } from './task.ts';
 import { flowchartSchema, rungIdSchema } from './flowchart.ts';
 import { profileSchema } from './profile.ts';
 
@@ -49,16 +44,7 @@ export const adaptationSpecSchema = z.strictObject({
   /** Name of the task: lower-case letters, digits and hyphens. It is part of the workflow id. */
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
   /** What the model is asked to do. */
-  task: z.strictObject({
-    /** Instruction that every prompt begins with. */
-    instruction: z.string().min(1).max(2000),
-    /** System message; empty: none. */
-    system: z.string().max(2000).default(''),
-    /** Longest prompt in tokens; longer rows are dropped. */
-    maxPromptTokens: maxPromptTokensSchema.default(512),
-    /** Longest answer in tokens; longer rows are dropped. */
-    maxAnswerTokens: maxNewTokensSchema.default(64),
-  }),
+  task: taskSchema,
   /** Rows to adapt the model to. */
   data: z.strictObject({
     /** Table with one example a row. */
@@ -102,15 +88,8 @@ export const adaptationSpecSchema = z.strictObject({
     /** A named pipeline of a plugin, or one of your own. It must end in a node `split`. */
     curation: z.union([nameTextSchema, pipelineSpecSchema]).default('standard'),
   }),
-  model: z
-    .strictObject({
-      provider: nameTextSchema.default('nf4-lora'),
-      id: pathTextSchema.default('smollm2-135m-instruct'),
-      weightFormat: z.enum(['nf4', 'f32']).default('nf4'),
-      /** Of `nf4`; blocks of 64 with double quantization when absent. */
-      quantization: quantizationSchema.optional(),
-    })
-    .prefault({}),
+  /** Model to adapt. */
+  model: modelChoiceSchema.prefault({}),
   metrics: z
     .strictObject({
       /** Metric that decides. */
@@ -160,7 +139,10 @@ export const adaptationSpecSchema = z.strictObject({
   seed: seedSchema.default(1),
 });
 
-export type AdaptationSpec = z.infer<typeof adaptationSpecSchema>;
+/** A spec that the schema has checked: what it leaves to the plugin list is still open. */
+export type ParsedAdaptationSpec = z.infer<typeof adaptationSpecSchema>;
+/** A spec in a plan: its model complete, with every default of its provider. */
+export type AdaptationSpec = Omit<ParsedAdaptationSpec, 'model'> & { readonly model: ModelRef };
 export type AdaptationSpecInput = z.input<typeof adaptationSpecSchema>;
 export type MetricChoice = z.infer<typeof metricChoiceSchema>;
 export type DataSource = z.infer<typeof dataSourceSchema>;

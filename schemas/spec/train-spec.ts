@@ -1,27 +1,18 @@
 import { z } from 'zod';
 import { nameTextSchema } from '../common/texts.ts';
 import { dataSourceSchema } from './adaptation-spec.ts';
-import { maxNewTokensSchema, maxPromptTokensSchema } from '../common/limits.ts';
-import { modelSchema } from '../outcome/recipe.ts';
+import { modelChoiceSchema, type ModelRef } from '../common/model-ref.ts';
+import { taskSchema } from './task.ts';
 import { trainConfigSchema } from './full-config.ts';
 
-/** What a user writes to have one adapter, or all weights, trained without a ladder: all rows that survive curation are trained on. */
+/** What a user writes to fine-tune with LoRA or full fine-tuning, without a ladder: all rows that curation keeps are trained on. */
 export const trainSpecSchema = z.strictObject({
   /** Version of the format of this spec. */
   specVersion: z.literal(1).default(1),
   /** Name of the task: lower-case letters, digits and hyphens. It is part of the workflow id. */
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,59}$/),
   /** What the model is asked to do. */
-  task: z.strictObject({
-    /** Instruction that every prompt begins with. */
-    instruction: z.string().min(1).max(2000),
-    /** System message; empty: none. */
-    system: z.string().max(2000).default(''),
-    /** Longest prompt in tokens; longer rows are dropped. */
-    maxPromptTokens: maxPromptTokensSchema.default(512),
-    /** Longest answer in tokens; longer rows are dropped. */
-    maxAnswerTokens: maxNewTokensSchema.default(64),
-  }),
+  task: taskSchema,
   /** Rows to train on. */
   data: z.strictObject({
     /** Table with one example a row. */
@@ -34,14 +25,18 @@ export const trainSpecSchema = z.strictObject({
       output: nameTextSchema,
     }),
   }),
-  model: modelSchema.prefault({
-    provider: 'nf4-lora',
-    id: 'smollm2-135m-instruct',
-    weightFormat: 'nf4',
-  }),
-  trainer: nameTextSchema.default('nf4-lora'),
+  /** Model to train. */
+  model: modelChoiceSchema.prefault({}),
+  /** Trainer. Default: that of the configuration file, else the built-in one. */
+  trainer: nameTextSchema.optional(),
   config: trainConfigSchema.prefault({}),
 });
 
-export type TrainSpec = z.infer<typeof trainSpecSchema>;
+/** A spec that the schema has checked: what it leaves to the plugin list is still open. */
+export type ParsedTrainSpec = z.infer<typeof trainSpecSchema>;
+/** A spec in a plan: model and trainer complete. */
+export type TrainSpec = Omit<ParsedTrainSpec, 'model' | 'trainer'> & {
+  readonly model: ModelRef;
+  readonly trainer: string;
+};
 export type TrainSpecInput = z.input<typeof trainSpecSchema>;

@@ -93,7 +93,7 @@ async function score(salt: number): Promise<Score> {
 
 function candidateOf(rung: string, dev: Score): MeasuredCandidate {
   const recipe = { system: '', instruction: 'Answer.', demonstrations: null, retrieval: null };
-  const model = { provider: 'none', id: 'none', weightFormat: 'f32' } as const;
+  const model = { provider: 'none', id: 'none', options: {} } as const;
   return { id: rung, rung, model, recipe, adapter: null, diagnostics: [], training: null, dev };
 }
 
@@ -132,6 +132,7 @@ suite('liveness', () => {
     const { index = null } = await step('retrieve.index@1', {
       rows,
       indexed: 'documents',
+      retriever: 'lexical',
       chunk: { maxWords: 20, overlapWords: 10 },
     });
     const questions = (await dataset('questions.jsonl', 60, 3)) as unknown as JsonObject;

@@ -25,6 +25,7 @@ function plugin(run: (context: StepContext) => Promise<object>): PluginV1 {
         id: 'fake',
         resource: 'cpu',
         billable: false,
+        optionsSchema: z.strictObject({}),
         assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
         open: () => model,
       });

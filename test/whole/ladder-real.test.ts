@@ -113,7 +113,7 @@ suite('a whole climb with the real model', { skip }, () => {
       };
       const check = { predictions: tuned.score.predictions, recipe, maxNewTokens: 24, rowsLimit: 8 };
       const limited = maxDriftNats === undefined ? check : { ...check, maxDriftNats };
-      const model = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'nf4' };
+      const model = { provider: 'nf4-lora', id: 'smollm2-135m-instruct' };
       const step = { model, adapter, format, check: format === 'gguf-lora' ? null : limited };
       const spec = {
         name: `export ${format}`,

@@ -27,8 +27,8 @@ suite('paraphrases with the real model', { skip }, () => {
     const host = createPluginHost([{ plugin: createNf4LoraPlugin() }]);
     const harness = await Harness.open();
     try {
-      const model = { provider: 'nf4-lora', id: REAL_MODEL_ID, weightFormat: 'nf4' } as const;
-      harness.model = host.registry.providers.get('nf4-lora').open(model);
+      const model = { provider: 'nf4-lora', id: REAL_MODEL_ID, options: {} };
+      harness.model = host.registry.languageModel(model);
       const rows = QUESTIONS.map((question, index) => [question, `answer ${index}`]);
       const { dataset } = await harness.read(await harness.file('rows.csv', csvOf(rows)));
       const options = {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { TrainSpecInput } from '../../schemas/spec/train-spec.ts';
 import { loadHost } from '../../plugins.ts';
+import { score } from '../../plugins/sdk/model-calls.ts';
 import { commandWith } from '../plugins/process-trainer/support/train.ts';
 import { activitiesOf } from './support/history.ts';
 import { reasonToSkip, TINY_MODEL } from './support/needs.ts';
@@ -99,13 +100,13 @@ suite('training by another program', { skip }, () => {
   async function assertAdapts(adapterPath: string): Promise<void> {
     const host = await loadHost();
     try {
-      const model = host.registry.providers.get('nf4-lora').open({ id: TINY_MODEL, weightFormat: 'nf4' });
+      const model = host.registry.languageModel({ provider: 'nf4-lora', id: TINY_MODEL, options: {} });
       const rows = [{ id: '1', messages: [{ role: 'user', content: 'Say it.' }] as const }];
       const scored = { rows: rows.map((row) => ({ ...row, continuations: ['A blue sock.'] })) };
       const { signal } = new AbortController();
-      const plain = await model.doScore({ ...scored, signal });
-      const adapted = await model.doScore({ ...scored, signal, adapterPath });
-      const value = ({ scores }: typeof plain) => scores[0]?.[0]?.logProbNats ?? 0;
+      const plain = await score(model, { ...scored, signal });
+      const adapted = await score(model, { ...scored, signal, adapterPath });
+      const value = ({ scores }: typeof plain) => scores[0]?.continuations[0]?.logProbNats ?? 0;
       assert.ok(Math.abs(value(plain) - value(adapted)) > 1e-3, `${value(plain)} and ${value(adapted)}`);
     } finally {
       await host.close();
@@ -137,7 +138,7 @@ suite('training by another program', { skip }, () => {
     };
     const narrow = await causeOf({ trainer: 'narrow' });
     assert.equal(narrow.type, 'TRAINER_UNSUPPORTED');
-    assert.match(narrow.message, /model\.weightFormat: nf4 .* takes f32/);
+    assert.match(narrow.message, /format of the model's weights: nf4 .* takes f32/);
     const broken = await causeOf({ trainer: 'broken' });
     assert.equal(broken.type, 'TRAINER_NOT_STARTED');
     assert.match(broken.message, /no module named torch/);

@@ -100,7 +100,7 @@ suite('one training', { skip }, () => {
   test('all weights: escada train prints where the model lies, and it is the one of its steps', async () => {
     const full = {
       ...spec(),
-      model: { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'f32' },
+      model: { options: { weightFormat: 'f32' } },
       config: { method: 'full', learningRate: 1e-3, maxSteps: 4, saveSteps: 2 },
     };
     await writeFile(join(place.dataDir, 'full.json'), JSON.stringify(full));
@@ -122,7 +122,7 @@ suite('one training', { skip }, () => {
     const quantized = { ...spec(), config: { method: 'full' } } as TrainSpecInput;
     await assert.rejects(client.startTraining(quantized), {
       code: 'INVALID_SPEC',
-      message: /model\.weightFormat.*"f32"/,
+      message: /model\.options\.weightFormat.*"f32"/,
     });
     const handle = await client.temporal.workflow.start('trainModel', {
       args: [{ ...spec(), trainer: 'nobody' }],

@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { EngineProcess } from '../../plugins/nf4-lora/worker/engine-process.ts';
-import { METHODS, ROWS, type WeightFormat } from '../../plugins/nf4-lora/worker/protocol.ts';
+import type { WeightFormat } from '../../plugins/nf4-lora/model-options.ts';
+import { METHODS, ROWS } from '../../plugins/nf4-lora/worker/protocol.ts';
 import { readRows, writeRows } from '../../plugins/sdk/process/rows.ts';
 import type { ExportFormat } from '../../schemas/spec/export-format.ts';
 import type { LetterRow } from './letters.ts';

@@ -65,9 +65,9 @@ async function engineAnswers(tasks: Tasks, model: string, room: string): Promise
     findModelPath: () => Promise.resolve(model),
     stallMs: 600_000,
     batchRows: 16,
-    descriptions: new Map(),
+    facts: new Map(),
   };
-  const language = new EngineLanguageModel({ id: DEFAULT_MODEL, weightFormat: 'f32' }, services);
+  const language = new EngineLanguageModel({ id: DEFAULT_MODEL, options: { weightFormat: 'f32' } }, services);
   const signal = new AbortController().signal;
   const answers: Answers = {};
   try {
@@ -77,9 +77,8 @@ async function engineAnswers(tasks: Tasks, model: string, room: string): Promise
         answers[name] = { labels: await scoreLabels(pool, model, task.scores, room) };
         continue;
       }
-      const sampling = { maxNewTokens: NEW_TOKENS, temperature: 0, topP: 1, seed: 0, stop: [] };
       const rows = task.questions.map(({ id, messages }) => ({ id, messages }));
-      const made = await language.doGenerate({ rows, ...sampling, signal, onProgress: () => undefined });
+      const made = await language.doGenerate({ rows, maxTokens: NEW_TOKENS, signal });
       answers[name] = { replies: made.answers.map(({ text }) => text) };
     }
   } finally {

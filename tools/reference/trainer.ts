@@ -10,8 +10,10 @@ import { parseArgs } from 'node:util';
 import { print, say, table } from '../../cli/lib/terminal.ts';
 import type { PluginHost } from '../../plugins/host/host.ts';
 import { loadHost } from '../../plugins.ts';
+import { countTokens, score } from '../../plugins/sdk/model-calls.ts';
 import type { BaseModel, TrainResult } from '../../plugins/sdk/contracts/trainer.ts';
 import { loraConfigSchema, type LoraConfig } from '../../schemas/spec/lora-config.ts';
+import { baseModel } from '../../test/plugins/nf4-lora/support.ts';
 import { TINY_MODEL } from '../../test/whole/support/needs.ts';
 import { Place } from '../../test/whole/support/place.ts';
 import { processesOf, until } from '../../test/whole/support/processes.ts';
@@ -79,11 +81,15 @@ async function train(
 
 /** The loss that PyTorch reports for an adapter, and the engine's for the same adapter on the same tokens. */
 async function checkLoss(host: PluginHost, model: BaseModel, room: string): Promise<Check[]> {
-  const engine = host.registry.providers.get(model.provider).open(model);
-  const scored = ROWS.map(({ id, messages, answer }) => ({ id, messages, continuations: [answer] }));
-  const counts = await engine.doCount({ rows: ROWS.map(({ id, messages }) => ({ id, messages })), signal });
-  const plain = await engine.doScore({ rows: scored, signal });
-  const lengths = counts.map(({ promptTokens }, at) => promptTokens + (plain.scores[at]?.[0]?.tokens ?? 0));
+  const { provider, id, options } = model;
+  const engine = host.registry.languageModel({ provider, id, options });
+  const scored = ROWS.map((row) => ({ id: row.id, messages: row.messages, continuations: [row.answer] }));
+  const asked = ROWS.map((row) => ({ id: row.id, messages: row.messages }));
+  const counts = await countTokens(engine, { rows: asked, signal });
+  const plain = await score(engine, { rows: scored, signal });
+  const lengths = counts.map(
+    ({ promptTokens }, at) => promptTokens + (plain.scores[at]?.continuations[0]?.tokens ?? 0),
+  );
   if (new Set(lengths).size !== 1) throw new Error(`rows of ${lengths.join(', ')} tokens`);
   // Every row in every batch and a constant rate: the loss of step n + 1 is that of the adapter of n steps.
   const whole = {
@@ -94,9 +100,9 @@ async function checkLoss(host: PluginHost, model: BaseModel, room: string): Prom
   const cut = { ...whole, maxSeqLengthTokens: lengths[0] ?? 0 };
   const six = await train(host, model, join(room, 'six'), { ...cut, maxSteps: 6 });
   const seven = await train(host, model, join(room, 'seven'), { ...cut, maxSteps: 7 });
-  const adapted = await engine.doScore({ rows: scored, adapterPath: six.adapterPath, signal });
+  const adapted = await score(engine, { rows: scored, adapterPath: six.adapterPath, signal });
   const lossOf = ({ scores }: typeof plain) => {
-    const all = scores.flat();
+    const all = scores.flatMap(({ continuations }) => continuations);
     const sum = (pick: (one: (typeof all)[number]) => number) =>
       all.reduce((total, one) => total + pick(one), 0);
     return {
@@ -160,7 +166,7 @@ async function checkWorkflow(server: TestServer): Promise<Check> {
         name: 'python',
         task: { instruction: 'Say it.', maxPromptTokens: 120, maxAnswerTokens: 32 },
         data: { source: { path: 'rows.csv' }, columns: { input: 'input', output: 'output' } },
-        model: { provider: 'nf4-lora', id: TINY_MODEL, weightFormat: 'f32' },
+        model: { id: TINY_MODEL, options: { weightFormat: 'f32' } },
         trainer: TRAINER,
         config: { r: 4, loraAlpha: 8, maxSteps: 40, saveSteps: 2, loraDropout: 0.1 },
       });
@@ -207,13 +213,7 @@ async function main(): Promise<void> {
   const server = await TestServer.start();
   const host = await loadHost();
   try {
-    const model = {
-      provider: 'nf4-lora',
-      id: TINY_MODEL,
-      weightFormat: 'f32',
-      path: TINY_MODEL,
-      digest: 'tiny',
-    } as const;
+    const model = baseModel(TINY_MODEL, 'f32');
     const checks = [
       ...(await checkLoss(host, model, room)),
       await checkResume(host, model, room),

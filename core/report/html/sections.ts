@@ -10,7 +10,7 @@ import {
 } from '../decision-records.ts';
 import type { ReportData } from '../report-data.ts';
 import { headline } from '../verdict.ts';
-import { interval, perAnswer, show, signed } from '../text.ts';
+import { interval, modelText, perAnswer, show, signed } from '../text.ts';
 import { Html, markup, table, words } from './markup.ts';
 
 /** One of the two pictures is shown, by the width of the page. */
@@ -27,7 +27,7 @@ export function decisionSection(data: ReportData): Html {
   const { advice, meaning, without } = headline(data);
   return markup`<h1>${spec.name}</h1>
     <p class="muted">
-      Run ${words(data.workflowId)} · model <code>${spec.model.id}</code> (${spec.model.weightFormat}) ·
+      Run ${words(data.workflowId)} · model <code>${modelText(spec.model)}</code> ·
       target ${show(spec.target)} ${spec.metrics.primary.id} · ${data.seconds.toFixed(0)} s of
       ${spec.budget.seconds} s
     </p>

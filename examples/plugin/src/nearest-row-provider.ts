@@ -9,9 +9,6 @@ import { failure, NAME } from './failures.ts';
 import { countWords, nearestAnswer, questionOf } from './nearest.ts';
 import type { Options } from './options.ts';
 
-/** Words that a prompt may have; the model reads all of it whatever its length. */
-const CONTEXT_TOKENS = 1_000_000;
-
 /** Part of every cache key: changes whenever equal prompts get other answers. */
 const VERSION = '1';
 
@@ -19,6 +16,7 @@ const VERSION = '1';
 export function nearestRowProvider(options: Options): LanguageModelProviderV1 {
   return {
     id: NAME,
+    optionsSchema: { type: 'object', additionalProperties: false },
     resource: 'cpu',
     billable: false,
     assumedTokensPerSecond: { prompt: 100_000, generate: 100_000, train: 1 },
@@ -26,30 +24,19 @@ export function nearestRowProvider(options: Options): LanguageModelProviderV1 {
   };
 }
 
-const unsupported = async (): Promise<never> => {
-  throw new Error('not supported');
-};
-
 function openModel(modelId: string, options: Options): LanguageModelV1 {
   return {
     specificationVersion: 'v1',
     provider: NAME,
     modelId,
-    capabilities: { generate: true, score: false, count: true, adapters: false, embed: false },
-    doDescribe: async () => ({
-      modelDigest: `${NAME} ${VERSION} ${options.withoutDemonstration}`,
-      weightFormat: 'none',
-      contextTokens: CONTEXT_TOKENS,
-      parameters: 0,
-      engineBuild: VERSION,
-      isaClass: 'any',
-    }),
-    doScore: unsupported,
-    doCount: async ({ rows }) =>
-      rows.map(({ messages, answer }) => ({
+    doDescribe: async () => ({ cacheKey: `${NAME} ${VERSION} ${options.withoutDemonstration}` }),
+    doCountTokens: async ({ rows }) => ({
+      counts: rows.map(({ id, messages, answer }) => ({
+        id,
         promptTokens: countWords(messages.map(({ content }) => content)),
         answerTokens: countWords([answer ?? '']),
       })),
+    }),
     doGenerate: async (request) => generate(request, options),
   };
 }
@@ -59,18 +46,16 @@ function generate({ rows, signal, onProgress }: GenerateRequest, options: Option
   const answers = rows.map(({ id, messages }, index) => {
     signal.throwIfAborted();
     const text = nearestAnswer(messages) ?? withoutDemonstration(id, questionOf(messages), options);
-    onProgress({ done: index + 1, total: rows.length, tokensPerSecond: 0 });
+    onProgress?.({ done: index + 1, total: rows.length, tokensPerSecond: 0 });
     const promptTokens = countWords(messages.map(({ content }) => content));
-    return { id, text, promptTokens, completionTokens: countWords([text]), finish: 'stop' as const };
+    return {
+      id,
+      text,
+      finish: 'stop' as const,
+      usage: { promptTokens, completionTokens: countWords([text]) },
+    };
   });
-  const sum = (field: 'promptTokens' | 'completionTokens'): number =>
-    answers.reduce((total, one) => total + one[field], 0);
-  return {
-    answers,
-    promptTokens: sum('promptTokens'),
-    completionTokens: sum('completionTokens'),
-    seconds: (performance.now() - startedMs) / 1000,
-  };
+  return { answers, seconds: (performance.now() - startedMs) / 1000 };
 }
 
 function withoutDemonstration(row: string, question: string, options: Options): string {

@@ -26,17 +26,11 @@ test('the model copies the answer of the nearest demonstration; without one it f
   ] as const) {
     const bench = await openPluginBench({ plugin: createPlugin(), options });
     const context = await bench.context();
-    const model = bench.registry.providers.get('nearest-row').open({ id: 'words', weightFormat: 'f32' });
+    const model = bench.registry.languageModel({ provider: 'nearest-row', id: 'words', options: {} });
     const answer = async (messages: readonly Message[]): Promise<string | undefined> => {
       const result = await model.doGenerate({
         rows: [{ id: 'r1', messages }],
-        maxNewTokens: 8,
-        temperature: 0,
-        topP: 1,
-        seed: 1,
-        stop: [],
         signal: context.signal,
-        onProgress: () => undefined,
       });
       return result.answers[0]?.text;
     };

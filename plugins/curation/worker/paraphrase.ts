@@ -1,8 +1,9 @@
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
-import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { GenerateResult, LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
-import type { StepContext, StepKindV1, StepServices } from '../../sdk/contracts/step-kind.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { generate, NO_USAGE, sumUsage, usageOf } from '../../sdk/model-calls.ts';
+import { modelSalt } from '../../sdk/model-salt.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';
@@ -23,7 +24,7 @@ const MAX_SAMPLES_HELD = 10;
 
 /**
  * `curate.paraphrase@1`: adds rows whose input says the same in other words; output, group and category stay. Every
- * answer is judged, and those rejected are counted by rule. Throws `MODEL_UNSUPPORTED` when the model cannot generate.
+ * answer is judged, and those rejected are counted by rule.
  */
 export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseInput, ParaphraseOutput> {
   return {
@@ -35,10 +36,7 @@ export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseI
       names: { 'model.provider': 'providers' },
       summarize: ({ copies }) =>
         `add ${typeof copies === 'number' ? copies : 'a'} paraphrase${copies === undefined || copies === 1 ? '' : 's'} of each input`,
-      doCacheSalt: async (input, services, signal) => {
-        const model = await openModel(input, services).doDescribe(signal);
-        return [model.modelDigest, model.weightFormat, model.engineBuild, model.isaClass].join(' ');
-      },
+      doCacheSalt: (input, services, signal) => modelSalt(input, services, signal),
       doRun: (input, context) =>
         withDuck(context, options, (duck) => new Paraphrasing(duck, input, context).run()),
     }),
@@ -55,10 +53,7 @@ class Paraphrasing {
   readonly #rejected = Object.fromEntries(
     REJECTIONS.map((code) => [code, 0]),
   ) as ParaphraseOutput['rejected'];
-  readonly #usage = {
-    ...{ promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0 },
-    peakMemoryBytes: null,
-  };
+  #usage = NO_USAGE;
   readonly #samples: Row[] = [];
   readonly #moreSamples: Row[] = [];
   #made = 0;
@@ -76,7 +71,7 @@ class Paraphrasing {
     const source = await openDataset(duck, context, ref);
     const parents = await this.#chooseParents(source);
     await openMade(duck);
-    const model = openModel(this.#input, context);
+    const model = context.languageModel(this.#input.model);
     for (let start = 0; start < parents; start += CHUNK_ROWS) {
       duck.phase = `paraphrasing: ${start} of ${parents} rows`;
       context.heartbeat({ phase: duck.phase });
@@ -93,7 +88,7 @@ class Paraphrasing {
       made: this.#made,
       accepted: this.#accepted,
       rejected: this.#rejected,
-      usage: this.#usage,
+      usage: { ...this.#usage },
     };
   }
 
@@ -134,17 +129,16 @@ class Paraphrasing {
         messages: buildMessages({ system, instruction, shots: [], input: String(row['input']) }),
       })),
     );
-    const settings = { maxNewTokens, temperature, topP, seed, stop: [], signal };
-    const onProgress = (progress: object): void =>
-      this.#context.heartbeat({ phase: this.#duck.phase, ...progress });
-    const result = await model.doGenerate({ rows: requests, ...settings, onProgress });
-    if (result.answers.length !== requests.length) {
-      const message = `The model gave ${result.answers.length} answers to ${requests.length} rows.`;
-      throw new EscadaFailure({ code: 'INTERNAL', message });
-    }
-    this.#usage.promptTokens += result.promptTokens;
-    this.#usage.completionTokens += result.completionTokens;
-    this.#usage.seconds += result.seconds;
+    const result = await generate(model, {
+      rows: requests,
+      maxTokens: maxNewTokens,
+      temperature,
+      topP,
+      seed,
+      signal,
+      onProgress: (progress) => this.#context.heartbeat({ phase: this.#duck.phase, ...progress }),
+    });
+    this.#usage = sumUsage([this.#usage, usageOf(result)]);
     return result.answers;
   }
 
@@ -196,15 +190,4 @@ class Paraphrasing {
     if (kept.length < MAX_SAMPLES_HELD) kept.push(sample);
     this.#rejected[code] += 1;
   }
-}
-
-function openModel(input: ParaphraseInput, services: StepServices): LanguageModelV1 {
-  const model = services.languageModel(input.model.provider, input.model);
-  if (model.capabilities.generate) return model;
-  const message = `The model provider ${input.model.provider} cannot generate. Choose another model for ${CURATION_KINDS.paraphrase}, or leave the step out.`;
-  throw new EscadaFailure({
-    code: 'MODEL_UNSUPPORTED',
-    message,
-    fields: { provider: input.model.provider, id: input.model.id },
-  });
 }

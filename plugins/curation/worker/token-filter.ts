@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { modelRefSchema } from '../../../schemas/common/model-ref.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
-import { modelSchema } from '../../../schemas/outcome/recipe.ts';
-import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
-import type { StepContext, StepKindV1, StepServices } from '../../sdk/contracts/step-kind.ts';
+import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
+import { capabilitiesOf, countTokens } from '../../sdk/model-calls.ts';
+import { modelSalt } from '../../sdk/model-salt.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
 import { cpuKind } from './cpu-kind.ts';
@@ -16,13 +17,16 @@ import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
 import { tokenLengthsSchema } from '../../../schemas/outcome/data-profile.ts';
 
 const withSchema = datasetInputSchema.extend({
-  model: modelSchema,
+  model: modelRefSchema,
   task: z.strictObject({ system: z.string(), instruction: z.string() }),
   maxPromptTokens: z.int().min(1).max(MAX_PROMPT_TOKENS),
   maxAnswerTokens: z.int().min(1).max(MAX_NEW_TOKENS),
+  /** With a model that cannot count tokens: fail, or keep every row uncounted. */
+  whenUncountable: z.enum(['fail', 'keep']).default('fail'),
 });
 const outputSchema = datasetOutputSchema.extend({
-  tokens: tokenLengthsSchema,
+  /** Null where the model cannot count. */
+  tokens: tokenLengthsSchema.nullable(),
 });
 
 type With = z.infer<typeof withSchema>;
@@ -39,13 +43,10 @@ export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Outp
       title: 'Drop rows that are too long',
       withSchema,
       outputSchema,
-      names: { 'model.provider': 'providers' },
+      names: { model: 'models' },
       summarize: (input) =>
         `drop prompts over ${shown(input['maxPromptTokens'])} or answers over ${shown(input['maxAnswerTokens'])} tokens`,
-      doCacheSalt: async (input, services, signal) => {
-        const { modelDigest, engineBuild } = await openModel(input, services).doDescribe(signal);
-        return `${modelDigest} ${engineBuild}`;
-      },
+      doCacheSalt: (input, services, signal) => modelSalt(input, services, signal),
       doRun: (input, context) => withDuck(context, options, (duck) => filter(duck, input, context)),
     }),
     // The tokenizer is the model's: a worker without the engine cannot count.
@@ -55,11 +56,18 @@ export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Outp
 
 async function filter(duck: Duck, input: With, context: StepContext): Promise<Output> {
   const source = await openDataset(duck, context, input.dataset);
+  const model = context.languageModel(input.model);
+  if (input.whenUncountable === 'keep' && !capabilitiesOf(model).countTokens)
+    return { ...(await publishKept(duck, context, source)), tokens: null };
   await duck.run('CREATE TABLE counts (row BIGINT, prompt INTEGER, answer INTEGER)');
-  await countTokens(duck, input, context, source.rows);
+  await countAll(duck, input, model, { context, total: source.rows });
+  await dropLong(duck, input, (await model.doDescribe?.(context.signal))?.contextTokens);
+  return { ...(await publishKept(duck, context, source)), tokens: await lengths(duck) };
+}
+
+/** Drops what is over the limits. A prompt must leave room for the longest answer that may be asked for or trained on. */
+async function dropLong(duck: Duck, input: With, contextTokens = Number.MAX_SAFE_INTEGER): Promise<void> {
   const { maxPromptTokens, maxAnswerTokens } = input;
-  // A prompt must leave room for the longest answer that may be asked for, or be trained on.
-  const { contextTokens } = await openModel(input, context).doDescribe(context.signal);
   const room = contextTokens - maxAnswerTokens;
   await duck.run(
     `INSERT INTO dropped SELECT row, CASE WHEN prompt > ${maxPromptTokens}
@@ -69,21 +77,24 @@ async function filter(duck: Duck, input: With, context: StepContext): Promise<Ou
        ELSE 'prompt has ' || prompt || ' tokens, with ${maxAnswerTokens} of an answer more than the model''s context of ${contextTokens}' END
      FROM counts WHERE prompt > ${maxPromptTokens} OR answer > ${maxAnswerTokens} OR prompt > ${room}`,
   );
-  return { ...(await publishKept(duck, context, source)), tokens: await lengths(duck) };
 }
 
-async function countTokens(duck: Duck, input: With, context: StepContext, total: number): Promise<void> {
-  const model = openModel(input, context);
+async function countAll(
+  duck: Duck,
+  input: With,
+  model: LanguageModelV1,
+  { context, total }: { readonly context: StepContext; readonly total: number },
+): Promise<void> {
   const appender = await duck.appender('counts');
   let done = 0;
   for await (const rows of duck.stream('SELECT row, id, input, output FROM src ORDER BY row')) {
     for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
       const chunk = rows.slice(start, start + CHUNK_ROWS);
-      const counts = await countChunk(model, input, chunk, context.signal);
-      for (const [index, row] of chunk.entries()) {
-        appender.appendBigInt(BigInt(Number(row['row'])));
-        appender.appendInteger(counts[index]?.promptTokens ?? 0);
-        appender.appendInteger(counts[index]?.answerTokens ?? 0);
+      const counts = await countTokens(model, { rows: chunk.map(asked(input)), signal: context.signal });
+      for (const { id, promptTokens, answerTokens } of counts) {
+        appender.appendBigInt(BigInt(id));
+        appender.appendInteger(promptTokens);
+        appender.appendInteger(answerTokens);
         appender.endRow();
       }
       done += chunk.length;
@@ -93,19 +104,14 @@ async function countTokens(duck: Duck, input: With, context: StepContext, total:
   appender.closeSync();
 }
 
-async function countChunk(model: LanguageModelV1, input: With, chunk: readonly Row[], signal: AbortSignal) {
-  const counts = await model.doCount({
-    rows: chunk.map((row) => ({
-      id: String(row['id']),
-      messages: buildMessages({ ...input.task, shots: [], input: text(row['input']) }),
-      answer: text(row['output']),
-    })),
-    signal,
+/** A row as the model counts it, under its number in the dataset. */
+const asked =
+  ({ task }: With) =>
+  (row: Row) => ({
+    id: String(row['row']),
+    messages: buildMessages({ ...task, shots: [], input: text(row['input']) }),
+    answer: text(row['output']),
   });
-  if (counts.length === chunk.length) return counts;
-  const message = `The model counted ${counts.length} rows of ${chunk.length}.`;
-  throw new EscadaFailure({ code: 'INTERNAL', message });
-}
 
 async function lengths(duck: Duck): Promise<Output['tokens']> {
   const [row] = await duck.rows(
@@ -120,17 +126,6 @@ async function lengths(duck: Duck): Promise<Output['tokens']> {
     maxPrompt: Number(row?.['top'] ?? 0),
     maxAnswer: Number(row?.['atop'] ?? 0),
   };
-}
-
-function openModel(input: With, services: StepServices): LanguageModelV1 {
-  const model = services.languageModel(input.model.provider, input.model);
-  if (model.capabilities.count) return model;
-  const message = `The model provider ${input.model.provider} cannot count tokens. Leave the token filter out of the pipeline, or choose a provider that can.`;
-  throw new EscadaFailure({
-    code: 'MODEL_UNSUPPORTED',
-    message,
-    fields: { provider: input.model.provider, id: input.model.id },
-  });
 }
 
 function text(value: Row[string] | undefined): string {

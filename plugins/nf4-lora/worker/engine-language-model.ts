@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import type { JsonObject } from '../../../schemas/common/json.ts';
 import type {
   CountRequest,
+  CountResult,
   EmbedRequest,
   EmbedResult,
   ExportRequest,
@@ -8,130 +10,122 @@ import type {
   GenerateRequest,
   GenerateResult,
   LanguageModelV1,
-  ModelChoice,
   ModelDescription,
   ScoreRequest,
   ScoreResult,
 } from '../../sdk/contracts/language-model.ts';
+import { readRows, withScratch, writeRows } from '../../sdk/process/rows.ts';
 import { PROVIDER_ID } from '../contract.ts';
+import { modelOptionsSchema, USUAL, type ModelOptions } from '../model-options.ts';
+import { callOptions, generateParams, generateCallSchema, otherCallSchema } from './call-options.ts';
 import { readEmbeddings } from './embeddings-file.ts';
 import { protocolFailure } from './engine-errors.ts';
-import { type EnginePool, type LoadedEngine } from './engine-pool.ts';
-import { formatLabel, modelKey, USUAL, type ModelSource } from './model-key.ts';
+import type { LoadedEngine } from './engine-pool.ts';
+import type { EngineFacts, EngineServices } from './engine-services.ts';
+import { describeModel, inspectModel } from './inspect-model.ts';
+import type { ModelSource } from './model-key.ts';
 import { ROWS } from './protocol.ts';
-import { readRows, withScratch, writeRows } from '../../sdk/process/rows.ts';
-
-/** What the plugin hands to the models and trainers it makes. */
-export interface EngineServices {
-  readonly pool: EnginePool;
-  /** Path of a model by its id. Throws `MODEL_NOT_FOUND`. */
-  readonly findModelPath: (id: string) => Promise<string>;
-  /** Longest silence of a running operation. */
-  readonly stallMs: number;
-  /** Rows that are generated side by side. */
-  readonly batchRows: number;
-  /** Descriptions by model key: asking again must not wait for the device. */
-  readonly descriptions: Map<string, ModelDescription>;
-}
 
 /** A model of this plugin's engine. */
 export class EngineLanguageModel implements LanguageModelV1 {
   readonly specificationVersion = 'v1';
   readonly provider = PROVIDER_ID;
   readonly modelId: string;
-  readonly capabilities = { generate: true, score: true, count: true, adapters: true, embed: true };
-  readonly #choice: ModelChoice;
+  readonly #options: ModelOptions;
   readonly #services: EngineServices;
 
-  constructor(choice: ModelChoice, services: EngineServices) {
-    this.modelId = choice.id;
-    this.#choice = choice;
+  constructor(model: { readonly id: string; readonly options: JsonObject }, services: EngineServices) {
+    this.modelId = model.id;
+    this.#options = modelOptionsSchema.parse(model.options);
     this.#services = services;
   }
 
   async doDescribe(signal: AbortSignal): Promise<ModelDescription> {
-    const source = await modelSource(this.#choice, this.#services);
-    const key = await modelKey(source);
-    const known = this.#services.descriptions.get(key);
-    if (known !== undefined) return known;
-    const description = await this.#services.pool.use(source, signal, (engine) =>
-      Promise.resolve(describe(engine, this.#choice)),
-    );
-    this.#services.descriptions.set(key, description);
-    return description;
+    return describeModel(await this.inspect(signal), this.#options);
+  }
+
+  /** What the engine says of the model, in its own words. */
+  async inspect(signal: AbortSignal): Promise<EngineFacts> {
+    return await inspectModel(await this.#source(), this.#services, signal);
   }
 
   async doGenerate(request: GenerateRequest): Promise<GenerateResult> {
-    const { rows, signal, onProgress, adapterPath, stop, ...how } = request;
-    const { batchRows, stallMs } = this.#services;
+    const { rows, signal, adapterPath, onProgress } = request;
+    const { batchRows: usual, stallMs } = this.#services;
+    const { batchRows = usual } = callOptions(generateCallSchema, request);
     return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
-      const sampling = { ...samplingOf(how), batchRows, stop: [...stop] };
       const total = await engine.process.request(
         'generate',
-        { requestsPath, outPath, adapterPath, ...sampling },
+        { requestsPath, outPath, adapterPath, ...generateParams(request), batchRows },
         { signal, stallMs, onEvent: onProgress },
       );
-      const answers = await readRows(outPath, ROWS.generate.output);
-      checkOrder('generate', rows, answers);
-      const { promptTokens, newTokens: completionTokens, seconds } = total;
-      return {
-        answers: answers.map(({ newTokens: own, ...answer }) => ({ ...answer, completionTokens: own })),
-        promptTokens,
-        completionTokens,
-        seconds,
-      };
+      const answered = await readRows(outPath, ROWS.generate.output);
+      checkOrder('generate', rows, answered);
+      const answers = answered.map(({ id, text, finish, promptTokens, newTokens }) => ({
+        id,
+        text,
+        finish,
+        usage: { promptTokens, completionTokens: newTokens },
+      }));
+      return { answers, seconds: total.seconds };
     });
   }
 
   async doScore(request: ScoreRequest): Promise<ScoreResult> {
-    const { rows, signal, adapterPath } = request;
+    const { rows, signal, adapterPath, onProgress } = request;
+    callOptions(otherCallSchema, request);
     return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
       const params = { requestsPath, outPath, adapterPath };
-      const options = { signal, stallMs: this.#services.stallMs };
+      const options = { signal, stallMs: this.#services.stallMs, onEvent: onProgress };
       const { seconds } = await engine.process.request('score', params, options);
       const scored = await readRows(outPath, ROWS.score.output);
       checkOrder('score', rows, scored);
-      return { scores: scored.map((row) => row.scores), seconds };
+      return { scores: scored.map(({ id, scores }) => ({ id, continuations: scores })), seconds };
     });
   }
 
   async doEmbed(request: EmbedRequest): Promise<EmbedResult> {
-    const { rows, adapterPath, normalize, signal, onProgress } = request;
+    const { rows, adapterPath, normalize = false, signal, onProgress } = request;
+    callOptions(otherCallSchema, request);
     return this.#run(signal, rows, async (engine, requestsPath, outPath) => {
       const params = { requestsPath, outPath, adapterPath, normalize };
       const options = { signal, stallMs: this.#services.stallMs, onEvent: onProgress };
       const { seconds } = await engine.process.request('embed', params, options);
-      return { ...(await readEmbeddings(outPath, rows.length)), seconds };
+      // The file has no ids: its rows are those of the request, in order, and as many.
+      const { embeddings, tokens } = await readEmbeddings(outPath, rows.length);
+      const vectors = embeddings.map((vector, place) => ({
+        id: rows[place]?.id ?? '',
+        vector,
+        tokens: tokens[place] ?? 0,
+      }));
+      return { embeddings: vectors, seconds };
     });
   }
 
-  async doCount(
-    request: CountRequest,
-  ): Promise<readonly { readonly promptTokens: number; readonly answerTokens: number }[]> {
-    const { rows, signal } = request;
+  async doCountTokens({ rows, signal }: CountRequest): Promise<CountResult> {
     return this.#run(signal, rows, async (engine, rowsPath, outPath) => {
       const { stallMs } = this.#services;
       await engine.process.request('count', { rowsPath, outPath }, { signal, stallMs });
-      const counted = await readRows(outPath, ROWS.count.output);
-      checkOrder('count', rows, counted);
-      return counted.map(({ promptTokens, answerTokens }) => ({ promptTokens, answerTokens }));
+      const counts = await readRows(outPath, ROWS.count.output);
+      checkOrder('count', rows, counts);
+      return { counts };
     });
   }
 
-  doLocate(): Promise<string> {
-    return this.#services.findModelPath(this.#choice.id);
+  doLocateWeights(): Promise<string> {
+    return this.#services.findModelPath(this.modelId);
   }
 
   async doExport(request: ExportRequest): Promise<ExportResult> {
     const { adapterPath, format, base, outPath, maxShardBytes, check, signal } = request;
-    const source = await modelSource(this.#choice, this.#services);
+    const source = await this.#source();
     const weightFormat = base === 'stored' ? 'f32' : source.weightFormat;
     const { batchRows, stallMs } = this.#services;
     return withScratch(async (folder) => {
       const requestsPath = join(folder, 'prompts.jsonl');
       if (check !== undefined) await writeRows(requestsPath, check.rows);
       const asked =
-        check === undefined ? {} : { check: { requestsPath, maxNewTokens: check.maxNewTokens, batchRows } };
+        check === undefined ? {} : { check: { requestsPath, maxNewTokens: check.maxTokens, batchRows } };
       const merging = { path: source.path, adapterPath, outPath, format, maxShardBytes };
       const params = { ...merging, weightFormat, ...(source.quantization ?? USUAL), ...asked };
       return this.#services.pool.use(source, signal, (engine) =>
@@ -145,7 +139,7 @@ export class EngineLanguageModel implements LanguageModelV1 {
     rows: readonly unknown[],
     work: (engine: LoadedEngine, inPath: string, outPath: string) => Promise<T>,
   ): Promise<T> {
-    const source = await modelSource(this.#choice, this.#services);
+    const source = await this.#source();
     return withScratch(async (folder) => {
       const inPath = join(folder, 'in.jsonl');
       await writeRows(inPath, rows);
@@ -154,35 +148,14 @@ export class EngineLanguageModel implements LanguageModelV1 {
       );
     });
   }
+
+  /** Where the model is, and in which format it is to be held. */
+  async #source(): Promise<ModelSource> {
+    return { path: await this.#services.findModelPath(this.modelId), ...this.#options };
+  }
 }
 
-/** Where the chosen model is, and in which format it is to be held. */
-async function modelSource(choice: ModelChoice, services: EngineServices): Promise<ModelSource> {
-  const { id, weightFormat, quantization } = choice;
-  return { path: await services.findModelPath(id), weightFormat, quantization };
-}
-
-/** The fields that the engine knows: a caller's object may hold more. */
-function samplingOf({
-  maxNewTokens,
-  temperature,
-  topP,
-  topK,
-  minP,
-  repetitionPenalty,
-  seed,
-}: Omit<GenerateRequest, 'rows' | 'signal' | 'onProgress' | 'stop'>) {
-  return { maxNewTokens, temperature, topP, topK, minP, repetitionPenalty, seed };
-}
-
-function describe({ hello, model }: LoadedEngine, choice: ModelChoice): ModelDescription {
-  const { modelDigest, contextTokens, chatTemplate, systemTurns, parameters } = model;
-  const { engineBuild, isaClass } = hello;
-  const texts = { contextTokens, chatTemplate, systemTurns };
-  return { modelDigest, weightFormat: formatLabel(choice), ...texts, parameters, engineBuild, isaClass };
-}
-
-/** Answers are matched by position; this makes sure that they may be. */
+/** The engine answers in the order of the request; anything else breaks its protocol. */
 function checkOrder(
   method: string,
   asked: readonly { readonly id: string }[],

@@ -2,7 +2,8 @@ import { isEscadaFailure } from '../../sdk/contracts/failure.ts';
 import { whileWatchedElsewhere } from '../../sdk/movement.ts';
 import { cancelFailure } from './engine-errors.ts';
 import { EngineProcess, type EngineProcessOptions } from './engine-process.ts';
-import { modelKey, USUAL, type ModelSource } from './model-key.ts';
+import { USUAL } from '../model-options.ts';
+import { modelKey, type ModelSource } from './model-key.ts';
 import { Permit } from './permit.ts';
 import type { ResultOf } from './protocol.ts';
 

@@ -12,12 +12,16 @@ import type {
   TrainResult,
   TrainSummary,
 } from '../../sdk/contracts/trainer.ts';
-import type { ModelDescription } from '../../sdk/contracts/language-model.ts';
 import { checkedTrainConfig } from '../../sdk/check-train-config.ts';
 import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
-import { TRAINER_ID } from '../contract.ts';
+import type { ModelRef } from '../../../schemas/common/model-ref.ts';
+import { EscadaFailure } from '../../sdk/contracts/failure.ts';
+import { PROVIDER_ID, TRAINER_ID } from '../contract.ts';
+import { modelOptionsSchema, weightFormatSchema } from '../model-options.ts';
 import { protocolFailure } from './engine-errors.ts';
-import { EngineLanguageModel, type EngineServices } from './engine-language-model.ts';
+import type { EngineFacts, EngineServices } from './engine-services.ts';
+import { engineIdentity, inspectModel } from './inspect-model.ts';
+import type { ModelSource } from './model-key.ts';
 import { baseModelName } from '../../sdk/model-folder/base-model-name.ts';
 import { withScratch, writeRows } from '../../sdk/process/rows.ts';
 import { toWireConfig, type EventOf, type ResultOf, type Sample } from './protocol.ts';
@@ -39,7 +43,18 @@ export class EngineTrainer implements TrainerV1 {
   }
 
   async doDescribe(model: BaseModel, signal: AbortSignal): Promise<TrainerDescription> {
-    return trainedBy(await new EngineLanguageModel(model, this.#services).doDescribe(signal));
+    return trainedBy(await inspectModel(sourceOf(model), this.#services, signal));
+  }
+
+  findIssues(
+    model: ModelRef,
+    { method }: { readonly method?: 'lora' | 'full' | undefined },
+  ): readonly { readonly path: string; readonly message: string }[] {
+    if (method !== 'full' || model.provider !== PROVIDER_ID) return [];
+    const { weightFormat } = modelOptionsSchema.parse(model.options);
+    if (weightFormat === 'f32') return [];
+    const message = `config.method "full" trains 32-bit weights, these are ${weightFormat}; use "f32", or config.method "lora"`;
+    return [{ path: 'model.options.weightFormat', message }];
   }
 
   async doTrain(request: TrainRequest): Promise<TrainResult> {
@@ -59,7 +74,7 @@ export class EngineTrainer implements TrainerV1 {
     request: TrainRequest<LoraTrainingConfig | FullTrainingConfig>,
   ): Promise<TrainSummary & ResultOf<'train'>> {
     const { rows, sampleRows, outDir, signal, onProgress } = request;
-    const { path, weightFormat, quantization } = request.model;
+    const source = sourceOf(request.model);
     const config = toWireConfig(checkedTrainConfig(request.config));
     await mkdir(outDir, { recursive: true });
     const baseModel = await baseModelName(request.model);
@@ -72,14 +87,14 @@ export class EngineTrainer implements TrainerV1 {
       const onEvent = ({ samples, ...event }: EventOf<'train'>): void =>
         onProgress({ ...event, samples: samplesOf({ step: event.step, samples }) });
       const { stallMs } = this.#services;
-      const result = await this.#services.pool.use({ path, weightFormat, quantization }, signal, (engine) =>
+      const result = await this.#services.pool.use(source, signal, (engine) =>
         engine.process.request(
           'train',
           { rowsPath, samplesPath, outDir, baseModel, config },
           { signal, stallMs, onEvent },
         ),
       );
-      const model = await new EngineLanguageModel(request.model, this.#services).doDescribe(signal);
+      const model = await inspectModel(source, this.#services, signal);
       const by = trainedBy(model);
       const log = await readTrainingLog(outDir);
       const warnings = [
@@ -108,12 +123,27 @@ function sampleReader(
     });
 }
 
-function trainedBy({ engineBuild, isaClass }: ModelDescription): TrainerDescription {
-  return { build: `${engineBuild} ${isaClass}`, resume: 'bitwise' };
+function trainedBy(facts: EngineFacts): TrainerDescription {
+  return { build: engineIdentity(facts), resume: 'bitwise' };
+}
+
+/**
+ * The base as the engine loads it: in the format in which its provider holds it, so that training and answering agree.
+ * Throws `TRAINER_UNSUPPORTED` for a format that the engine does not have.
+ */
+function sourceOf({ provider, options, path, weightFormat }: BaseModel): ModelSource {
+  if (provider === PROVIDER_ID) return { path, ...modelOptionsSchema.parse(options) };
+  const held = weightFormatSchema.safeParse(weightFormat);
+  if (held.success) return { path, weightFormat: held.data };
+  throw new EscadaFailure({
+    code: 'TRAINER_UNSUPPORTED',
+    message: `trainer "${TRAINER_ID}": the weights of provider "${provider}" are held as ${weightFormat ?? 'it does not say'}; it takes ${weightFormatSchema.options.join(', ')}.`,
+    fields: { trainer: TRAINER_ID, provider },
+  });
 }
 
 /** Says what stands in for a chat template, or for the system role of one: other programs must ask in the same way. */
-function templateWarnings({ chatTemplate, systemTurns }: ModelDescription): TrainingWarning[] {
+function templateWarnings({ chatTemplate, systemTurns }: EngineFacts): TrainingWarning[] {
   const plain =
     'the model brings no chat template: system text, instruction and input are put in lines before the answer';
   const merged =

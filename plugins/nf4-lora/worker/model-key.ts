@@ -1,8 +1,7 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
-import type { Quantization } from '../../../schemas/common/quantization.ts';
-import type { WeightFormat } from './protocol.ts';
+import { USUAL, type Quantization, type WeightFormat } from '../model-options.ts';
 import { pullModel } from '../../../schemas/errors/hints.ts';
 
 /** A model on this machine and how its weights are to be held. */
@@ -10,12 +9,9 @@ export interface ModelSource {
   /** A `.gguf` file, or a folder with `config.json`, `tokenizer.json` and `*.safetensors`. */
   readonly path: string;
   readonly weightFormat: WeightFormat;
-  /** Of `nf4`; {@link USUAL} when absent. */
+  /** NF4 only: {@link USUAL} when absent. */
   readonly quantization?: Quantization | undefined;
 }
-
-/** What bitsandbytes does by default, with double quantization. */
-export const USUAL: Quantization = { blockSize: 64, doubleQuant: true };
 
 /** Format of the weights in a word: `nf4` for the usual one, `nf4-128-double`, `nf4-64`, `f32`. */
 export function formatLabel({ weightFormat, quantization = USUAL }: Omit<ModelSource, 'path'>): string {
@@ -26,7 +22,7 @@ export function formatLabel({ weightFormat, quantization = USUAL }: Omit<ModelSo
 
 /**
  * A key that two sources share exactly when one loaded model serves both. Sizes and times of the files are in it, so
- * that a replaced file is loaded anew. Throws `MODEL_NOT_FOUND`.
+ * that a replaced file is loaded again. Throws `MODEL_NOT_FOUND`.
  */
 export async function modelKey(source: ModelSource): Promise<string> {
   try {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type * as process from '../../sdk/process/methods.ts';
 import { replySchemaOf } from '../../sdk/process/methods.ts';
-import { blockSizeSchema } from '../../../schemas/common/quantization.ts';
+import { blockSizeSchema, weightFormatSchema } from '../model-options.ts';
 import { exportFormatSchema } from '../../../schemas/spec/export-format.ts';
 import { fullConfigSchema, type TrainConfig } from '../../../schemas/spec/full-config.ts';
 import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
@@ -24,10 +24,6 @@ export const messageSchema = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
   content: z.string(),
 });
-
-/** How the weights are held in memory while the engine computes. */
-export const weightFormatSchema = z.enum(['nf4', 'f32']);
-export type WeightFormat = z.infer<typeof weightFormatSchema>;
 
 /** A sign of life of a long operation, at most one a second: what it is doing. */
 export const aliveEventSchema = z.strictObject({ kind: z.literal('alive'), doing: z.string() });
@@ -254,6 +250,7 @@ export const METHODS = {
 } as const;
 
 export type Method = keyof typeof METHODS;
+export type ParamsOf<M extends Method> = process.ParamsOf<typeof METHODS, M>;
 export type ResultOf<M extends Method> = process.ResultOf<typeof METHODS, M>;
 /** Events that tell something; signs of life are no such. */
 export type EventOf<M extends Method> = Exclude<process.EventOf<typeof METHODS, M>, AliveEvent>;

@@ -3,15 +3,18 @@ import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { BaseModel } from '../../sdk/contracts/trainer.ts';
 import type { Capabilities } from './protocol.ts';
 
-/** Refuses what a trainer does not do, all of it at once. Throws `TRAINER_UNSUPPORTED` with the fields. */
+/**
+ * Refuses what a trainer does not do, all of it at once, and returns the format in which it is to hold the weights. Throws
+ * `TRAINER_UNSUPPORTED` with the fields.
+ */
 export function requireSupported(
   trainer: string,
   capabilities: Capabilities,
   asked: { readonly config: LoraConfig; readonly model: BaseModel },
-): void {
+): Capabilities['weightFormats'][number] {
   const { config, model } = asked;
   const issues = [
-    oneOf('model.weightFormat', model.weightFormat, capabilities.weightFormats),
+    oneOf("format of the model's weights", model.weightFormat ?? 'unknown', capabilities.weightFormats),
     oneOf(
       `the model's files (${model.path})`,
       model.path.endsWith('.gguf') ? 'gguf' : 'hf-folder',
@@ -23,7 +26,8 @@ export function requireSupported(
     oneOf('config.packing', config.packing, capabilities.packing ? [true, false] : [false]),
     oneOf('config.nonFinite', config.nonFinite, capabilities.nonFinite ?? ['stop']),
   ].filter((issue) => issue !== null);
-  if (issues.length === 0) return;
+  const format = capabilities.weightFormats.find((one) => one === model.weightFormat);
+  if (issues.length === 0 && format !== undefined) return format;
   throw new EscadaFailure({
     code: 'TRAINER_UNSUPPORTED',
     message: `trainer "${trainer}": ${issues.join('; ')}`,

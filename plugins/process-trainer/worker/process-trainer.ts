@@ -97,9 +97,9 @@ export class ProcessTrainer implements TrainerV1 {
   async #train({ process, hello }: StartedTrainer, training: Training): Promise<TrainResult> {
     const { request, config, outDir, rowsPath, signal } = training;
     const { model } = request;
-    requireSupported(this.id, hello.capabilities, { config, model });
+    const weightFormat = requireSupported(this.id, hello.capabilities, { config, model });
     const by = this.#describe(hello);
-    const { path: modelPath, digest: modelDigest, weightFormat } = model;
+    const { path: modelPath, digest: modelDigest } = model;
     const inputs = sha256OfBytes(
       canonicalJson({ rows: await sha256OfFile(rowsPath), config, modelDigest, weightFormat }),
     );

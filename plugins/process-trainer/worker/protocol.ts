@@ -99,7 +99,7 @@ export const METHODS = {
     result: z.strictObject({
       /** Folder in PEFT format, inside `outDir`. */
       adapterPath: path,
-      /** Of `adapter_model.safetensors`. */
+      /** SHA-256 of `adapter_model.safetensors`. */
       adapterSha256: sha256,
       steps: count,
       resumedFromStep: count,

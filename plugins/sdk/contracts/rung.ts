@@ -2,10 +2,13 @@ import type { ValueSchema } from './value-schema.ts';
 import type { AdaptationSpec } from '../../../schemas/spec/adaptation-spec.ts';
 import type { RequirementProfile } from '../../../schemas/spec/profile.ts';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
+import type { ModelCapabilities } from './language-model.ts';
 import type { PartNames } from './part-names.ts';
 
 export interface RungContext {
   readonly spec: AdaptationSpec;
+  /** What the model of the spec can do. */
+  readonly model: ModelCapabilities;
   /** The rung's checked options. */
   readonly options: unknown;
 }

@@ -2,8 +2,9 @@ import type { ValueSchema } from './value-schema.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { RetryClass } from '../../../schemas/plan/pipeline-plan.ts';
 import type { ResourceClass } from '../../../schemas/plan/queues.ts';
+import type { ModelRef } from '../../../schemas/common/model-ref.ts';
 import type { ArtifactObjectsV1, CheckpointsV1 } from './artifact-store.ts';
-import type { LanguageModelProviderV1, LanguageModelV1, ModelChoice } from './language-model.ts';
+import type { LanguageModelProviderV1, LanguageModelV1, ModelCapability } from './language-model.ts';
 import type { MetricV1 } from './metric.ts';
 import type { PartNames } from './part-names.ts';
 import type { RetrieverV1 } from './retriever.ts';
@@ -12,7 +13,7 @@ import type { TrainerV1 } from './trainer.ts';
 /** What a step may ask of its host. Every look-up throws a coded error that lists what there is. */
 export interface StepServices {
   readonly store: ArtifactObjectsV1;
-  languageModel(provider: string, choice: ModelChoice): LanguageModelV1;
+  languageModel(model: ModelRef): LanguageModelV1;
   trainer(id: string): TrainerV1;
   metric(choice: { readonly id: string; readonly with: JsonObject }): MetricV1;
   retriever(id: string): RetrieverV1;
@@ -93,6 +94,8 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
   readonly outputSchema: ValueSchema<Output>;
   /** Fields of `with` that name what a plugin brings. */
   readonly names?: PartNames;
+  /** Capabilities that the model in `with.model` must have; a plan with another one is refused. */
+  readonly modelCapabilities?: readonly ModelCapability[];
   /** One plain-text line for timelines; `with` may still hold references. */
   summarize(input: JsonObject): string;
   /** What else the result depends on (engine build, instruction-set class …). */

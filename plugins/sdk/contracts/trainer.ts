@@ -1,5 +1,6 @@
 import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
-import type { Message, ModelChoice } from './language-model.ts';
+import type { ModelRef } from '../../../schemas/common/model-ref.ts';
+import type { Message } from './language-model.ts';
 
 /** Hyper-parameters that every training has, by their usual names. */
 export interface TrainingConfig {
@@ -56,12 +57,13 @@ export interface FullTrainingConfig extends TrainingConfig {
 }
 
 /** The base model of a training, as its provider found it. */
-export interface BaseModel extends ModelChoice {
-  readonly provider: string;
+export interface BaseModel extends ModelRef {
   /** File or folder of the weights on this machine. */
   readonly path: string;
   /** The provider's digest of the weights. */
   readonly digest: string;
+  /** Format in which the provider holds them, where it tells. */
+  readonly weightFormat?: string | undefined;
 }
 
 /** A greedy reply after an epoch, with what was trained until then. */
@@ -103,7 +105,7 @@ export interface TrainingProgress {
   readonly skippedSteps?: number;
   /** New ones. */
   readonly warnings?: readonly TrainingWarning[];
-  /** Of the epoch that this step ends. */
+  /** Replies after the epoch that this step ends. */
   readonly samples?: readonly TrainingSample[];
 }
 
@@ -170,7 +172,7 @@ export interface TrainResult extends TrainSummary {
 export interface FullTrainResult extends TrainSummary {
   /** Folder as transformers reads it, weights in f32. */
   readonly modelPath: string;
-  /** Of `model.safetensors`. */
+  /** SHA-256 of `model.safetensors`. */
   readonly modelSha256: string;
 }
 
@@ -187,6 +189,14 @@ export interface TrainerV1 {
    * error if the handshake exceeds its time limit. Absent: there is nothing to probe.
    */
   doProbe?(signal: AbortSignal): Promise<string>;
+  /**
+   * What of a model and its settings this trainer refuses, by the fields of a spec: `model.options.weightFormat`. Asked when
+   * a spec is compiled; nothing may be opened.
+   */
+  findIssues?(
+    model: ModelRef,
+    config: { readonly method?: 'lora' | 'full' | undefined },
+  ): readonly { readonly path: string; readonly message: string }[];
   doDescribe(model: BaseModel, signal: AbortSignal): Promise<TrainerDescription>;
   doTrain(request: TrainRequest): Promise<TrainResult>;
   /** Full fine-tuning; absent where only adapters are trained. */

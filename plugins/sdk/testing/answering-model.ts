@@ -1,9 +1,4 @@
-import type {
-  GenerateRequest,
-  GenerateResult,
-  LanguageModelV1,
-  Message,
-} from '../contracts/language-model.ts';
+import type { GenerateRequest, LanguageModelV1, Message, ModelAnswer } from '../contracts/language-model.ts';
 import { countingModel } from './counting-model.ts';
 
 export interface AnsweringModel extends LanguageModelV1 {
@@ -20,29 +15,20 @@ export function answeringModel(
   modelId = 'answers',
 ): AnsweringModel {
   const generated: GenerateRequest[] = [];
-  const counting = countingModel(modelId);
   return {
-    ...counting,
-    capabilities: { ...counting.capabilities, generate: true },
+    ...countingModel(modelId),
     generated,
     doGenerate: async (request) => {
       generated.push(request);
-      const answers: GenerateResult['answers'][number][] = [];
+      const answers: ModelAnswer[] = [];
       for (const row of request.rows) {
         request.signal.throwIfAborted();
         const given = await answer(row);
         const { text, finish } = typeof given === 'string' ? { text: given, finish: 'stop' as const } : given;
-        const completionTokens = text.split(/\s+/).length;
-        answers.push({ id: row.id, text, finish, completionTokens, promptTokens: row.messages.length });
+        const usage = { promptTokens: row.messages.length, completionTokens: text.split(/\s+/).length };
+        answers.push({ id: row.id, text, finish, usage });
       }
-      const sum = (field: 'completionTokens' | 'promptTokens'): number =>
-        answers.reduce((total, one) => total + one[field], 0);
-      return {
-        answers,
-        promptTokens: sum('promptTokens'),
-        completionTokens: sum('completionTokens'),
-        seconds: 0,
-      };
+      return { answers, seconds: 0 };
     },
   };
 }

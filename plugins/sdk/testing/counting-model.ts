@@ -8,7 +8,7 @@ export interface CountingModel extends LanguageModelV1 {
 
 /**
  * A model that can only count, in words: a token is a run of characters that are not white space. For tests of code
- * that needs counts but no language.
+ * that needs counts but no language. `count: false`: one without that capability.
  */
 export function countingModel(
   modelId = 'words',
@@ -16,38 +16,29 @@ export function countingModel(
 ): CountingModel {
   const requests: CountRequest[] = [];
   const words = (text: string): number => text.split(/\s+/).filter((word) => word !== '').length;
-  const cannot = async (): Promise<never> => {
-    throw new EscadaFailure({ code: 'MODEL_UNSUPPORTED', message: 'A counting model can only count.' });
+  const doCountTokens = async (request: CountRequest) => {
+    requests.push(request);
+    request.signal.throwIfAborted();
+    const counts = request.rows.map(({ id, messages, answer = '' }) => ({
+      id,
+      promptTokens: messages.reduce((sum, message) => sum + words(message.content), 0),
+      answerTokens: words(answer),
+    }));
+    return { counts };
   };
   return {
     specificationVersion: 'v1',
     provider: 'testing',
     modelId,
-    capabilities: {
-      generate: false,
-      score: false,
-      count: options.count ?? true,
-      adapters: false,
-      embed: false,
-    },
     requests,
     doDescribe: async () => ({
-      modelDigest: `counting:${modelId}`,
-      weightFormat: 'none',
+      cacheKey: `counting:${modelId}`,
+      weightsDigest: `counting:${modelId}`,
       contextTokens: options.contextTokens ?? 4096,
-      parameters: 0,
-      engineBuild: 'testing',
-      isaClass: 'any',
     }),
-    doGenerate: cannot,
-    doScore: cannot,
-    doCount: async (request) => {
-      requests.push(request);
-      request.signal.throwIfAborted();
-      return request.rows.map((row) => ({
-        promptTokens: row.messages.reduce((sum, message) => sum + words(message.content), 0),
-        answerTokens: words(row.answer ?? ''),
-      }));
+    doGenerate: async () => {
+      throw new EscadaFailure({ code: 'MODEL_UNSUPPORTED', message: 'A counting model does not answer.' });
     },
+    ...(options.count === false ? {} : { doCountTokens }),
   };
 }

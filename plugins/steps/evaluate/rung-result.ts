@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { modelRefSchema } from '../../../schemas/common/model-ref.ts';
 import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
@@ -9,13 +10,13 @@ import {
   skippedRecipeSchema,
   trainingOfSchema,
 } from '../../../schemas/outcome/candidate.ts';
-import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
+import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { rungIdSchema } from '../../../schemas/spec/flowchart.ts';
 import { recipeName } from '../llm/recipe-name.ts';
 
 const withSchema = z.strictObject({
   rung: rungIdSchema,
-  model: modelSchema,
+  model: modelRefSchema,
   /** Candidates compared on dev in all, hyper-parameter trials included. */
   tried: z.int().min(1),
   recipes: z.array(recipeSchema).min(1),

@@ -1,16 +1,18 @@
 import { z } from 'zod';
+import { modelRefSchema } from '../../../schemas/common/model-ref.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
+import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { readRows } from '../data/read-rows.ts';
-import { modelSalt } from './generate-answers.ts';
+import { score, usageOf } from '../../sdk/model-calls.ts';
+import { modelSalt } from '../../sdk/model-salt.ts';
 import { RECIPE_NAMES } from './recipe-part-names.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 
 const withSchema = z.strictObject({
-  model: modelSchema,
+  model: modelRefSchema,
   recipe: recipeSchema,
   adapter: artifactRefSchema.nullable(),
   rows: artifactRefSchema,
@@ -28,21 +30,15 @@ type Output = z.infer<typeof outputSchema>;
 async function run(input: With, context: StepContext): Promise<Output> {
   const rows = await readRows(await context.store.localPath(input.rows));
   const prompts = await recipePrompts(input.recipe, rows, context);
-  const result = await context.languageModel(input.model.provider, input.model).doScore({
+  const result = await score(context.languageModel(input.model), {
     rows: prompts.map(({ row, messages }) => ({ id: row.id, messages, continuations: [row.output] })),
     ...(input.adapter === null ? {} : { adapterPath: await context.store.localFolder(input.adapter) }),
     signal: context.signal,
   });
-  const all = result.scores.flat();
-  const tokens = all.reduce((sum, score) => sum + score.tokens, 0);
-  const logProbNats = all.reduce((sum, score) => sum + score.logProbNats, 0);
-  return {
-    lossNats: -logProbNats / tokens,
-    usage: {
-      ...{ promptTokens: tokens, completionTokens: 0, trainingTokens: 0, seconds: result.seconds },
-      peakMemoryBytes: null,
-    },
-  };
+  const all = result.scores.flatMap(({ continuations }) => continuations);
+  const tokens = all.reduce((sum, one) => sum + one.tokens, 0);
+  const logProbNats = all.reduce((sum, one) => sum + one.logProbNats, 0);
+  return { lossNats: -logProbNats / tokens, usage: usageOf(result, { promptTokens: tokens }) };
 }
 
 /** Scores reference answers without generating: cheap enough to choose hyper-parameters by. */
@@ -56,7 +52,8 @@ export const answerLoss: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  names: { 'model.provider': 'providers', ...RECIPE_NAMES },
+  names: { model: 'models', ...RECIPE_NAMES },
+  modelCapabilities: ['score'],
   summarize: () => 'loss of the reference answers',
   doCacheSalt: modelSalt,
   doRun: run,

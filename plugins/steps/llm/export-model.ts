@@ -1,14 +1,16 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { modelRefSchema } from '../../../schemas/common/model-ref.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { ExportRequest, ExportResult } from '../../sdk/contracts/language-model.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
-import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
+import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { exportFormatSchema, MAX_DRIFT_NATS } from '../../../schemas/spec/export-format.ts';
-import { modelSalt } from './generate-answers.ts';
+import { methodOf } from '../../sdk/model-calls.ts';
+import { modelSalt } from '../../sdk/model-salt.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 import { readJsonl, type Prediction } from '../../sdk/jsonl.ts';
 
@@ -24,7 +26,7 @@ const checkSchema = z.strictObject({
 });
 
 const optionsSchema = z.strictObject({
-  model: modelSchema,
+  model: modelRefSchema,
   /** Adapter folder artifact; null exports the base alone. */
   adapter: artifactRefSchema.nullable(),
   format: exportFormatSchema,
@@ -58,7 +60,7 @@ const outputSchema = z.strictObject({
   export: artifactRefSchema,
   form: z.enum(['file', 'folder']),
   format: exportFormatSchema,
-  /** Of the file with the weights; of shards that of the lines `<sha256>  <name>` of all. */
+  /** SHA-256 of the weights file; for shards, of their `sha256sum` listing. */
   sha256: z.string(),
   sizeBytes: z.int(),
   merged: z.int(),
@@ -77,7 +79,7 @@ async function promptsOf(
   const prompts = await recipePrompts(check.recipe, asked, context);
   return {
     rows: prompts.map(({ row, messages }) => ({ id: row.id, messages })),
-    maxNewTokens: check.maxNewTokens,
+    maxTokens: check.maxNewTokens,
   };
 }
 
@@ -103,17 +105,10 @@ export function requireFaithful(
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const { store } = context;
-  const model = context.languageModel(input.model.provider, input.model);
-  if (model.doExport === undefined) {
-    throw new EscadaFailure({
-      code: 'MODEL_UNSUPPORTED',
-      message: `The provider ${input.model.provider} does not export models.`,
-      fields: { provider: input.model.provider },
-    });
-  }
+  const exportAs = methodOf(context.languageModel(input.model), 'export');
   const form = input.format.startsWith('gguf') ? 'file' : 'folder';
   const outPath = join(context.scratchDir, form === 'file' ? 'model.gguf' : 'model');
-  const result = await model.doExport({
+  const result = await exportAs({
     ...(input.adapter === null ? {} : { adapterPath: await store.localFolder(input.adapter) }),
     format: input.format,
     base: input.base,
@@ -142,10 +137,11 @@ export const exportModel: StepKindV1<With, Output> = {
   withSchema,
   outputSchema,
   names: {
-    'model.provider': 'providers',
+    model: 'models',
     'check.recipe.demonstrations.retriever': 'retrievers',
     'check.recipe.retrieval.retriever': 'retrievers',
   },
+  modelCapabilities: ['export'],
   summarize: (input) => `export as ${JSON.stringify(input['format'])}`,
   doCacheSalt: modelSalt,
   doRun: run,

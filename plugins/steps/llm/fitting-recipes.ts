@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { modelRefSchema } from '../../../schemas/common/model-ref.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { LanguageModelV1 } from '../../sdk/contracts/language-model.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
@@ -6,14 +7,15 @@ import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
 import { skippedRecipeSchema } from '../../../schemas/outcome/candidate.ts';
-import { modelSchema, recipeSchema, type Recipe } from '../../../schemas/outcome/recipe.ts';
-import { modelSalt } from './generate-answers.ts';
+import { recipeSchema, type Recipe } from '../../../schemas/outcome/recipe.ts';
+import { capabilitiesOf, countTokens } from '../../sdk/model-calls.ts';
+import { modelSalt } from '../../sdk/model-salt.ts';
 import { readRows, type DataRow } from '../data/read-rows.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 import { recipeName } from './recipe-name.ts';
 
 const withSchema = z.strictObject({
-  model: modelSchema,
+  model: modelRefSchema,
   recipes: z.array(recipeSchema).min(1).max(64),
   rows: artifactRefSchema,
   maxNewTokens: maxNewTokensSchema,
@@ -33,11 +35,11 @@ type Output = z.infer<typeof outputSchema>;
 const CHUNK_ROWS = 256;
 
 async function run(input: With, context: StepContext): Promise<Output> {
-  const model = context.languageModel(input.model.provider, input.model);
-  // What cannot be counted is found out by asking.
-  if (!model.capabilities.count)
+  const model = context.languageModel(input.model);
+  const contextTokens = (await model.doDescribe?.(context.signal))?.contextTokens;
+  // What cannot be counted, or has no known limit, is found out by asking.
+  if (contextTokens === undefined || !capabilitiesOf(model).countTokens)
     return { recipes: input.recipes, fitting: input.recipes.length, skipped: [] };
-  const { contextTokens } = await model.doDescribe(context.signal);
   const rows = await readRows(await context.store.localPath(input.rows));
   const recipes: Output['recipes'] = [];
   const skipped: Output['skipped'] = [];
@@ -73,7 +75,7 @@ async function longestPrompt(
   for (let start = 0; start < prompts.length; start += CHUNK_ROWS) {
     const chunk = prompts.slice(start, start + CHUNK_ROWS);
     const asked = chunk.map(({ row, messages }) => ({ id: row.id, messages }));
-    const counts = await model.doCount({ rows: asked, signal: context.signal });
+    const counts = await countTokens(model, { rows: asked, signal: context.signal });
     longest = Math.max(longest, ...counts.map(({ promptTokens }) => promptTokens));
     context.heartbeat({ kind: 'count', done: start + chunk.length, total: prompts.length });
   }
@@ -92,7 +94,7 @@ export const fittingRecipes: StepKindV1<With, Output> = {
   withSchema,
   outputSchema,
   names: {
-    'model.provider': 'providers',
+    model: 'models',
     'recipes.demonstrations.retriever': 'retrievers',
     'recipes.retrieval.retriever': 'retrievers',
   },

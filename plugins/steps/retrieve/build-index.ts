@@ -19,7 +19,8 @@ const withSchema = z.strictObject({
   rows: artifactRefSchema,
   /** `documents`: `input` is a title, `output` the text. `examples`: a question and its answer, kept in one passage. */
   indexed: z.enum(['documents', 'examples']),
-  retriever: z.string().min(1).default('lexical'),
+  /** Default: that of the configuration file, else the built-in one. */
+  retriever: z.string().min(1),
   chunk: z
     .strictObject({
       maxWords: z.int().min(20).max(2000).default(160),

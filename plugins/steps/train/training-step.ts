@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { z } from 'zod';
+import { modelRefSchema } from '../../../schemas/common/model-ref.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { StepContext, StepServices } from '../../sdk/contracts/step-kind.ts';
 import type {
@@ -10,12 +11,13 @@ import type {
   TrainingProgress,
   TrainSummary,
 } from '../../sdk/contracts/trainer.ts';
-import { modelSchema, recipeSchema } from '../../../schemas/outcome/recipe.ts';
+import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
 import { readRows, type DataRow } from '../data/read-rows.ts';
-import { modelSalt } from '../llm/generate-answers.ts';
+import { methodOf } from '../../sdk/model-calls.ts';
+import { modelSalt } from '../../sdk/model-salt.ts';
 import { RECIPE_NAMES } from '../llm/recipe-part-names.ts';
 import { recipePrompts } from '../llm/recipe-prompts.ts';
 import { briefly, reportProgress } from './progress.ts';
@@ -26,7 +28,7 @@ import { requireProgress } from './checkpoints.ts';
 /** Input of every training step, but for its settings. */
 export const trainingInput = {
   trainer: z.string().min(1),
-  model: modelSchema,
+  model: modelRefSchema,
   recipe: recipeSchema,
   rows: artifactRefSchema,
   /** Only the first so many rows; null for all. */
@@ -63,22 +65,30 @@ export const TRAINING_STEP = {
   heartbeatTimeoutMs: 10_000,
   // Checkpoints of many gigabytes are hashed and copied in silence.
   stallTimeoutMs: 3_600_000,
-  names: { trainer: 'trainers', 'model.provider': 'providers', ...RECIPE_NAMES },
+  names: { trainer: 'trainers', model: 'models', ...RECIPE_NAMES },
+  modelCapabilities: ['locateWeights', 'describe'],
 } as const;
 
-/** The base, as its provider finds it. Throws `INVALID_SPEC` when the provider has no weights to hand out. */
+/** The base, as its provider finds it. Throws `MODEL_CAPABILITY_MISSING` when the provider has no weights to hand out. */
 async function baseModel(
-  { model: { provider, ...choice } }: Pick<Input, 'model'>,
+  { model: ref }: Pick<Input, 'model'>,
   services: StepServices,
   signal: AbortSignal,
 ): Promise<BaseModel> {
-  const model = services.languageModel(provider, choice);
-  if (model.doLocate === undefined) {
-    const message = `model.provider: the models of "${provider}" have no weights on this machine, so nothing can be trained on them. Use a provider that has.`;
-    throw new EscadaFailure({ code: 'INVALID_SPEC', message, fields: { provider, model: choice.id } });
-  }
-  const { modelDigest } = await model.doDescribe(signal);
-  return { provider, ...choice, path: await model.doLocate(), digest: modelDigest };
+  const model = services.languageModel(ref);
+  const path = await methodOf(model, 'locateWeights')();
+  const { weightsDigest, weightFormat } = await methodOf(model, 'describe')(signal);
+  if (weightsDigest === undefined) throw withoutDigest(ref);
+  return { ...ref, path, digest: weightsDigest, weightFormat };
+}
+
+/** Checkpoints are bound to the weights, so that these need an identity. */
+function withoutDigest({ provider, id }: Input['model']): EscadaFailure {
+  return new EscadaFailure({
+    code: 'MODEL_CAPABILITY_MISSING',
+    message: `The provider "${provider}" states no digest of the weights of "${id}" (weightsDigest), so nothing can be trained on them.`,
+    fields: { provider, model: id, capability: 'describe' },
+  });
 }
 
 /** What was trained depends on what trains it, as well as on the weights and on the engine that counts their tokens. */

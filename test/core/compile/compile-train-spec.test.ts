@@ -28,7 +28,7 @@ const spec = (changes: object): object => ({
   name: 'tiny',
   task: { instruction: 'Say it.' },
   data: { source: { path: 'rows.csv' }, columns: { input: 'input', output: 'output' } },
-  model: { provider: 'nf4-lora', id: 'tiny', weightFormat: 'f32' },
+  model: { id: 'tiny', options: { weightFormat: 'f32' } },
   ...changes,
 });
 
@@ -45,12 +45,12 @@ suite('compiling a training', () => {
   });
 
   test('all weights want 32 bits and a trainer that can; fields of adapters are not theirs', () => {
-    const model = { provider: 'nf4-lora', id: 'tiny', weightFormat: 'nf4' };
+    const model = { provider: 'nf4-lora', id: 'tiny' };
     const config = { method: 'full' };
     const refused = (changes: object, message: RegExp): void => {
       assert.throws(() => compileTrainSpec(spec(changes), host), { code: 'INVALID_SPEC', message });
     };
-    refused({ config, model }, /model\.weightFormat: .*"f32"/);
+    refused({ config, model }, /model\.options\.weightFormat: .*"f32"/);
     refused({ config, trainer: 'small' }, /trainer: "small" trains adapters only/);
     refused({ config: { method: 'full', r: 8 } }, /config\.r: is not a known field here\./);
     refused({ config: { method: 'half' } }, /config\.method/);

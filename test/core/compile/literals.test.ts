@@ -98,7 +98,7 @@ for (const text of TEXTS) {
         name: 'own',
         task: { instruction: text, system: text },
         data: { source: { path: text }, columns: { input: text, output: text } },
-        model: { provider: 'nf4-lora', id: text, weightFormat: 'nf4' },
+        model: { id: text },
         config: { targetModules: [text] },
       },
       host,

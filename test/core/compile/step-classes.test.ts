@@ -40,6 +40,7 @@ const plugin: PluginV1 = {
       id: 'hosted',
       resource: 'io',
       billable: true,
+      optionsSchema: z.strictObject({}),
       assumedTokensPerSecond: { prompt: 1000, generate: 1000, train: 1000 },
       open: () => answeringModel(() => 'yes'),
     });

@@ -40,12 +40,12 @@ export const TEXTS: Texts = {
 };
 
 export const MODEL = {
-  modelDigest: 'd1ge57',
+  cacheKey: 'd1ge57 nf4 b1 avx512',
+  weightsDigest: 'd1ge57',
   weightFormat: 'nf4',
   contextTokens: 8192,
   parameters: 134_515_008,
-  engineBuild: 'b1',
-  isaClass: 'avx512',
+  details: { Engine: 'b1, instruction set avx512' },
 };
 
 const MEASURED = [
@@ -58,7 +58,11 @@ const ROWS = 48;
 
 const USAGE = { promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0, peakMemoryBytes: null };
 
-const CHOICE = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', weightFormat: 'nf4' } as const;
+const CHOICE = {
+  provider: 'nf4-lora',
+  id: 'smollm2-135m-instruct',
+  options: { weightFormat: 'nf4' },
+} as const;
 
 /** Something that was measured beside the score. */
 export const RECALL = { id: 'recall@1', title: 'Recall@1', value: 0.75, details: { rows: 32 } } as const;
@@ -75,13 +79,15 @@ function step(id: string, summary: string, needs: readonly string[]): PlannedSte
 }
 
 function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
-  const spec = adaptationSpecSchema.parse({
+  const parsed = adaptationSpecSchema.parse({
     name: 'products',
     task: { instruction: texts.instruction },
     data: { source: { path: 'rows.csv' }, columns: { input: 'input', output: 'output' } },
     target: 0.62,
     budget: { seconds: 3600 },
   });
+  const model = { provider: 'nf4-lora', id: 'smollm2-135m-instruct', options: { weightFormat: 'nf4' } };
+  const spec = { ...parsed, model };
   const rung = (id: string, eligible: boolean, reason: string) =>
     ({
       id,

@@ -44,10 +44,11 @@ suite('the report of a climb', () => {
 
   test('says how texts become prompts where the model brings no word on it', () => {
     assert.doesNotMatch(page, /Chat template/);
-    const model = { ...MODEL, chatTemplate: 'default', systemTurns: 'merged' } as const;
+    const details = { ...MODEL.details, 'Chat template': 'none of its own; no system role' };
+    const model = { ...MODEL, details };
     const told = renderHtml({ ...place.data, model }, charts);
     assert.match(told, /Chat template/);
-    assert.match(told, /none of its own: plain text.*no system role: system text in front of the user turn/);
+    assert.match(told, /none of its own; no system role/);
   });
 
   test('has every section', () => {
@@ -157,7 +158,7 @@ suite('the report of a climb', () => {
     for (const text of [
       TEXTS.instruction,
       'PEFT format',
-      MODEL.modelDigest,
+      MODEL.weightsDigest,
       'escada start spec.json',
       '134.5 M parameters',
     ])

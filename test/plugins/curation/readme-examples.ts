@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '../../..');
 /** The first code block in a language of a page, named from the repository root. */
 export async function codeBlock(page: string, language: string): Promise<string> {
   const text = await readFile(join(root, page), 'utf8');
-  const block = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms').exec(text)?.[1];
+  const block = new RegExp(`^\`\`\`${language}\\b[^\\n]*\n(.*?)^\`\`\`$`, 'ms').exec(text)?.[1];
   assert.ok(block !== undefined, `${page} has no ${language} block`);
   return block;
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { CountRequest, CountResult } from '../../../plugins/sdk/contracts/language-model.ts';
 import { copyFile, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -9,7 +10,7 @@ import { digestsOf, runStandard } from './run-standard.ts';
 
 const INPUTS = {
   columns: { input: 'in', output: 'out' },
-  model: { provider: 'testing', id: 'words', weightFormat: 'nf4' },
+  model: { provider: 'testing', id: 'words' },
   task: { system: '', instruction: 'Describe it.' },
   maxPromptTokens: 60,
   maxAnswerTokens: 80,
@@ -107,7 +108,7 @@ suite('pipeline standard', () => {
   test('heartbeats while the engine works', async () => {
     const harness = await Harness.open({ threads: 1 });
     try {
-      harness.model = { ...harness.model, doCount: slowCount };
+      harness.model = { ...harness.model, doCountTokens: slowCount };
       await harness.file('small.csv', csvOf([['a', 'b']]));
       const { dataset } = await harness.read('small.csv');
       await harness.run('curate.token-filter@1', { ...filterOptions(), dataset });
@@ -172,9 +173,9 @@ function filterOptions(): JsonObject {
   return { model, task, maxPromptTokens, maxAnswerTokens };
 }
 
-async function slowCount(): Promise<{ promptTokens: number; answerTokens: number }[]> {
+async function slowCount({ rows }: CountRequest): Promise<CountResult> {
   await new Promise((resolve) => setTimeout(resolve, 2800));
-  return [{ promptTokens: 1, answerTokens: 1 }];
+  return { counts: rows.map(({ id }) => ({ id, promptTokens: 1, answerTokens: 1 })) };
 }
 
 function funnelOf(outputs: { readonly [node: string]: JsonObject }): JsonObject {

@@ -124,7 +124,7 @@ suite('curation steps', () => {
   });
 
   const filter = {
-    model: { provider: 'testing', id: 'words', weightFormat: 'nf4' },
+    model: { provider: 'testing', id: 'words' },
     task: { system: 'Be kind.', instruction: 'Describe it.' },
     maxPromptTokens: 7,
     maxAnswerTokens: 2,
@@ -194,9 +194,14 @@ suite('curation steps', () => {
     assert.notEqual(await harness.salt('curate.token-filter@1', { ...filter, dataset: ref }), salt);
     harness.model = countingModel('mute', { count: false });
     await assert.rejects(harness.run('curate.token-filter@1', { ...filter, dataset: ref }), {
-      code: 'MODEL_UNSUPPORTED',
+      code: 'MODEL_CAPABILITY_MISSING',
+      message: /"mute" of provider "testing" lacks the capability "countTokens"/,
     });
+    const kept = { ...filter, dataset: ref, whenUncountable: 'keep' };
+    const uncounted = await harness.run('curate.token-filter@1', kept);
+    assert.deepEqual([uncounted['rows'], uncounted['tokens']], [3000, null]);
     harness.model = countingModel();
+    assert.notEqual((await harness.run('curate.token-filter@1', kept))['tokens'], null);
   });
 
   test('every step takes an empty dataset', async () => {

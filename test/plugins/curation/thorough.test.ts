@@ -20,7 +20,7 @@ const STEPS = [
   'token-filter',
 ];
 const INPUTS = {
-  model: { provider: 'testing', id: 'words', weightFormat: 'nf4' },
+  model: { provider: 'testing', id: 'words' },
   task: { system: '', instruction: 'Describe it.' },
   maxPromptTokens: 60,
   maxAnswerTokens: 120,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { z } from 'zod';
 import { actionKey } from '../../../core/store/action-cache.ts';
 import { Registry } from '../../../plugins/host/registry.ts';
 import { usedPlugins } from '../../../plugins/host/used-plugins.ts';
@@ -11,7 +12,7 @@ import { answeringModel } from '../../../plugins/sdk/testing/answering-model.ts'
 import type { JsonObject } from '../../../schemas/common/json.ts';
 
 const names: PartNames = {
-  'model.provider': 'providers',
+  model: 'models',
   trainer: 'trainers',
   'recipes.retrieval.retriever': 'retrievers',
 };
@@ -27,7 +28,7 @@ function registryWith(versions: Readonly<Record<string, string>> = {}): Registry
     id: 'hosted',
     resource: 'io',
     billable: true,
-    assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
+    optionsSchema: z.strictObject({}),
     open: () => answeringModel(() => 'yes'),
   });
   by('trainers').addTrainer({ id: 'quick' } as TrainerV1);
@@ -46,7 +47,7 @@ test('a step uses the plugin of its kind and those of the components that its op
   const plugins = usedPlugins({ kind: KIND, names }, INPUT, registryWith({ models: '2.1.0' }));
   assert.deepEqual(plugins, { kinds: '1.0.0', models: '2.1.0', search: '1.0.0', trainers: '1.0.0' });
   assert.deepEqual(usedPlugins({ kind: KIND }, INPUT, registryWith()), { kinds: '1.0.0' });
-  assert.deepEqual(usedPlugins({ kind: KIND, names }, { model: 'hosted', trainer: 7 }, registryWith()), {
+  assert.deepEqual(usedPlugins({ kind: KIND, names }, { model: 7, trainer: 7 }, registryWith()), {
     kinds: '1.0.0',
   });
 });

@@ -5,7 +5,7 @@ import { suite, test } from 'node:test';
 import { writeRows } from '../../../plugins/sdk/process/rows.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
-import { inFolder, LOAD, TINY_MODEL, trainRows, withEngine } from './support.ts';
+import { inFolder, LOAD, openModel, TINY_MODEL, trainRows, withEngine } from './support.ts';
 
 const rows = trainRows(5).map(({ id, messages }) => ({ id, messages }));
 const ADAPTER = join(TINY_MODEL, 'adapter');
@@ -15,18 +15,18 @@ suite('exports', () => {
     await inFolder(async (folder) => {
       const host = createPluginHost([{ plugin: createNf4LoraPlugin(), options: {} }]);
       try {
-        const model = host.registry.providers.get('nf4-lora').open({ id: TINY_MODEL, weightFormat: 'nf4' });
+        const model = openModel(host);
         const outPath = join(folder, 'exported');
-        const done = await model.doExport?.({
+        const done = await model.doExport({
           adapterPath: ADAPTER,
           format: 'safetensors-f32',
           base: 'trained',
           outPath,
           maxShardBytes: 40_000,
-          check: { rows, maxNewTokens: 8 },
+          check: { rows, maxTokens: 8 },
           signal: new AbortController().signal,
         });
-        assert.equal(done?.merged, 14);
+        assert.equal(done.merged, 14);
         assert.equal(done.drift?.equalAnswers, 5);
         const index = JSON.parse(await readFile(join(outPath, 'model.safetensors.index.json'), 'utf8')) as {
           weight_map: Record<string, string>;

@@ -5,29 +5,31 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { ERROR_CODES } from '../../../schemas/errors/error-codes.ts';
 import { isEscadaFailure } from '../../../plugins/sdk/contracts/failure.ts';
-import type { LanguageModelV1 } from '../../../plugins/sdk/contracts/language-model.ts';
+import type { EngineLanguageModel } from '../../../plugins/nf4-lora/worker/engine-language-model.ts';
 import type { TrainerV1 } from '../../../plugins/sdk/contracts/trainer.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { findModelPath, modelRootsWith } from '../../../plugins/sdk/model-folder/model-path.ts';
-import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
+import { baseModel, inFolder, openModel, TINY_MODEL, TRAIN_CONFIG, trainRows } from './support.ts';
 
 const { signal } = new AbortController();
 const TEXTS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 
 /** Models of a folder, whose absolute paths are ids. */
 async function withModels(
-  work: (folder: string, open: (path: string) => LanguageModelV1, trainer: () => TrainerV1) => Promise<void>,
+  work: (
+    folder: string,
+    open: (path: string) => EngineLanguageModel,
+    trainer: () => TrainerV1,
+  ) => Promise<void>,
 ): Promise<void> {
   await inFolder(async (folder) => {
     const env = { ESCADA_CACHE_DIR: folder, ESCADA_MODEL_ROOTS: modelRootsWith(folder, {}) };
     const plugin = createNf4LoraPlugin((id) => findModelPath(id, env));
     const host = createPluginHost([{ plugin, options: { threads: 1 } }]);
     try {
-      const { providers, trainers } = host.registry;
-      const open = (path: string) =>
-        providers.get('nf4-lora').open({ id: join(folder, path), weightFormat: 'nf4' });
-      await work(folder, open, () => trainers.get('nf4-lora'));
+      const open = (path: string) => openModel(host, join(folder, path));
+      await work(folder, open, () => host.registry.trainers.get('nf4-lora'));
     } finally {
       await host.close();
     }
@@ -49,13 +51,8 @@ const ask = (id: string, content: string) => ({
       ] as const,
     },
   ],
-  maxNewTokens: 3,
-  temperature: 0,
-  topP: 1,
-  seed: 0,
-  stop: [],
+  maxTokens: 3,
   signal,
-  onProgress: () => undefined,
 });
 
 suite('models from outside', () => {
@@ -75,7 +72,7 @@ suite('models from outside', () => {
         ['adapter', /an adapter .*, not a model/],
       ] as const;
       for (const [name, says] of cases) {
-        await assert.rejects(open(name).doDescribe(signal), (error: unknown) => {
+        await assert.rejects(open(name).inspect(signal), (error: unknown) => {
           assert.ok(isEscadaFailure(error), String(error));
           assert.equal(error.code, 'MODEL_INCOMPLETE');
           assert.equal(ERROR_CODES[error.code].retryable, false);
@@ -92,24 +89,24 @@ suite('models from outside', () => {
       await mkdir(join(folder, 'one'));
       const gguf = join(TINY_MODEL, '../gguf/tiny-llama.gguf');
       await cp(gguf, join(folder, 'one', 'weights.gguf'));
-      assert.equal((await open('one').doDescribe(signal)).chatTemplate, 'GGUF metadata');
+      assert.equal((await open('one').inspect(signal)).chatTemplate, 'GGUF metadata');
     });
   });
 
   test('a replaced chat template is another model, also while the old one is loaded', async () => {
     await withModels(async (folder, open) => {
       await copyFiles(join(folder, 'm'), [...TEXTS, 'model.safetensors']);
-      const before = await open('m').doDescribe(signal);
+      const before = await open('m').inspect(signal);
       assert.deepEqual([before.chatTemplate, before.systemTurns], ['tokenizer_config.json', 'own']);
-      const plain = await open('m').doCount({ ...ask('1', 'Hi'), signal });
+      const plain = await open('m').doCountTokens({ ...ask('1', 'Hi'), signal });
       await writeFile(
         join(folder, 'm', 'chat_template.jinja'),
         "{% for m in messages %}{% generation %}{{ '%s' % m.content }}{% endgeneration %}{% endfor %}",
       );
-      const behind = await open('m').doDescribe(signal);
+      const behind = await open('m').inspect(signal);
       assert.equal(behind.chatTemplate, 'chat_template.jinja');
       assert.notEqual(behind.modelDigest, before.modelDigest);
-      assert.notDeepEqual(await open('m').doCount({ ...ask('1', 'Hi'), signal }), plain);
+      assert.notDeepEqual(await open('m').doCountTokens({ ...ask('1', 'Hi'), signal }), plain);
     });
   });
 
@@ -122,16 +119,19 @@ suite('models from outside', () => {
         join(path, 'tokenizer_config.json'),
         JSON.stringify({ ...config, chat_template: undefined }),
       );
-      const base = await open('m').doDescribe(signal);
+      const base = await open('m').inspect(signal);
       assert.deepEqual([base.chatTemplate, base.systemTurns], ['default', 'own']);
+      const said = async () => (await open('m').doDescribe(signal)).details?.['Chat template'];
+      assert.equal(await said(), 'none of its own: plain text, answer behind the input');
       assert.equal((await open('m').doGenerate(ask('1', 'Hi'))).answers.length, 1);
       await writeFile(
         join(path, 'chat_template.jinja'),
         "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",
       );
-      assert.equal((await open('m').doDescribe(signal)).systemTurns, 'merged');
+      assert.equal((await open('m').inspect(signal)).systemTurns, 'merged');
+      assert.equal(await said(), 'no system role: system text in front of the user turn');
       await rm(join(path, 'chat_template.jinja'));
-      assert.deepEqual(await open('m').doDescribe(signal), base);
+      assert.deepEqual(await open('m').inspect(signal), base);
     });
   });
 
@@ -143,9 +143,8 @@ suite('models from outside', () => {
         join(path, 'chat_template.jinja'),
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}{{ eos_token }}{% endfor %}",
       );
-      const model = { provider: 'nf4-lora', id: path, path, weightFormat: 'nf4', digest: 'm' } as const;
       const trained = await trainer().doTrain({
-        model,
+        model: baseModel(path),
         rows: trainRows(4),
         config: { ...TRAIN_CONFIG, maxSteps: 2, warmupSteps: 0 },
         outDir: join(folder, 'out'),

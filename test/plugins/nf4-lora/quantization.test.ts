@@ -1,23 +1,21 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { ModelChoice } from '../../../plugins/sdk/contracts/language-model.ts';
 import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { METHODS } from '../../../plugins/nf4-lora/worker/protocol.ts';
-import { BLOCK_SIZES, quantizationSchema } from '../../../schemas/common/quantization.ts';
-import { inFolder, LOAD, TINY_MODEL, trainRows } from './support.ts';
+import { BLOCK_SIZES, quantizationSchema } from '../../../plugins/nf4-lora/model-options.ts';
+import { inFolder, LOAD, openModel, TINY_MODEL, trainRows } from './support.ts';
 
 const signal = new AbortController().signal;
-const NF4 = { id: TINY_MODEL, weightFormat: 'nf4' } as const;
 const rows = trainRows(5).map(({ id, messages }) => ({ id, messages }));
 
 /** Log-probabilities of one continuation after each prompt. */
-async function scores({ registry }: PluginHost, choice: ModelChoice): Promise<number[]> {
-  const model = registry.providers.get('nf4-lora').open(choice);
+async function scores(host: PluginHost, id: string, options = {}): Promise<number[]> {
+  const model = openModel(host, id, options);
   const asked = rows.map((row) => ({ ...row, continuations: ['yes'] }));
   const { scores: found } = await model.doScore({ rows: asked, signal });
-  return found.flatMap((row) => row.map(({ logProbNats }) => logProbNats));
+  return found.flatMap(({ continuations }) => continuations.map(({ logProbNats }) => logProbNats));
 }
 
 suite('NF4 block sizes', () => {
@@ -36,20 +34,20 @@ suite('NF4 block sizes', () => {
     await inFolder(async (folder) => {
       const host = createPluginHost([{ plugin: createNf4LoraPlugin(), options: {} }]);
       try {
-        const usual = await scores(host, NF4);
-        const coarse = { ...NF4, quantization: { blockSize: 512, doubleQuant: false } } as const;
-        const model = host.registry.providers.get('nf4-lora').open(coarse);
+        const usual = await scores(host, TINY_MODEL);
+        const coarse = { quantization: { blockSize: 512, doubleQuant: false } };
+        const model = openModel(host, TINY_MODEL, coarse);
         assert.equal((await model.doDescribe(signal)).weightFormat, 'nf4-512');
-        const held = await scores(host, coarse);
+        const held = await scores(host, TINY_MODEL, coarse);
         assert.notDeepEqual(held, usual);
         const outPath = join(folder, 'exported');
-        const asked = { rows, maxNewTokens: 8 };
+        const asked = { rows, maxTokens: 8 };
         const request = { format: 'bnb-4bit', base: 'trained', outPath, check: asked, signal } as const;
-        const { drift, merged } = (await model.doExport?.(request)) ?? {};
+        const { drift, merged } = await model.doExport(request);
         assert.equal(merged, 0);
         assert.deepEqual(drift, { rows: 5, equalAnswers: 5, logProbDifferenceNats: 0 });
         // As it is stored, whatever else is asked for.
-        assert.deepEqual(await scores(host, { ...NF4, id: outPath }), held);
+        assert.deepEqual(await scores(host, outPath), held);
       } finally {
         await host.close();
       }

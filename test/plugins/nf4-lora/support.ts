@@ -3,7 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FullTrainingConfig, LoraTrainingConfig } from '../../../plugins/sdk/contracts/trainer.ts';
+import type { PluginHost } from '../../../plugins/host/host.ts';
+import type {
+  BaseModel,
+  FullTrainingConfig,
+  LoraTrainingConfig,
+} from '../../../plugins/sdk/contracts/trainer.ts';
+import { PROVIDER_ID } from '../../../plugins/nf4-lora/contract.ts';
+import { EngineLanguageModel } from '../../../plugins/nf4-lora/worker/engine-language-model.ts';
 import { EngineProcess, type EngineProcessOptions } from '../../../plugins/nf4-lora/worker/engine-process.ts';
 import { writeRows } from '../../../plugins/sdk/process/rows.ts';
 import { startInProc } from '../../../runtime/bootstrap/process-identity.mjs';
@@ -15,6 +22,22 @@ export const TINY_MODEL = fileURLToPath(new URL('../../fixtures/tiny-llama', imp
 process.env['ESCADA_MODEL_ROOTS'] ??= [dirname(TINY_MODEL), tmpdir()].join(delimiter);
 
 export const LOAD = { path: TINY_MODEL, weightFormat: 'nf4', blockSize: 64, doubleQuant: true } as const;
+
+/** A model of the plugin, with all it can do. */
+export function openModel(
+  { registry }: Pick<PluginHost, 'registry'>,
+  id: string = TINY_MODEL,
+  options: Parameters<typeof registry.languageModel>[0]['options'] = {},
+): EngineLanguageModel {
+  const model = registry.languageModel({ provider: PROVIDER_ID, id, options });
+  if (model instanceof EngineLanguageModel) return model;
+  throw new TypeError(`${PROVIDER_ID} opened another sort of model`);
+}
+
+/** The base of a training, named by its path. */
+export function baseModel(path: string = TINY_MODEL, weightFormat: 'nf4' | 'f32' = 'nf4'): BaseModel {
+  return { provider: PROVIDER_ID, id: path, options: { weightFormat }, path, digest: 'tiny', weightFormat };
+}
 
 const SHARED_CONFIG = {
   lrSchedulerType: 'linear',

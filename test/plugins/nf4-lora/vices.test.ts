@@ -8,7 +8,7 @@ import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
 import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
-import { inFolder, TINY_MODEL } from './support.ts';
+import { baseModel, inFolder } from './support.ts';
 
 const THINGS = {
   kettle: 'boils water for tea',
@@ -26,13 +26,7 @@ const ROWS = Object.entries(THINGS).map(([thing, answer]) => ({
   answer,
 }));
 
-const MODEL = {
-  provider: 'nf4-lora',
-  id: TINY_MODEL,
-  weightFormat: 'nf4',
-  path: TINY_MODEL,
-  digest: 'tiny',
-} as const;
+const MODEL = baseModel();
 /** Two steps an epoch; replies after every third one, as there are more than 25. */
 const CONFIG = { numTrainEpochs: 60, perDeviceTrainBatchSize: 4, learningRate: 0.01, r: 16, loraAlpha: 32 };
 const STEPS = Array.from({ length: 20 }, (_, index) => 6 * (index + 1));

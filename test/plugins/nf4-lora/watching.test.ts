@@ -8,7 +8,7 @@ import type { TrainingProgress } from '../../../plugins/sdk/contracts/trainer.ts
 import { createPluginHost, type PluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
-import { inFolder, TINY_MODEL, TRAIN_CONFIG, trainRows, withEngine, writeTrainRows } from './support.ts';
+import { baseModel, inFolder, TRAIN_CONFIG, trainRows, withEngine, writeTrainRows } from './support.ts';
 
 const signal = new AbortController().signal;
 const UNTIED_MODEL = fileURLToPath(new URL('../../fixtures/tiny-mistral', import.meta.url));
@@ -76,7 +76,7 @@ suite('a training whose steps are not all finite', () => {
     await inFolder(async (folder) => {
       const path = await spoiledModel(folder);
       await withHost(async ({ registry }) => {
-        const model = { provider: 'nf4-lora', id: path, weightFormat: 'f32', path, digest: 'tiny' } as const;
+        const model = baseModel(path, 'f32');
         const outDir = join(folder, 'out');
         const training = registry.trainers
           .get('nf4-lora')
@@ -94,7 +94,7 @@ suite('a training whose steps are not all finite', () => {
     await inFolder(async (folder) => {
       const path = await spoiledModel(folder);
       await withHost(async ({ registry }) => {
-        const model = { provider: 'nf4-lora', id: path, weightFormat: 'f32', path, digest: 'tiny' } as const;
+        const model = baseModel(path, 'f32');
         const progress: TrainingProgress[] = [];
         const result = await registry.trainers.get('nf4-lora').doTrain({
           model,
@@ -163,13 +163,7 @@ suite('a spike', () => {
     const rows = trainRows(160).map((row, at) => (at === 60 ? odd : row));
     await inFolder(async (folder) =>
       withHost(async ({ registry }) => {
-        const model = {
-          provider: 'nf4-lora',
-          id: TINY_MODEL,
-          weightFormat: 'nf4',
-          path: TINY_MODEL,
-          digest: 'tiny',
-        } as const;
+        const model = baseModel();
         const progress: TrainingProgress[] = [];
         const { losses, warnings = [] } = await registry.trainers.get('nf4-lora').doTrain({
           model,
@@ -217,13 +211,7 @@ suite('settings as they are written elsewhere', () => {
     seed: 3407,
     maxSeqLengthTokens: 2048,
   } as const;
-  const model = {
-    provider: 'nf4-lora',
-    id: TINY_MODEL,
-    weightFormat: 'nf4',
-    path: TINY_MODEL,
-    digest: 'tiny',
-  } as const;
+  const model = baseModel();
   const train = async (settings: object, count: number) =>
     await inFolder(async (folder) =>
       withHost(async ({ registry }) =>

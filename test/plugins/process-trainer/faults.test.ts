@@ -120,7 +120,7 @@ suite('faults of a process trainer', () => {
     await assert.rejects(train(trainerWith(['f32-only']), { outDir, config: cosine }), {
       code: 'TRAINER_UNSUPPORTED',
       message:
-        /weightFormat: nf4 .* takes f32; .*hf-folder .*takes gguf; config\.optim: adamw_8bit .*; config\.lrSchedulerType: cosine .* linear, constant; config\.rsLora: true .*; config\.packing: true/,
+        /format of the model's weights: nf4 .* takes f32; .*hf-folder .*takes gguf; config\.optim: adamw_8bit .*; config\.lrSchedulerType: cosine .* linear, constant; config\.rsLora: true .*; config\.packing: true/,
     });
   });
 

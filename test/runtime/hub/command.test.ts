@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { findModelPath } from '../../../plugins/sdk/model-folder/model-path.ts';
-import { TINY_MODEL, trainRows } from '../../plugins/nf4-lora/support.ts';
+import { openModel, TINY_MODEL, trainRows } from '../../plugins/nf4-lora/support.ts';
 import { sha256, TOKEN } from './stand-in.ts';
 import { COMMIT, ID, NAME, TINY, withHub } from './support.ts';
 
@@ -43,17 +43,11 @@ async function answers(id: string, env: NodeJS.ProcessEnv): Promise<{ texts: str
   );
   const host = createPluginHost([{ plugin, options: {} }]);
   try {
-    const model = host.registry.providers.get('nf4-lora').open({ id, weightFormat: 'f32' });
+    const model = openModel(host, id, { weightFormat: 'f32' });
     const { signal } = new AbortController();
     const rows = trainRows(3).map((row) => ({ id: row.id, messages: row.messages }));
-    const greedy = { maxNewTokens: 8, temperature: 0, topP: 1, seed: 0, stop: [] };
-    const { answers: found } = await model.doGenerate({
-      rows,
-      ...greedy,
-      signal,
-      onProgress: () => undefined,
-    });
-    return { texts: found.map(({ text }) => text), digest: (await model.doDescribe(signal)).modelDigest };
+    const { answers: found } = await model.doGenerate({ rows, maxTokens: 8, signal });
+    return { texts: found.map(({ text }) => text), digest: (await model.inspect(signal)).modelDigest };
   } finally {
     await host.close();
   }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { usageSchema } from '../../../../schemas/outcome/usage.ts';
-import { modelSchema } from '../../../../schemas/outcome/recipe.ts';
+import { modelRefSchema } from '../../../../schemas/common/model-ref.ts';
 import { datasetInputSchema, datasetOutputSchema } from '../step-output.ts';
 
 export const paraphraseInputSchema = datasetInputSchema.extend({
-  model: modelSchema,
+  model: modelRefSchema,
   system: z.string().max(2000).default(''),
   /** What the model is asked; the input follows on a line of its own. */
   instruction: z

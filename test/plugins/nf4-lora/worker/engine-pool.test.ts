@@ -126,11 +126,11 @@ suite('EnginePool', () => {
     await withPool(async (pool) => {
       process.kill(await pidOf(pool, NF4), 'SIGSTOP');
       const model = new EngineLanguageModel(
-        { id: 'tiny', weightFormat: 'nf4' },
-        { pool, findModelPath: async () => TINY_MODEL, stallMs: 300, batchRows: 1, descriptions: new Map() },
+        { id: 'tiny', options: {} },
+        { pool, findModelPath: async () => TINY_MODEL, stallMs: 300, batchRows: 1, facts: new Map() },
       );
       const rows = [{ id: 'a', messages: [{ role: 'user', content: 'hello' }] }] as const;
-      await assert.rejects(model.doCount({ rows, signal: new AbortController().signal }), {
+      await assert.rejects(model.doCountTokens({ rows, signal: new AbortController().signal }), {
         code: 'ENGINE_STALLED',
         message: /`count`/,
       });

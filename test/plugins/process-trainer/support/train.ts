@@ -10,7 +10,7 @@ import type {
   TrainingProgress,
   TrainRequest,
 } from '../../../../plugins/sdk/contracts/trainer.ts';
-import { TINY_MODEL, TRAIN_CONFIG, trainRows } from '../../nf4-lora/support.ts';
+import { baseModel, TRAIN_CONFIG, trainRows } from '../../nf4-lora/support.ts';
 
 const SCRIPT = fileURLToPath(new URL('./trainer.ts', import.meta.url));
 
@@ -28,13 +28,7 @@ export function trainerWith(faults: readonly string[] = [], options: Partial<Tra
   );
 }
 
-export const MODEL = {
-  provider: 'nf4-lora',
-  id: TINY_MODEL,
-  weightFormat: 'nf4',
-  path: TINY_MODEL,
-  digest: 'tiny',
-} as const;
+export const MODEL = baseModel();
 
 /** Thirty steps, a checkpoint every five. */
 export const CONFIG: LoraTrainingConfig = { ...TRAIN_CONFIG, maxSteps: 30, saveSteps: 5 };

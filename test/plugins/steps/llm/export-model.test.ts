@@ -14,7 +14,7 @@ const ADAPTER = {
 };
 
 const exporting = (options: object) => {
-  const model = { provider: 'nf4-lora', id: 'tiny', weightFormat: 'nf4' };
+  const model = { provider: 'nf4-lora', id: 'tiny' };
   const step = { model, adapter: ADAPTER, format: 'gguf-q8_0', base: 'trained', check: null, ...options };
   const nodes = [{ id: 'export', form: 'step', uses: 'model.export@1', with: step }];
   return compilePipelineSpec({ name: 'export', nodes }, host);

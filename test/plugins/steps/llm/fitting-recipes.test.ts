@@ -24,9 +24,9 @@ const counting: PluginV1 = {
   register: (registrar) =>
     registrar.addLanguageModelProvider({
       id: 'words',
+      optionsSchema: z.strictObject({}),
       resource: 'cpu',
       billable: false,
-      assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
       open: ({ id }) =>
         id === 'mute'
           ? countingModel(id, { count: false })
@@ -82,7 +82,7 @@ suite('recipes that fit', () => {
       ['a', 'x'],
       ['a b c', 'x'],
     ]);
-    const model = { provider: 'words', id: String(contextTokens), weightFormat: 'f32' };
+    const model = { provider: 'words', id: String(contextTokens) };
     return await run('select.fitting@1', {
       model,
       recipes: await Promise.all(shots.map(recipe)),

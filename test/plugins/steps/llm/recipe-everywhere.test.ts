@@ -41,6 +41,7 @@ const watched: PluginV1 = {
     const trainer = real.registry.trainers.get('nf4-lora');
     registrar.addLanguageModelProvider({
       id: 'watched',
+      optionsSchema: provider.optionsSchema,
       resource: provider.resource,
       billable: provider.billable,
       assumedTokensPerSecond: provider.assumedTokensPerSecond,
@@ -81,7 +82,7 @@ suite('one recipe, one prompt', () => {
   let folder = '';
   let run: (kind: string, input: JsonObject) => Promise<JsonObject>;
   let given: { readonly rows: JsonObject; readonly recipe: JsonObject; readonly adapter: JsonObject };
-  const model = { provider: 'watched', id: TINY_MODEL, weightFormat: 'nf4' };
+  const model = { provider: 'watched', id: TINY_MODEL };
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'escada-recipe-'));
@@ -98,7 +99,11 @@ suite('one recipe, one prompt', () => {
     const columns = { input: 'input', output: 'output' };
     const read = await run('curate.read@1', { source: { path: 'rows.jsonl' }, columns });
     const rows = read['dataset'] as JsonObject;
-    const { index = null } = await run('retrieve.index@1', { rows, indexed: 'examples' });
+    const { index = null } = await run('retrieve.index@1', {
+      rows,
+      indexed: 'examples',
+      retriever: 'lexical',
+    });
     const recipe = {
       system: '',
       instruction: 'Say it.',
@@ -140,7 +145,7 @@ suite('one recipe, one prompt', () => {
     await run('score.answer-loss@1', { model, recipe, adapter, rows });
     assert.deepEqual(asked['doScore'], asked['train']);
     await run('select.fitting@1', { model, recipes: [recipe], rows, maxNewTokens: 4 });
-    assert.deepEqual(asked['doCount'], asked['train']);
+    assert.deepEqual(asked['doCountTokens'], asked['train']);
     const check = { predictions, recipe, maxNewTokens: 4 };
     await run('model.export@1', { model, adapter, format: 'gguf-f32', check });
     assert.deepEqual(asked['doExport'], asked['train']);

@@ -53,9 +53,14 @@ const DOCUMENTS = [
 suite('retrieval steps', () => {
   test('documents become titled passages that a question finds; equal documents give the same artifact', async () => {
     const rows = await dataset('documents.jsonl', DOCUMENTS);
-    const built = await run('retrieve.index@1', { rows, indexed: 'documents' });
+    const built = await run('retrieve.index@1', { rows, indexed: 'documents', retriever: 'lexical' });
     assert.deepEqual([built['documents'], built['passages']], [3, 3]);
-    const again = await run('retrieve.index@1', { rows, indexed: 'documents', chunk: { maxWords: 161 } });
+    const again = await run('retrieve.index@1', {
+      rows,
+      indexed: 'documents',
+      retriever: 'lexical',
+      chunk: { maxWords: 161 },
+    });
     assert.deepEqual(again['index'], built['index']);
     const index = built['index'] as unknown as ArtifactRef;
     const passages = await openPassages({ retriever: 'lexical', index, topK: 1 }, services);
@@ -68,7 +73,11 @@ suite('retrieval steps', () => {
 
   test('recall counts whole answers among the first k passages', async () => {
     const rows = await dataset('documents.jsonl', DOCUMENTS);
-    const { index = null } = await run('retrieve.index@1', { rows, indexed: 'documents' });
+    const { index = null } = await run('retrieve.index@1', {
+      rows,
+      indexed: 'documents',
+      retriever: 'lexical',
+    });
     const questions = await dataset('questions.jsonl', [
       ['Where is the Velmora kettle made?', 'Lugo'],
       ['How much does the kettle weigh, as the Torvik clock?', '170 grams'],
@@ -99,13 +108,13 @@ suite('retrieval steps', () => {
 
   test('rows of questions and answers are passages as they are', async () => {
     const rows = await dataset('pairs.jsonl', [['Who?', 'Me. And you. '.repeat(200).trim()]]);
-    const built = await run('retrieve.index@1', { rows, indexed: 'examples' });
+    const built = await run('retrieve.index@1', { rows, indexed: 'examples', retriever: 'lexical' });
     assert.equal(built['passages'], 1);
   });
 
   test('documents without a title stand for themselves; an index needs a text', async () => {
     const rows = await dataset('untitled.jsonl', [['The shop opens at nine.', 'The shop opens at nine.']]);
-    const { index } = await run('retrieve.index@1', { rows, indexed: 'documents' });
+    const { index } = await run('retrieve.index@1', { rows, indexed: 'documents', retriever: 'lexical' });
     const recipe = { retriever: 'lexical', index: index as unknown as ArtifactRef, topK: 3 };
     const passages = await openPassages(recipe, services);
     assert.deepEqual(
@@ -115,7 +124,7 @@ suite('retrieval steps', () => {
     await passages.close();
     const blank = await dataset('blank.jsonl', [['x', ' ']]);
     await assert.rejects(
-      run('retrieve.index@1', { rows: blank, indexed: 'documents' }),
+      run('retrieve.index@1', { rows: blank, indexed: 'documents', retriever: 'lexical' }),
       /no document has any text/,
     );
   });

@@ -4,6 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { z } from 'zod';
 import { FileStore } from '../../../../core/store/file-store.ts';
 import { createServices } from '../../../../activities/services.ts';
 import { trainAdapter } from '../../../../plugins/steps/train/train-adapter.ts';
@@ -27,15 +28,15 @@ async function saltOf(faults: readonly string[], model: Partial<LanguageModelV1>
   registrar.addTrainer(trainerWith(faults));
   registrar.addLanguageModelProvider({
     id: 'testing',
+    optionsSchema: z.strictObject({}),
     resource: 'cpu',
     billable: false,
-    assumedTokensPerSecond: { prompt: 1, generate: 1, train: 1 },
-    open: (choice) => ({ ...countingModel(choice.id), ...model }),
+    open: ({ id }) => ({ ...countingModel(id), ...model }),
   });
   const store = new FileStore(await mkdtemp(join(tmpdir(), 'escada-salt-')));
   const input = parseValue(trainAdapter.withSchema, {
     trainer: 'small',
-    model: { provider: 'testing', id: 'words', weightFormat: 'f32' },
+    model: { provider: 'testing', id: 'words' },
     recipe: { system: '', instruction: 'Say it.', demonstrations: null, retrieval: null },
     rows: REF,
     config: {},
@@ -44,20 +45,25 @@ async function saltOf(faults: readonly string[], model: Partial<LanguageModelV1>
   return (await trainAdapter.doCacheSalt?.(input, services, new AbortController().signal)) ?? '';
 }
 
-const HERE = { doLocate: async () => '/models/words' };
+const HERE = { doLocateWeights: async () => '/models/words' };
 
 suite('cache key of a training', () => {
   test('names the trainer and its build, and the weights', async () => {
     const salt = await saltOf([], HERE);
-    assert.match(salt, /counting:words .* chain of hashes 1 a /);
+    assert.match(salt, /^counting:words chain of hashes 1 a /);
     assert.equal(await saltOf([], HERE), salt);
     assert.notEqual(await saltOf(['other-build'], HERE), salt);
   });
 
   test('a provider that has no weights to hand out cannot be trained on', async () => {
     await assert.rejects(saltOf([], {}), {
-      code: 'INVALID_SPEC',
-      message: /model\.provider: the models of "testing" have no weights on this machine/,
+      code: 'MODEL_CAPABILITY_MISSING',
+      message: /model "words" of provider "testing" lacks the capability "locateWeights"/,
+    });
+    const anonymous = { ...HERE, doDescribe: async () => ({ cacheKey: 'x' }) };
+    await assert.rejects(saltOf([], anonymous), {
+      code: 'MODEL_CAPABILITY_MISSING',
+      message: /states no digest of the weights of "words"/,
     });
   });
 });
