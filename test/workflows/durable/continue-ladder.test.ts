@@ -20,7 +20,7 @@ const SUGGEST_AT = 30;
 
 /** Rungs whose plans alone take more than that. */
 const RUNGS: AdaptationSpecInput['rungs'] = {
-  icl: { recipes: [1, 2, 3].map((shots) => ({ shots, choose: 'fixed' })) },
+  icl: { recipes: [1, 2, 3].map((shots) => ({ shots, selection: 'random' as const })) },
   peft: { learningRates: [1e-3] },
 };
 
