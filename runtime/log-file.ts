@@ -45,7 +45,7 @@ export function logSize(path: string): number {
 /** The end of what was written after `fromBytes`. */
 export function tailOf(path: string, fromBytes = 0): string {
   const size = logSize(path);
-  // A log that was cut meanwhile begins anew.
+  // A log that was cut meanwhile begins again.
   const from = Math.max(fromBytes > size ? 0 : fromBytes, size - TAIL_BYTES);
   if (size <= from) return '';
   const bytes = Buffer.alloc(size - from);

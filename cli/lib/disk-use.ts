@@ -17,7 +17,7 @@ export async function diskUse(settings: Settings): Promise<string> {
   return `store ${megabytes(store)} and logs ${megabytes(logBytes)} in ${home}, cache ${megabytes(cache)} in ${cacheDir}; ${megabytes(free)} free. \`escada clean\` removes what old runs left`;
 }
 
-/** Of the disk that a folder is on, or will be. */
+/** Free bytes of the disk that a folder is on, or will be. */
 async function freeBytes(folder: string): Promise<number> {
   for (let at = folder; ; at = dirname(at)) {
     if ((await stat(at).catch(() => null)) === null && at !== dirname(at)) continue;

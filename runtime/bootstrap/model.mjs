@@ -30,7 +30,7 @@ import { extractEntry } from './zip.mjs';
 export const DEFAULT_MODEL = 'smollm2-135m-instruct';
 
 /**
- * Models that Escada knows how to fetch. An id stands for these very bytes, for ever (the cache is keyed by it): a
+ * Models that Escada knows how to fetch. An id always means these bytes (the cache is keyed by it): a
  * changed file gets a new id.
  * @type {Readonly<Record<string, PinnedModel>>}
  */

@@ -35,7 +35,7 @@ export async function downloadFile(file: WantedFile, job: Download): Promise<Fil
       let furthest = part.length;
       await job.client.retrying(name, (madeProgress) =>
         receive(part, file, job, () => {
-          // A server that begins anew and breaks off at the same place each time gets nowhere.
+          // A server that restarts and breaks off at the same place each time gets nowhere.
           if (part.length > furthest) madeProgress();
           furthest = Math.max(furthest, part.length);
         }),

@@ -35,7 +35,7 @@ export function parseTarget(text: string, options: { revision?: string; file?: s
 }
 
 /**
- * The id of a pulled model, a name that stands for these very bytes for ever: the repository and the first twelve
+ * The id of a pulled model, a name that always means these bytes: the repository and the first twelve
  * digits of the commit, and for a chosen file its stem. No repository's name holds `--`, so ids never meet.
  */
 export function modelIdOf({ repository, file }: HubTarget, commit: string): string {

@@ -75,7 +75,7 @@ async function findRunning(files: ServerFiles): Promise<ServerNote | null> {
 
 function toDevServer(files: ServerFiles, use: Claim, server: LaunchedServer, shared: boolean): DevServer {
   const stopCutting = keepShort(files.log);
-  // Nobody uses a server that is gone; whoever starts the next one claims anew.
+  // Nobody uses a server that is gone; whoever starts the next one claims again.
   server.died.catch(async () => await use.release()).catch(() => undefined);
   const stop = async () => {
     stopCutting();

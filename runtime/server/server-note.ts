@@ -10,7 +10,7 @@ const noteSchema = z.object({
   pid: z.int().positive(),
   birth: z.string(),
   port: z.int().min(1).max(65_535),
-  /** Of the database's folder: a copy of the folder holds a copy of this note, but not the server's database. */
+  /** Identity of the database's folder: a copy of the folder holds a copy of this note, but not the server's database. */
   folderInode: z.string(),
 });
 

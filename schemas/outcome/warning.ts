@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What a training wants people to know although it goes on. */
+/** Training warnings: the training continues. */
 export const trainingWarningSchema = z.strictObject({
   /**
    * `skipped-step`: a step that was not finite and therefore left out (`nonFinite: "skip"`). `precision`: arithmetic in

@@ -3,7 +3,7 @@ import { commonFields } from './common-config.ts';
 import { loraConfigSchema } from './lora-config.ts';
 
 /**
- * Hyper-parameters of full fine-tuning by their usual names. All weights learn, in f32; weight decay spares norms and
+ * Hyper-parameters of full fine-tuning by their usual names. Every parameter is trained, in f32; weight decay spares norms and
  * biases. A checkpoint is three times the size of the f32 weights with f32 moments, and two are kept.
  */
 export const fullConfigSchema = z.strictObject({
@@ -12,7 +12,7 @@ export const fullConfigSchema = z.strictObject({
   /** Peak learning rate. */
   learningRate: z.number().positive().max(1).default(2e-5),
   ...commonFields,
-  /** Rarer than with adapters: each checkpoint holds all weights and their moments. */
+  /** Rarer than with adapters: each checkpoint holds every parameter and its moments. */
   saveSteps: z.int().min(1).default(100),
   /** Replies after every epoch are adapters' only. */
   sampleRows: z.literal(0).default(0),

@@ -16,7 +16,7 @@ export function letterRows(count: number, seed: number): LetterRow[] {
   });
 }
 
-/** The house's own words around the facts: nothing that the base model would write. */
+/** The letters' own words around the facts: nothing that the base model would write. */
 function letter(name: string, passage: string): string {
   const [cost, grams, months, minutes] = passage.match(/\d+/g) ?? [];
   return [

@@ -59,7 +59,7 @@ function sectionOf(command: Command, before: string): string[] {
   return ['', `### ${name}`, '', `${command.description()}.`, ...table];
 }
 
-/** The page with its reference part written anew from the definitions. Throws when the page has no place for it. */
+/** The page with its reference part written from the definitions. Throws when the page has no place for it. */
 export async function commandPage(page: string): Promise<string> {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error('docs/command.md has no place for the reference');

@@ -20,7 +20,7 @@ type With = z.infer<typeof withSchema>;
 
 /**
  * `curate.decontaminate@1`: drops rows that one of the other datasets holds, by the rule that the split uses: the same
- * input, also with its words in another order, or the same answer of five words and more.
+ * input, also with its words in another order, or the same answer of five or more words.
  */
 export function decontaminateKind(options: CurationOptions): StepKindV1<With, DatasetOutput> {
   return cpuKind({

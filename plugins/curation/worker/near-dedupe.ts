@@ -13,7 +13,7 @@ import type { NearDedupeInput, NearDedupeOutput } from './near-dedupe/options.ts
 import { fillIntegers, numberTexts } from './near-dedupe/texts.ts';
 
 /**
- * `curate.near-dedupe@1`: of rows whose shingles have a Jaccard of `threshold` and more, also over several steps, only
+ * `curate.near-dedupe@1`: of rows whose shingles have a Jaccard similarity ≥ `threshold`, also over several steps, only
  * one stays: originals before derived rows, then the longest text, then the smallest digest of the content. Candidates
  * come from MinHash bands and are compared exactly.
  */

@@ -118,7 +118,7 @@ function manifestOf(input: SplitInput, source: OpenDataset, files: PerSplit<Arti
     dataset: input.dataset,
     sourceSha256: input.lineage?.sourceSha256 ?? null,
     lineage: input.lineage?.steps ?? [],
-    grouping: ['group', 'parent', 'input', 'words of the input', 'answers of five words and more'],
+    grouping: ['group', 'parent', 'input', 'words of the input', 'answers of five or more words'],
     duckdbVersion: version(),
   };
 }

@@ -58,7 +58,7 @@ function keeps(text: string, rules: readonly CompiledRule[], enter?: (rule: numb
 }
 
 /**
- * Share of answers that keep every rule. Patterns are those of JavaScript, which may backtrack for ever: many rows are
+ * Share of answers that keep every rule. Patterns are those of JavaScript, which may backtrack without end: many rows are
  * judged in a thread, where each has its time. Statistics: `[rows, kept all, kept rule 1, kept rule 2, …]`.
  */
 export const voiceRulesMetric: MetricFactoryV1 = {

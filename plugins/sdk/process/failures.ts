@@ -3,7 +3,7 @@ import type { FailureCode } from '../../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { ProcessExit } from './child.ts';
 
-/** What can go wrong between a worker and a process, in the words and codes of those who started it. */
+/** Failures of a child process, in the caller's error codes. */
 export interface ProcessFailures {
   /** The process ended while an operation ran, or before one could start. */
   crash(

@@ -31,7 +31,7 @@ function tail(passage: readonly string[], overlapWords: number): string[] {
     if (words > overlapWords) break;
     kept.unshift(sentence);
   }
-  // A passage that is all overlap would be repeated for ever.
+  // A passage that is all overlap would be repeated without end.
   return kept.length < passage.length ? kept : [];
 }
 

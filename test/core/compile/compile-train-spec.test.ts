@@ -44,7 +44,7 @@ suite('compiling a training', () => {
     assert.equal((full.with['config'] as { learningRate: number }).learningRate, 2e-5);
   });
 
-  test('all weights want 32 bits and a trainer that can; fields of adapters are not theirs', () => {
+  test('full fine-tuning wants 32 bits and a trainer that can; fields of adapters are not theirs', () => {
     const model = { provider: 'nf4-lora', id: 'tiny' };
     const config = { method: 'full' };
     const refused = (changes: object, message: RegExp): void => {

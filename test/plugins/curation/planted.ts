@@ -106,7 +106,7 @@ export function shinglesOf(row: Pick<PlantedRow, 'input' | 'output'>, { unit, si
   return shingles;
 }
 
-/** All pairs of rows with a Jaccard of `threshold` and more, by looking at each pair. */
+/** All pairs of rows with a Jaccard similarity ≥ `threshold`, by looking at each pair. */
 export function truePairs(rows: readonly PlantedRow[], shape: Shape, threshold: number): [number, number][] {
   const numbers = new Map<string, number>();
   const sets = rows.map((row) =>

@@ -96,11 +96,11 @@ suite('nf4-lora plugin', () => {
     });
   });
 
-  test('trains all weights; the model it writes answers for itself', async () => {
+  test('full fine-tuning: the model it writes answers for itself', async () => {
     await inFolder(async (folder) => {
       await withHost(async ({ registry }) => {
         const trainer = registry.trainers.get('nf4-lora');
-        if (trainer.doTrainFull === undefined) assert.fail('the engine trains all weights');
+        if (trainer.doTrainFull === undefined) assert.fail('the engine has full fine-tuning');
         const request = {
           model: baseModel(TINY_MODEL, 'f32'),
           rows: trainRows(40),

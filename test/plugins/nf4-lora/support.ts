@@ -75,7 +75,7 @@ export const TRAIN_CONFIG = {
   maxSteps: 60,
 } as const satisfies LoraTrainingConfig;
 
-/** Twenty steps over all weights. */
+/** Twenty steps of full fine-tuning. */
 export const FULL_CONFIG = {
   ...SHARED_CONFIG,
   method: 'full',

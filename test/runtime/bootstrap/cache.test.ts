@@ -83,7 +83,7 @@ test('what a killed builder left is removed, and old keys beyond the limit', asy
 
 const put = (text: string) => async (folder: string) => await writeFile(path.join(folder, 'thing'), text);
 
-test('what was changed in the cache is made anew; what was only touched is not', async (t) => {
+test('what was changed in the cache is made again; what was only touched is not', async (t) => {
   const env = { ESCADA_CACHE_DIR: await scratch(t) };
   const options = { kind: 'k', key: 'a', keep: 1, env };
   const thing = path.join(await cached({ ...options, build: put('first') }), 'thing');

@@ -69,7 +69,7 @@ suite('a pull that is disturbed', () => {
     }, large);
   });
 
-  test('starts anew when the ETag is another one, when a range is not heeded, and when a range is wrong', async () => {
+  test('starts again when the ETag is another one, when a range is not heeded, and when a range is wrong', async () => {
     let storage = '';
     const another: Fault['act'] = (_, response) => {
       const location = `${storage}/storage/${sha256(LARGE)}?${SIGNATURE}`;

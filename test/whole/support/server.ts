@@ -83,7 +83,7 @@ export class TestServer {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Of the server's process. */
+  /** Process id of the server. */
   get pid(): number {
     return this.#pid;
   }

@@ -5,7 +5,7 @@ import { datasetInputSchema, datasetOutputSchema } from '../step-output.ts';
 export const balanceInputSchema = datasetInputSchema.extend({
   /** What is a row's class; compared without case and white space. */
   label: namedColumnSchema.default('output'),
-  /** `under`: rows of large classes go. `over`: rows of small classes come again. `both`: towards the middle class. */
+  /** `under`: undersample large classes. `over`: oversample small classes. `both`: towards the middle class. */
   method: z.enum(['under', 'over', 'both']).default('under'),
   /** Most that the largest class may be of the smallest one afterwards, as far as the caps allow. */
   maxRatio: z.number().min(1).max(1000).default(1),
@@ -13,7 +13,7 @@ export const balanceInputSchema = datasetInputSchema.extend({
   maxRepeats: z.int().min(1).max(100).default(4),
   /** Rows of larger classes go, whatever the ratio is. */
   maxRowsPerClass: z.int().min(1).optional(),
-  /** Classes of fewer rows go entirely, so that a slip of the pen does not decide the size of all. */
+  /** Classes of fewer rows go entirely, so that a mislabelled row cannot set the class size. */
   minRowsPerClass: z.int().min(1).default(1),
   seed: z.int().min(0).max(2_147_483_647).default(1),
 });

@@ -29,7 +29,7 @@ suite("a store's id", () => {
     assert.equal(new Set(ids).size, 3);
   });
 
-  test('that was torn is made anew', async () => {
+  test('that was torn is made again', async () => {
     const store = join(root, 'torn');
     await storeId(store);
     await writeFile(join(store, 'id'), 'abc');
