@@ -104,7 +104,10 @@ function discriminated(branches: readonly JsonSchema[], data: unknown, place: Pl
   if (key === undefined) return null;
   const constants = properties.map((one) => one[key]?.['const']);
   const given = data[key] ?? properties.find((one) => one[key]?.['default'] !== undefined)?.[key]?.['const'];
-  const branch = branches[constants.indexOf(given)];
+  // A branch that does not require its tag is the one of values without a tag.
+  const branch =
+    branches[constants.indexOf(given)] ??
+    branches.find(({ required }) => data[key] === undefined && !((required ?? []) as string[]).includes(key));
   if (branch !== undefined) return branchIssues(branch, data, place);
   return [issue([...place.path, key], oneOf(data[key], constants))];
 }
