@@ -10,7 +10,6 @@ export type * from './schemas/outcome/decision.ts';
 export type * from './schemas/outcome/recipe.ts';
 export type * from './schemas/outcome/usage.ts';
 export * from './schemas/spec/flowchart.ts';
-export { STANDARD_FLOWCHART } from './schemas/spec/flowcharts.ts';
 export { artifactRefSchema, type ArtifactRef } from './schemas/common/artifact-ref.ts';
 export { DEFAULT_TASK_QUEUE, WORKFLOW_NAMES, type WorkflowName } from './schemas/plan/constants.ts';
 export { ERROR_CODES, type ErrorCode, type ErrorEntry } from './schemas/errors/error-codes.ts';

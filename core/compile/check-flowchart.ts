@@ -1,4 +1,5 @@
 import type { Flowchart, FlowchartNode } from '../../schemas/spec/flowchart.ts';
+import { profileSchema } from '../../schemas/spec/profile.ts';
 import { nearest } from '../../schemas/common/nearest.ts';
 import type { IssueList } from './issue-list.ts';
 
@@ -18,13 +19,7 @@ export function knownFacts(rungIds: readonly string[]): string[] {
       (name) => `rungs.${id}.${name}`,
     ),
   );
-  const profile = [
-    'externalKnowledge',
-    'customToneOrFormat',
-    'changingData',
-    'citationsNeeded',
-    'tuningAllowed',
-  ];
+  const profile = Object.keys(profileSchema.shape);
   return [
     'target',
     'best.value',

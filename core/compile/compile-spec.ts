@@ -1,5 +1,5 @@
 import type { AdaptationSpec } from '../../schemas/spec/adaptation-spec.ts';
-import { STANDARD_FLOWCHART } from '../../schemas/spec/flowcharts.ts';
+import type { Flowchart } from '../../schemas/spec/flowchart.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import { INTERPRETER_VERSION } from '../../schemas/plan/constants.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
@@ -15,6 +15,7 @@ import type { PluginHost } from '../../plugins/host/host.ts';
 import { sha256OfBytes } from '../../plugins/sdk/publish.ts';
 import { canonicalJson } from '../../plugins/sdk/canonical-json.ts';
 import { formatPath } from '../../plugins/sdk/issues.ts';
+import { assembleFlowchart, inPlace } from './assemble-flowchart.ts';
 import { checkFlowchart } from './check-flowchart.ts';
 import { wrongPartNames } from './check-part-names.ts';
 import { compilePipeline } from './compile-pipeline.ts';
@@ -43,8 +44,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
   const spec: AdaptationSpec = { ...parsed, model: model ?? { provider: '', id: '', options: {} } };
   checkMetrics(spec, host, issues);
   const { plan: curation, inputs } = compileCuration(spec, host, issues);
-  const chart = spec.flowchart ?? withTokenBudget(STANDARD_FLOWCHART, spec);
-  const flowchart = withApprovals(chart, spec, issues);
+  const flowchart = flowchartOf(spec, registry.rungs.values(), issues);
   checkFlowchart(flowchart, registry.rungs.names(), issues);
   const rungs = model === null ? [] : compileRungs(spec, host, issues);
   if (model === null) issues.throwIfAny();
@@ -76,6 +76,15 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
       : {}),
     plugins: host.plugins.map(({ name, version }) => ({ name, version })),
   };
+}
+
+/** The spec's own chart, or the one that the rungs' places make; with a gate before each rung that needs approval. */
+function flowchartOf(spec: AdaptationSpec, rungs: readonly RungV1[], issues: IssueList): Flowchart {
+  if (spec.flowchart !== undefined)
+    return withApprovals(spec.flowchart, spec.approvals.rungs, spec.approvals, issues);
+  const declared = inPlace(rungs).flatMap(({ id, place }) => (place.approval === true ? [id] : []));
+  const chart = withTokenBudget(assembleFlowchart(rungs), spec);
+  return withApprovals(chart, [...declared, ...spec.approvals.rungs], spec.approvals, issues);
 }
 
 function checkMetrics({ metrics }: AdaptationSpec, { registry }: PluginHost, issues: IssueList): void {
@@ -161,7 +170,7 @@ function compileRung(
     eligibilityReason: reason,
     estimateSeconds: Math.ceil(secondsOf(work, speed)),
     estimateTokens: tokensOf(work),
-    costRank: rung.costRank,
+    order: rung.place?.order ?? null,
     plan,
   };
 }

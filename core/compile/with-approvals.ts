@@ -30,15 +30,19 @@ function gateName(rung: string, taken: ReadonlySet<string>): string {
 }
 
 /**
- * Puts an `approve` node before each node that tries a rung which `approvals.rungs` names. After a
+ * Puts an `approve` node before each node that tries a rung that needs approval. After a
  * rejection the chart continues behind the rung, which has no result.
  */
-export function withApprovals(chart: Flowchart, spec: AdaptationSpec, issues: IssueList): Flowchart {
+export function withApprovals(
+  chart: Flowchart,
+  rungs: readonly string[],
+  { timeoutSeconds }: Pick<AdaptationSpec['approvals'], 'timeoutSeconds'>,
+  issues: IssueList,
+): Flowchart {
   const gates = new Map<string, string>();
   const names = new Set(Object.keys(chart.nodes));
   const added: [string, FlowchartNode][] = [];
-  const { timeoutSeconds } = spec.approvals;
-  for (const rung of new Set(spec.approvals.rungs)) {
+  for (const rung of new Set(rungs)) {
     const tries = triesOf(chart.nodes, rung);
     if (tries.length === 0) issues.add('approvals.rungs', `the flowchart has no node that tries "${rung}"`);
     for (const [name, { next }] of tries) {

@@ -10,6 +10,7 @@ import {
   type BootstrapOptions,
   type ResampleWork,
 } from './statistics/index.ts';
+import { byCost } from './by-cost.ts';
 import { verdictOnTest, verdictText, type VerdictFacts } from './verdict-on-test.ts';
 
 type Finalist = DecideInput['finalists'][number];
@@ -39,7 +40,7 @@ export async function decide(
   const best = [...input.finalists].sort((a, b) => b.score.value - a.score.value)[0];
   if (best === undefined)
     throw new EscadaFailure({ code: 'INTERNAL', message: 'There is no finalist to decide on.' });
-  const winner = await cheapestSufficient(best, input, compare);
+  const winner = await cheapestSufficient(best, input, compare, deps.registry);
   const comparisons: TestResult['comparisons'][number][] = [];
   for (const other of input.finalists.filter((one) => one !== winner)) {
     const { delta, low, high } = await compare(winner, other);
@@ -73,8 +74,9 @@ async function cheapestSufficient(
   best: Finalist,
   input: DecideInput,
   compare: (winner: Finalist, other: Finalist) => Promise<Paired>,
+  registry: Registry,
 ): Promise<Finalist> {
-  for (const finalist of [...input.finalists].sort((a, b) => a.costRank - b.costRank)) {
+  for (const finalist of byCost(input.finalists, registry)) {
     if (finalist === best) return best;
     if ((await compare(finalist, best)).low >= -input.nonInferiorityMargin) return finalist;
   }
@@ -99,6 +101,12 @@ async function verdictFacts(
 
 const show = (value: number): string => value.toFixed(3);
 
+/** Measured tokens of an answer. */
+function tokensText({ score: { usage, n } }: Finalist): string {
+  const each = (sum: number): string => (sum / Math.max(1, n)).toFixed(1);
+  return `${each(usage.promptTokens)} prompt and ${each(usage.completionTokens)} completion tokens per answer`;
+}
+
 function reasonFor(
   winner: Finalist,
   best: Finalist,
@@ -111,7 +119,7 @@ function reasonFor(
   const cheaper =
     winner === best
       ? ''
-      : ` It is cheaper to run than ${best.candidate.rung} and not worse by more than ${input.nonInferiorityMargin}.`;
+      : ` It is cheaper to run than ${best.candidate.rung} (${tokensText(winner)} against ${tokensText(best)}) and not worse by more than ${input.nonInferiorityMargin}.`;
   const gains = comparisons.map(
     ({ against, delta, low, high }) => `${against} ${show(delta)} (${show(low)} to ${show(high)})`,
   );

@@ -40,7 +40,7 @@ export const iclRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'icl',
   title: 'Few-shot prompting (ICL)',
-  costRank: 2,
+  place: { order: 100 },
   optionsSchema,
   names: { retriever: 'retrievers' },
   eligibility: (_profile, { spec }) => ({

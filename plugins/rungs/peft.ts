@@ -95,7 +95,7 @@ export const peftRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'peft',
   title: 'Parameter-efficient fine-tuning (QLoRA)',
-  costRank: 1,
+  place: { order: 300 },
   optionsSchema,
   names: { trainer: 'trainers' },
   eligibility: (profile, { spec, model, options }) => {

@@ -92,7 +92,7 @@ export const ragRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'rag',
   title: 'Retrieval-augmented generation (RAG)',
-  costRank: 3,
+  place: { order: 200 },
   optionsSchema,
   names: { retriever: 'retrievers' },
   eligibility,

@@ -8,7 +8,7 @@ export const zeroShotRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'zero-shot',
   title: 'Zero-shot prompting',
-  costRank: 0,
+  place: { order: 0, baseline: true },
   optionsSchema: z.strictObject({}),
   eligibility: () => ({
     eligible: true,

@@ -9,6 +9,9 @@ import type { StepNode } from '../../schemas/spec/pipeline-spec.ts';
 import type { TokenWork } from './contracts/rung.ts';
 import { outputRef, planStep, ref, type Planned, type Ref } from './plan-values.ts';
 
+/** A recipe of which only parts are still to come. */
+export type PlannedRecipe = Exclude<Planned<Recipe>, Ref>;
+
 /** What a recipe has beside the task's texts. */
 export type RecipeParts = Planned<Pick<Recipe, 'demonstrations' | 'retrieval'>>;
 
@@ -16,7 +19,7 @@ export type RecipeParts = Planned<Pick<Recipe, 'demonstrations' | 'retrieval'>>;
 export function recipeOf(
   spec: AdaptationSpec,
   parts: Partial<Exclude<RecipeParts, Ref>> = {},
-): Planned<Recipe> {
+): PlannedRecipe {
   const { demonstrations = null, retrieval = null } = parts;
   const { system, instruction } = spec.task;
   return { system: literal(system), instruction: literal(instruction), demonstrations, retrieval };

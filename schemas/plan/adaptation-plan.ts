@@ -13,8 +13,8 @@ export interface PlannedRung {
   readonly estimateSeconds: number;
   /** Tokens it will pass through the model. */
   readonly estimateTokens: number;
-  /** Relative inference cost: lower is cheaper to run. */
-  readonly costRank: number;
+  /** Place in the default flowchart; null for a rung that has none. */
+  readonly order: number | null;
   readonly plan: PipelinePlan | null;
 }
 

@@ -30,7 +30,8 @@ export interface JudgeRungResult {
 export interface DecideInput {
   readonly finalists: readonly {
     readonly candidate: MeasuredCandidate;
-    readonly costRank: number;
+    /** Place of its rung in the default flowchart; null for one that has none. */
+    readonly order: number | null;
     readonly score: Score;
   }[];
   readonly failed: TestResult['failed'];

@@ -114,8 +114,8 @@ suite('liveness', () => {
     assert.equal(typeof judged.leads, 'boolean');
     await alive(decide, {
       finalists: [
-        { candidate: first, costRank: 0, score: plain },
-        { candidate: second, costRank: 1, score: better },
+        { candidate: first, order: 0, score: plain },
+        { candidate: second, order: 1, score: better },
       ],
       failed: [],
       reached: 'target-not-met',

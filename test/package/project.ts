@@ -62,7 +62,7 @@ export async function greet(name: string): Promise<string> {
 };
 
 /** Every entry of the package, used so that wrong or missing types fail. */
-const ENTRIES = `import { adaptationSpecSchema, ERROR_CODES, STANDARD_FLOWCHART } from 'escada';
+const ENTRIES = `import { adaptationSpecSchema, ERROR_CODES, flowchartSchema } from 'escada';
 import type { AdaptationOutcome, AdaptationSpecInput, ErrorCode } from 'escada';
 import { EscadaClient, type EscadaClientOptions } from 'escada/client';
 import { EscadaPlugin, type EscadaPluginOptions } from 'escada/plugin';
@@ -94,7 +94,7 @@ own('OTHER', { message: 'never' });
 // @ts-expect-error Neither built in nor a plugin's.
 new EscadaFailure({ code: 'LIMITED', message: 'never' });
 const bench: Promise<PluginBench> = openPluginBench({ plugin });
-export { answeringModel, bench, code, failure, ProtocolProcess, ThreadPool, EscadaClient, EscadaFailure, EscadaPlugin, ERROR_CODES, outcome, schema, STANDARD_FLOWCHART, wrong };
+export { answeringModel, bench, code, failure, ProtocolProcess, ThreadPool, EscadaClient, EscadaFailure, EscadaPlugin, ERROR_CODES, outcome, schema, flowchartSchema, wrong };
 `;
 
 /** Loads the entries as a running program does. */

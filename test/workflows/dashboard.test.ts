@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MeasuredRecord, PathStep, Progress } from '../../schemas/outcome/decision.ts';
-import { STANDARD_FLOWCHART } from '../../schemas/spec/flowcharts.ts';
+import { STANDARD_FLOWCHART } from '../fixtures/standard-flowchart.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/plan/constants.ts';
 import { cell, scoreBar } from '../../workflows/shared/dashboard-text.ts';
 import { renderDashboard } from '../../workflows/shared/dashboard.ts';
@@ -74,9 +74,9 @@ test('tells phase, time, steps, what runs, the ladder, what comes next and the p
     '',
     '**Path:**',
     '',
-    '1. Ask with instructions only → tried',
+    '1. Zero-shot prompting → tried',
     '2. Is the target met, on the corrected lower bound? → no',
-    '3. Show examples in the prompt → tried',
+    '3. Few-shot prompting (ICL) → tried',
     '',
     '- **zero-shot**: Why zero-shot.',
   ]);
@@ -119,7 +119,7 @@ test('every phase can be shown with the least that is known', () => {
   const curate = { ...PROGRESS, phase: 'curate' } as const;
   assert.match(
     renderDashboard(curate, [], 0.5, { flowchart: STANDARD_FLOWCHART }),
-    /Next:\*\* \*Ask with instructions only\*/,
+    /Next:\*\* \*Zero-shot prompting\*/,
   );
 });
 

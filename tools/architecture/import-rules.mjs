@@ -4,7 +4,7 @@ import path from 'node:path';
 
 /** Files of schemas/ that import no zod: workflow code may use their values. */
 const PURE_SCHEMAS =
-  /^schemas\/(.*\/)?(constants|error-codes|hints|flowcharts|references|plan-size|spec-bounds|plain-text|queues)\.ts$/;
+  /^schemas\/(.*\/)?(constants|error-codes|hints|references|plan-size|spec-bounds|plain-text|queues)\.ts$/;
 
 /** Whether a process still runs, and where the cache is: set-up asks before anything is installed, the product the same. */
 const SET_UP_FACTS = /^runtime\/bootstrap\/(process-identity|cache-folder)\.mjs$/;

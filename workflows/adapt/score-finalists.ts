@@ -22,14 +22,14 @@ export async function scoreFinalists(
   state: LadderState,
 ): Promise<DecideResult> {
   const { scored: finalists, notScored: failed } = state.position;
-  for (const { candidate, costRank } of state.finalists.slice(finalists.length + failed.length)) {
+  for (const { candidate, order } of state.finalists.slice(finalists.length + failed.length)) {
     const { id, rung } = candidate;
     state.enter('test', rung);
     const inputs = toJson({ test: split['test'], candidate });
     const scored = await settled(runSubPlan(plan.test, inputs, `test/${rung}`, state));
     state.endPlan();
     if ('failure' in scored) failed.push({ id, rung, ...scored.failure });
-    else finalists.push({ candidate, costRank, score: outputOf<Score>(scored.value, 'score') });
+    else finalists.push({ candidate, order, score: outputOf<Score>(scored.value, 'score') });
   }
   if (finalists.length === 0) throw noneScored(failed);
   const { spec } = plan;

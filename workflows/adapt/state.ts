@@ -16,7 +16,7 @@ import { WorkClock, type ClockReading } from './work-clock.ts';
 /** A finalist: the best candidate of a rung. */
 export interface Finalist {
   readonly candidate: MeasuredCandidate;
-  readonly costRank: number;
+  readonly order: number | null;
 }
 
 /** Tokens of prompts, answers and trainings. */
@@ -79,11 +79,11 @@ export class LadderState implements StepObserver {
   }
 
   /** Adds a rung that was measured: its record, its finalist, its facts. */
-  measured({ record, candidate, leads }: JudgeRungResult, costRank: number): void {
+  measured({ record, candidate, leads }: JudgeRungResult, order: number | null): void {
     this.tried = record.tried;
     // A chart may try a rung twice, with the same candidate.
     if (!this.finalists.some((one) => one.candidate.id === candidate.id))
-      this.finalists.push({ candidate, costRank });
+      this.finalists.push({ candidate, order });
     if (leads) {
       this.best = candidate;
       Object.assign(this.facts, { 'best.value': record.value, 'best.low': record.correctedLow });

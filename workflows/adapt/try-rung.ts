@@ -48,7 +48,7 @@ export async function tryRung(
     state.record({ outcome: 'cut-off', rung: id, by, seconds: seconds(), reason });
     return 'cut-off';
   }
-  state.measured(ended.value.value, rung.costRank);
+  state.measured(ended.value.value, rung.order);
   return 'measured';
 }
 

@@ -4,11 +4,11 @@ import {
   answerWork,
   literal,
   outputRef,
+  recipeOf,
   ref,
   resultNode,
   type AdaptationSpec,
-  type Planned,
-  type Recipe,
+  type PlannedRecipe,
   type RungV1,
 } from 'escada/plugin-api';
 
@@ -21,19 +21,19 @@ const optionsSchema = z.strictObject({
 type Options = z.infer<typeof optionsSchema>;
 
 /** The task's recipe with more instruction, and the rows nearest to the input as demonstrations. */
-function recipeWith(spec: AdaptationSpec, { hints, shots }: Options): Planned<Recipe> {
+function recipeWith(spec: AdaptationSpec, { hints, shots }: Options): PlannedRecipe {
   const instruction = literal([spec.task.instruction, ...hints].join(' '));
   const rows = ref('inputs.train');
   const demonstrations = { rows, shots, selection: 'nearest', retriever: 'lexical' } as const;
-  return { system: literal(spec.task.system), instruction, demonstrations, retrieval: null };
+  return { ...recipeOf(spec, { demonstrations }), instruction };
 }
 
-/** A rung that changes the prompt only. */
+/** A rung that changes the prompt only. Its place puts it between in-context learning and retrieval. */
 export const hintsRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'hints',
   title: 'Hints in the instruction',
-  costRank: 2.5,
+  place: { order: 150 },
   optionsSchema,
   eligibility: (_profile, { options }) => ({
     eligible: true,

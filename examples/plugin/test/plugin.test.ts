@@ -87,4 +87,10 @@ test("the rung's plan compiles, and its hints reach the instruction", async () =
   });
   const rung = plan.rungs.find(({ id }) => id === 'hints');
   assert.match(JSON.stringify(rung?.plan), /Say it\. Be brief\./);
+  const before = plan.flowchart.nodes['icl-enough'];
+  assert.equal(
+    before?.form === 'ask' && before.no,
+    'hints-eligible',
+    'its place is behind in-context learning',
+  );
 });

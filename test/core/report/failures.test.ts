@@ -16,7 +16,7 @@ import type {
   FailedRecord,
   PathStep,
 } from '../../../schemas/outcome/decision.ts';
-import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
+import { STANDARD_FLOWCHART } from '../../fixtures/standard-flowchart.ts';
 import { reportPlace, type ReportPlace } from './fixture.ts';
 
 const MESSAGE = 'a <b>training</b> would need 9 GB, 2 GB are free.';
@@ -69,7 +69,7 @@ suite('a climb in which rungs failed', () => {
     }
     assert.doesNotMatch(page, /<b>training/);
     assert.ok(text.includes('\\<b\\>training'));
-    assert.match(page, /Show examples in the prompt/);
+    assert.match(page, /Few-shot prompting \(ICL\)/);
   });
 
   test('the terminal tells them line by line, in the table and in JSON', () => {

@@ -9,7 +9,7 @@ import { adaptationSpecSchema } from '../../../schemas/spec/adaptation-spec.ts';
 import type { MeasuredCandidate, Score } from '../../../schemas/outcome/candidate.ts';
 import type { MeasuredRecord, PathStep } from '../../../schemas/outcome/decision.ts';
 import type { WriteReportInput } from '../../../schemas/plan/control-activities.ts';
-import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
+import { STANDARD_FLOWCHART } from '../../fixtures/standard-flowchart.ts';
 import type { Flowchart } from '../../../schemas/spec/flowchart.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import type { PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
@@ -95,7 +95,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
       eligibilityReason: reason,
       estimateSeconds: 60,
       estimateTokens: 6000,
-      costRank: 0,
+      order: 0,
       plan: null,
     }) as const;
   const nodes = [

@@ -7,7 +7,7 @@ import { layOut, wrap, type Box } from '../../../core/report/flowchart/layout.ts
 import { viewFlowchart } from '../../../core/report/flowchart/view.ts';
 import type { PathStep } from '../../../schemas/outcome/decision.ts';
 import type { Flowchart, FlowchartNode } from '../../../schemas/spec/flowchart.ts';
-import { STANDARD_FLOWCHART } from '../../../schemas/spec/flowcharts.ts';
+import { STANDARD_FLOWCHART } from '../../fixtures/standard-flowchart.ts';
 
 const ask = (yes: string, no: string): FlowchartNode => ({
   form: 'ask',

@@ -175,7 +175,7 @@ suite('the report of a climb', () => {
   test('Markdown draws the flowchart as text', () => {
     const text = renderMarkdown(place.data);
     const [, mermaid = ''] = /```mermaid\n([\s\S]*?)```/.exec(text) ?? [];
-    assert.match(mermaid, /^flowchart TD\n {2}n0\["1: Ask with instructions only"\]/);
+    assert.match(mermaid, /^flowchart TD\n {2}n0\["1: Zero-shot prompting"\]/);
     assert.equal(count(mermaid, '==>'), 11, 'edges taken');
     assert.equal(count(mermaid, '-.->'), 13, 'edges not taken');
     for (const title of ['# products: Use peft', '## Decision records', '## Training', '## Data', '## Facts'])
