@@ -17,7 +17,9 @@ const CONTROL = [
   'compileTrainSpec',
   'decide',
   'judgeRung',
+  'keepText',
   'openApproval',
+  'readText',
   'writeReport',
 ];
 
