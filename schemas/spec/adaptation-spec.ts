@@ -89,7 +89,9 @@ export const adaptationSpecSchema = z.strictObject({
     curation: z.union([nameTextSchema, pipelineSpecSchema]).default('standard'),
   }),
   /** Model to adapt. */
+  /** Model to adapt; what is absent comes from the configuration's defaults. */
   model: modelChoiceSchema.prefault({}),
+  /** How answers are scored, 0 to 1. */
   metrics: z
     .strictObject({
       /** Metric that decides. */

@@ -29,6 +29,7 @@ export const trainSpecSchema = z.strictObject({
   model: modelChoiceSchema.prefault({}),
   /** Trainer. Default: that of the configuration file, else the built-in one. */
   trainer: nameTextSchema.optional(),
+  /** Hyper-parameters: of LoRA, or of full fine-tuning with `"method": "full"`. */
   config: trainConfigSchema.prefault({}),
 });
 
