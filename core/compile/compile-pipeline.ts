@@ -17,7 +17,7 @@ import { literalIn, parseReference, stringsIn, withoutLiterals } from '../../sch
 import type { Registry } from '../../plugins/host/registry.ts';
 import type { StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
 import { formatPath } from '../../plugins/sdk/issues.ts';
-import { missingCapabilities, wrongPartNames } from './check-part-names.ts';
+import { missingCapabilities, wrongComponentRefs } from './check-component-refs.ts';
 import { completeParts } from './complete-parts.ts';
 import { inOrder } from './in-order.ts';
 import { knownOptions } from './known-options.ts';
@@ -152,7 +152,7 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
     checkOptions(kind, values, `${options.path}.with`, issues);
     // A name that comes from a field of the spec is told there, and not once more for every step.
     for (const { path, message } of [
-      ...wrongPartNames(kind.names, values, `${options.path}.with`, options.registry),
+      ...wrongComponentRefs(kind.names, values, `${options.path}.with`, options.registry),
       ...lacking(kind, values, scope, options),
     ])
       if (!issues.has(message)) issues.add(path, message);

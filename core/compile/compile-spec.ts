@@ -17,7 +17,7 @@ import { canonicalJson } from '../../plugins/sdk/canonical-json.ts';
 import { formatPath } from '../../plugins/sdk/issues.ts';
 import { assembleFlowchart, inPlace } from './assemble-flowchart.ts';
 import { checkFlowchart } from './check-flowchart.ts';
-import { wrongPartNames } from './check-part-names.ts';
+import { wrongComponentRefs } from './check-component-refs.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { completeModel, completeParts } from './complete-parts.ts';
 import { curationInputs } from './curation-inputs.ts';
@@ -147,7 +147,7 @@ function compileRung(
 ): PlannedRung {
   const work = rung.estimate(context);
   const { eligible, reason } = rung.eligibility(context.spec.profile, context);
-  for (const { path, message } of wrongPartNames(
+  for (const { path, message } of wrongComponentRefs(
     rung.names,
     context.options,
     `rungs.${rung.id}`,

@@ -6,7 +6,7 @@ import { literal } from '../../schemas/plan/references.ts';
 import { outputRef, planStep, type Ref } from '../../plugins/sdk/plan-values.ts';
 import type { TrainPlan } from '../../schemas/outcome/train-run.ts';
 import type { ParsedTrainSpec, TrainSpec } from '../../schemas/spec/train-spec.ts';
-import { missingCapabilities } from './check-part-names.ts';
+import { missingCapabilities } from './check-component-refs.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { completeModel } from './complete-parts.ts';
 import { IssueList } from './issue-list.ts';

@@ -3,7 +3,7 @@
  * options of its provider's schema, so that a plan says what runs without asking anybody's defaults.
  */
 import type { Registry } from '../../plugins/host/registry.ts';
-import type { PartNames } from '../../plugins/sdk/contracts/part-names.ts';
+import type { ComponentRefs } from '../../plugins/sdk/contracts/component-refs.ts';
 import { formatPath } from '../../plugins/sdk/issues.ts';
 import { checkValue } from '../../plugins/sdk/schema-check/check-value.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
@@ -39,7 +39,7 @@ export function completeModel(
 
 /** Options of a step or rung with the defaults of the plugin list. What holds a reference stays as it is. */
 export function completeParts(
-  names: PartNames | undefined,
+  names: ComponentRefs | undefined,
   options: JsonObject,
   registry: Registry,
 ): JsonObject {
@@ -48,7 +48,7 @@ export function completeParts(
   return completed(names, options, registry);
 }
 
-function completed(names: PartNames | undefined, options: JsonObject, registry: Registry): JsonObject {
+function completed(names: ComponentRefs | undefined, options: JsonObject, registry: Registry): JsonObject {
   const { provider, model: id, trainer, retriever } = registry.defaults;
   const usual: Readonly<Record<string, JsonValue | undefined>> = {
     models: provider === undefined || id === undefined ? undefined : { provider, id },

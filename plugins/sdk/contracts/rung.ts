@@ -4,7 +4,7 @@ import type { RequirementProfile } from '../../../schemas/spec/profile.ts';
 import type { Comparison } from '../../../schemas/spec/flowchart.ts';
 import type { PipelineSpecInput } from '../../../schemas/spec/pipeline-spec.ts';
 import type { ModelCapabilities } from './language-model.ts';
-import type { PartNames } from './part-names.ts';
+import type { ComponentRefs } from './component-refs.ts';
 
 export interface RungContext {
   readonly spec: AdaptationSpec;
@@ -53,7 +53,7 @@ export interface RungV1 {
   readonly place: RungPlace | null;
   readonly optionsSchema: ValueSchema;
   /** Fields of the options that name what a plugin brings. */
-  readonly names?: PartNames;
+  readonly names?: ComponentRefs;
   eligibility(profile: RequirementProfile, context: RungContext): Eligibility;
   /** Tokens that the rung will pass through the model, dev scoring included. */
   estimate(context: RungContext): TokenWork;

@@ -6,7 +6,7 @@ import type { ModelRef } from '../../../schemas/common/model-ref.ts';
 import type { ArtifactObjectsV1, CheckpointsV1 } from './artifact-store.ts';
 import type { LanguageModelProviderV1, LanguageModelV1, ModelCapability } from './language-model.ts';
 import type { MetricV1 } from './metric.ts';
-import type { PartNames } from './part-names.ts';
+import type { ComponentRefs } from './component-refs.ts';
 import type { RetrieverV1 } from './retriever.ts';
 import type { TrainerV1 } from './trainer.ts';
 
@@ -93,7 +93,7 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
   /** A field `usage` is `usageSchema`: what the step passed through a model, which budgets and records count. */
   readonly outputSchema: ValueSchema<Output>;
   /** Fields of `with` that name what a plugin brings. */
-  readonly names?: PartNames;
+  readonly names?: ComponentRefs;
   /** Capabilities that the model in `with.model` must have; a plan with another one is refused. */
   readonly modelCapabilities?: readonly ModelCapability[];
   /** One plain-text line for timelines; `with` may still hold references. */

@@ -8,7 +8,7 @@ import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { readRows } from '../data/read-rows.ts';
 import { score, usageOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
-import { RECIPE_NAMES } from './recipe-part-names.ts';
+import { RECIPE_REFS } from './recipe-refs.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 
 const withSchema = z.strictObject({
@@ -52,7 +52,7 @@ export const answerLoss: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  names: { model: 'models', ...RECIPE_NAMES },
+  names: { model: 'models', ...RECIPE_REFS },
   modelCapabilities: ['score'],
   summarize: () => 'loss of the reference answers',
   doCacheSalt: modelSalt,

@@ -12,7 +12,7 @@ import { readRows } from '../data/read-rows.ts';
 import { generate, usageOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { recipePrompts, type RowPrompt } from './recipe-prompts.ts';
-import { RECIPE_NAMES } from './recipe-part-names.ts';
+import { RECIPE_REFS } from './recipe-refs.ts';
 
 const withSchema = z.strictObject({
   model: modelRefSchema,
@@ -67,7 +67,7 @@ export const generateAnswers: StepKindV1<With, Output> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema,
-  names: { model: 'models', ...RECIPE_NAMES },
+  names: { model: 'models', ...RECIPE_REFS },
   summarize: (input) => {
     const recipe = input['recipe'] as { demonstrations?: Partial<Demonstrations> | null } | string;
     const shown = typeof recipe === 'object' ? recipe.demonstrations : null;

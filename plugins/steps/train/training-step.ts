@@ -18,7 +18,7 @@ import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
 import { readRows, type DataRow } from '../data/read-rows.ts';
 import { methodOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
-import { RECIPE_NAMES } from '../llm/recipe-part-names.ts';
+import { RECIPE_REFS } from '../llm/recipe-refs.ts';
 import { recipePrompts } from '../llm/recipe-prompts.ts';
 import { briefly, reportProgress } from './progress.ts';
 import { findVices } from './vices.ts';
@@ -65,7 +65,7 @@ export const TRAINING_STEP = {
   heartbeatTimeoutMs: 10_000,
   // Checkpoints of many gigabytes are hashed and copied in silence.
   stallTimeoutMs: 3_600_000,
-  names: { trainer: 'trainers', model: 'models', ...RECIPE_NAMES },
+  names: { trainer: 'trainers', model: 'models', ...RECIPE_REFS },
   modelCapabilities: ['locateWeights', 'describe'],
 } as const;
 

@@ -4,14 +4,14 @@ import { z } from 'zod';
 import { actionKey } from '../../../core/store/action-cache.ts';
 import { Registry } from '../../../plugins/host/registry.ts';
 import { usedPlugins } from '../../../plugins/host/used-plugins.ts';
-import type { PartNames } from '../../../plugins/sdk/contracts/part-names.ts';
+import type { ComponentRefs } from '../../../plugins/sdk/contracts/component-refs.ts';
 import type { RetrieverV1 } from '../../../plugins/sdk/contracts/retriever.ts';
 import type { StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
 import type { TrainerV1 } from '../../../plugins/sdk/contracts/trainer.ts';
 import { answeringModel } from '../../../plugins/sdk/testing/answering-model.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 
-const names: PartNames = {
+const names: ComponentRefs = {
   model: 'models',
   trainer: 'trainers',
   'recipes.retrieval.retriever': 'retrievers',

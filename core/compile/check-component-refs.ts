@@ -1,4 +1,4 @@
-import type { PartNames, PartSort } from '../../plugins/sdk/contracts/part-names.ts';
+import type { ComponentRefs, ComponentKind } from '../../plugins/sdk/contracts/component-refs.ts';
 import type { ModelCapability } from '../../plugins/sdk/contracts/language-model.ts';
 import type { Registry } from '../../plugins/host/registry.ts';
 import { capabilitiesOf, missingCapability } from '../../plugins/sdk/model-calls.ts';
@@ -12,15 +12,15 @@ import { IssueList, type Issue } from './issue-list.ts';
  * What options name and no plugin brings: an issue each, with the names that there are. References are left to the step
  * that gets their value.
  */
-export function wrongPartNames(
-  names: PartNames | undefined,
+export function wrongComponentRefs(
+  names: ComponentRefs | undefined,
   options: unknown,
   path: string,
   registry: Registry,
 ): readonly Issue[] {
   const wrong = new IssueList();
-  for (const [field, sort] of Object.entries(names ?? {}))
-    for (const found of valuesAt(options, field.split('.'), path)) check(sort, found, registry, wrong);
+  for (const [field, kind] of Object.entries(names ?? {}))
+    for (const found of valuesAt(options, field.split('.'), path)) check(kind, found, registry, wrong);
   return wrong.issues;
 }
 
@@ -30,11 +30,16 @@ interface Found {
   readonly isLiteral: boolean;
 }
 
-function check(sort: PartSort, { at, value, isLiteral }: Found, registry: Registry, wrong: IssueList): void {
+function check(
+  kind: ComponentKind,
+  { at, value, isLiteral }: Found,
+  registry: Registry,
+  wrong: IssueList,
+): void {
   const isText = (text: unknown): text is string =>
     typeof text === 'string' && (isLiteral || parseReference(text) === null);
-  if (sort !== 'models') {
-    if (isText(value)) wrong.attempt(at, () => registry[sort].get(value));
+  if (kind !== 'models') {
+    if (isText(value)) wrong.attempt(at, () => registry[kind].get(value));
     return;
   }
   const model = modelRefSchema.safeParse(withoutLiterals(value as JsonValue));
