@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { StepContext } from '../../sdk/contracts/step-kind.ts';
-import type { Cell, Duck, Row } from './duck.ts';
+import type { Cell, StepDatabase, Row } from './step-database.ts';
 import { copyToParquet, parquetTable } from './sql.ts';
 import { PARQUET_TYPE } from './step-output.ts';
 import type { DatasetOutput } from './step-output.ts';
@@ -30,10 +30,14 @@ export interface OpenDataset {
  * Makes the dataset the view `src` and an empty table `dropped(row, reason)`. Files without `row`, such as a split's,
  * count their rows from 1. Throws `DATA_UNREADABLE` when the artifact is not a dataset of these steps.
  */
-export async function openDataset(duck: Duck, context: StepContext, ref: ArtifactRef): Promise<OpenDataset> {
+export async function openDataset(
+  database: StepDatabase,
+  context: StepContext,
+  ref: ArtifactRef,
+): Promise<OpenDataset> {
   const path = await context.store.localPath(ref);
   const table = parquetTable(path);
-  const names = await columnNames(duck, context, table, ref);
+  const names = await columnNames(database, context, table, ref);
   const missing = ['id', 'input', 'output'].filter((name) => !names.includes(name));
   if (missing.length > 0) {
     throw notADataset(ref, `it has no column ${missing.join(', ')}; its columns are ${names.join(', ')}`);
@@ -43,19 +47,19 @@ export async function openDataset(duck: Duck, context: StepContext, ref: Artifac
   const select = columns.map((name) =>
     name === 'row' && !names.includes('row') ? 'file_row_number + 1 AS row' : name,
   );
-  await duck.run(`CREATE VIEW src AS SELECT ${select.join(', ')} FROM ${parquetTable(path, 'numbered')}`);
-  await duck.run('CREATE TABLE dropped (row BIGINT, reason VARCHAR)');
-  return { rows: await duck.number('SELECT count(*) FROM src'), optional, columns };
+  await database.run(`CREATE VIEW src AS SELECT ${select.join(', ')} FROM ${parquetTable(path, 'numbered')}`);
+  await database.run('CREATE TABLE dropped (row BIGINT, reason VARCHAR)');
+  return { rows: await database.number('SELECT count(*) FROM src'), optional, columns };
 }
 
 async function columnNames(
-  duck: Duck,
+  database: StepDatabase,
   context: StepContext,
   table: string,
   ref: ArtifactRef,
 ): Promise<string[]> {
   try {
-    return (await duck.rows(`DESCRIBE SELECT * FROM ${table}`)).map((row) => String(row['column_name']));
+    return (await database.rows(`DESCRIBE SELECT * FROM ${table}`)).map((row) => String(row['column_name']));
   } catch (cause) {
     context.signal.throwIfAborted();
     throw notADataset(ref, 'it is not a Parquet file', cause);
@@ -67,36 +71,36 @@ async function columnNames(
  * that are not just passed on. Throws what the store throws.
  */
 export async function publishKept(
-  duck: Duck,
+  database: StepDatabase,
   context: StepContext,
   source: OpenDataset,
   changes: Readonly<Record<string, string>> = {},
 ): Promise<DatasetOutput> {
-  const dropped = await duck.number('SELECT count(*) FROM dropped');
+  const dropped = await database.number('SELECT count(*) FROM dropped');
   const select = source.columns.map((name) =>
     changes[name] === undefined ? name : `${changes[name]} AS ${name}`,
   );
   const kept = dropped === 0 ? 'src' : 'src ANTI JOIN dropped USING (row)';
   const dataset = await publishSelect(
-    duck,
+    database,
     context,
     `SELECT ${select.join(', ')} FROM ${kept} ORDER BY row`,
     'kept',
   );
-  const droppedSamples = await putDroppedSamples(duck, context);
+  const droppedSamples = await putDroppedSamples(database, context);
   return { dataset, rows: source.rows - dropped, dropped, droppedSamples, sizeBytes: dataset.sizeBytes };
 }
 
 /** Writes the rows of an ordered SELECT to an artifact. */
 export async function publishSelect(
-  duck: Duck,
+  database: StepDatabase,
   context: StepContext,
   select: string,
   name: string,
 ): Promise<ArtifactRef> {
-  duck.phase = `writing ${name}`;
+  database.phase = `writing ${name}`;
   const path = join(context.scratchDir, `${name}.parquet`);
-  await duck.run(copyToParquet(select, path));
+  await database.run(copyToParquet(select, path));
   const ref = await context.store.putFile(path, PARQUET_TYPE);
   await rm(path);
   return ref;
@@ -110,8 +114,8 @@ export interface DroppedSample {
 }
 
 /** Stores the first rows of `dropped` with what they say. */
-export async function putDroppedSamples(duck: Duck, context: StepContext): Promise<ArtifactRef> {
-  const rows = await duck.rows(
+export async function putDroppedSamples(database: StepDatabase, context: StepContext): Promise<ArtifactRef> {
+  const rows = await database.rows(
     `SELECT row, reason, input, output FROM src JOIN dropped USING (row) ORDER BY row LIMIT ${MAX_SAMPLES}`,
   );
   return await putSamples(context, rows);

@@ -3,9 +3,9 @@ import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { openDataset, publishKept } from './dataset.ts';
-import { withDuck } from './duck.ts';
+import { withDatabase } from './step-database.ts';
 import { MIN_ANSWER_WORDS, WORDS_KEY } from './split/groups.ts';
 import { parquetTable } from './sql.ts';
 import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
@@ -23,36 +23,36 @@ type With = z.infer<typeof withSchema>;
  * input, also with its words in another order, or the same answer of five or more words.
  */
 export function decontaminateKind(options: CurationOptions): StepKindV1<With, DatasetOutput> {
-  return cpuKind({
+  return curationStep({
     kind: CURATION_KINDS.decontaminate,
     title: 'Drop rows that other datasets hold',
     withSchema,
     outputSchema: datasetOutputSchema,
     summarize: () => 'drop rows whose question or long answer stands in another dataset',
     doRun: (input, context) =>
-      withDuck(context, options, async (duck) => {
-        const source = await openDataset(duck, context, input.dataset);
-        duck.phase = 'looking for shared rows';
-        await duck.run(WORDS_KEY);
+      withDatabase(context, options, async (database) => {
+        const source = await openDataset(database, context, input.dataset);
+        database.phase = 'looking for shared rows';
+        await database.run(WORDS_KEY);
         const paths = await Promise.all(input.against.map((ref) => context.store.localPath(ref)));
         const others = paths
           .map((path) => `SELECT input, output FROM ${parquetTable(path)}`)
           .join(' UNION ALL ');
         const long = String.raw`len(regexp_extract_all(output, '\S+')) >= ${MIN_ANSWER_WORDS}`;
-        await duck.run(
+        await database.run(
           `CREATE TABLE held AS SELECT md5(words_key(input)) AS k, 'input' AS part FROM (${others}) WHERE input IS NOT NULL
            UNION SELECT md5(text_key(output)), 'output' FROM (${others}) WHERE ${long}`,
         );
-        await duck.run(
+        await database.run(
           `INSERT INTO dropped SELECT row, 'its input stands in another dataset' FROM src
            WHERE md5(words_key(input)) IN (SELECT k FROM held WHERE part = 'input')`,
         );
-        await duck.run(
+        await database.run(
           `INSERT INTO dropped SELECT row, 'its answer stands in another dataset' FROM src
            WHERE ${long} AND md5(text_key(output)) IN (SELECT k FROM held WHERE part = 'output')
            AND row NOT IN (SELECT row FROM dropped)`,
         );
-        return await publishKept(duck, context, source);
+        return await publishKept(database, context, source);
       }),
   });
 }

@@ -5,7 +5,7 @@ import type { StepContext } from '../../sdk/contracts/step-kind.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import { publishSelect } from './dataset.ts';
 import type { OpenDataset } from './dataset.ts';
-import type { Duck } from './duck.ts';
+import type { StepDatabase } from './step-database.ts';
 
 /** Columns that options may name, by the names under which a spec maps them. */
 export const namedColumnSchema = z.enum(['output', 'group', 'category']);
@@ -28,8 +28,8 @@ export function columnOf(source: OpenDataset, name: z.infer<typeof namedColumnSc
  * Makes the empty table `made(origin, copy, input)`: derived rows by the `row` they come from and their number (from 1);
  * `input` is null where it stays the same.
  */
-export async function openMade(duck: Duck): Promise<void> {
-  await duck.run('CREATE TABLE made (origin BIGINT, copy INTEGER, input VARCHAR)');
+export async function openMade(database: StepDatabase): Promise<void> {
+  await database.run('CREATE TABLE made (origin BIGINT, copy INTEGER, input VARCHAR)');
 }
 
 /**
@@ -38,7 +38,7 @@ export async function openMade(duck: Duck): Promise<void> {
  * the split keeps all of a family in one split.
  */
 export async function publishWithMade(
-  duck: Duck,
+  database: StepDatabase,
   context: StepContext,
   source: OpenDataset,
   letter: string,
@@ -47,11 +47,11 @@ export async function publishWithMade(
   const hasParent = source.optional.includes('parent');
   // Numbers go on after those of earlier steps, so that no id comes twice.
   const numbers = `SELECT max(try_cast(regexp_extract(id, '\\.[a-z]([0-9]+)$', 1) AS INTEGER)) FROM src`;
-  const from = await duck.number(`SELECT coalesce((${numbers}), 0)`);
-  const last = await duck.number('SELECT coalesce(max(row), 0) FROM src');
+  const from = await database.number(`SELECT coalesce((${numbers}), 0)`);
+  const last = await database.number('SELECT coalesce(max(row), 0) FROM src');
   const others = passed.map((name) => `, ${name}`).join('');
   return await publishSelect(
-    duck,
+    database,
     context,
     `SELECT row, id, input, output${others}, ${hasParent ? 'parent' : 'NULL::VARCHAR AS parent'}
      FROM src ANTI JOIN dropped USING (row)

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { openDataset, publishKept } from './dataset.ts';
-import { withDuck } from './duck.ts';
-import type { Duck } from './duck.ts';
+import { withDatabase } from './step-database.ts';
+import type { StepDatabase } from './step-database.ts';
 import { OUTPUT_STAGES, formatOf, normalisedOutput } from './normalise-output/stages.ts';
 import { OUTPUT_FORMATS, normaliseOutputInputSchema } from './normalise-output/options.ts';
 import type { NormaliseOutputInput } from './normalise-output/options.ts';
@@ -42,22 +42,22 @@ type Output = z.infer<typeof outputSchema>;
 
 /** `curate.normalise-output@1`: one form for what the model is to write, and a look at whether the rows agree on one. */
 export function normaliseOutputKind(options: CurationOptions): StepKindV1<NormaliseOutputInput, Output> {
-  return cpuKind({
+  return curationStep({
     kind: CURATION_KINDS.normaliseOutput,
     title: 'Normalise outputs',
     withSchema: normaliseOutputInputSchema,
     outputSchema,
     summarize: () => 'give outputs one form and count which forms there are',
     doRun: (input, context) =>
-      withDuck(context, options, async (duck) => {
-        const source = await openDataset(duck, context, input.dataset);
-        const changes = await countChanges(duck, input);
-        const changed = await duck.number(
+      withDatabase(context, options, async (database) => {
+        const source = await openDataset(database, context, input.dataset);
+        const changes = await countChanges(database, input);
+        const changed = await database.number(
           `SELECT count(*) FROM src WHERE output IS DISTINCT FROM ${normalisedOutput(input)}`,
         );
-        const formats = await countFormats(duck, input);
-        await dropUnfit(duck, input);
-        const published = await publishKept(duck, context, source, { output: normalisedOutput(input) });
+        const formats = await countFormats(database, input);
+        await dropUnfit(database, input);
+        const published = await publishKept(database, context, source, { output: normalisedOutput(input) });
         const most = Math.max(...Object.values(formats));
         const consistency = source.rows === 0 ? 1 : Math.round((most / source.rows) * 10_000) / 10_000;
         return { ...published, changed, changes, formats, consistency };
@@ -65,36 +65,38 @@ export function normaliseOutputKind(options: CurationOptions): StepKindV1<Normal
   });
 }
 
-async function countChanges(duck: Duck, input: NormaliseOutputInput): Promise<Output['changes']> {
-  duck.phase = 'counting changes';
+async function countChanges(database: StepDatabase, input: NormaliseOutputInput): Promise<Output['changes']> {
+  database.phase = 'counting changes';
   const counts: Partial<Record<keyof Output['changes'], number>> = {};
   for (const [index, { name }] of OUTPUT_STAGES.entries()) {
     const [before, after] = [normalisedOutput(input, index), normalisedOutput(input, index + 1)];
-    counts[name] = await duck.number(`SELECT count(*) FROM src WHERE ${before} IS DISTINCT FROM ${after}`);
+    counts[name] = await database.number(
+      `SELECT count(*) FROM src WHERE ${before} IS DISTINCT FROM ${after}`,
+    );
   }
   return counts as Output['changes'];
 }
 
-async function countFormats(duck: Duck, input: NormaliseOutputInput): Promise<Output['formats']> {
-  duck.phase = 'looking at the form of outputs';
-  await duck.run(
+async function countFormats(database: StepDatabase, input: NormaliseOutputInput): Promise<Output['formats']> {
+  database.phase = 'looking at the form of outputs';
+  await database.run(
     `CREATE TABLE formats AS SELECT row, ${formatOf(normalisedOutput(input))} AS format FROM src`,
   );
-  const rows = await duck.rows('SELECT format, count(*) AS n FROM formats GROUP BY format');
+  const rows = await database.rows('SELECT format, count(*) AS n FROM formats GROUP BY format');
   const counts = new Map(rows.map((row) => [row['format'], Number(row['n'])]));
   return Object.fromEntries(
     OUTPUT_FORMATS.map((format) => [format, counts.get(format) ?? 0]),
   ) as Output['formats'];
 }
 
-async function dropUnfit(duck: Duck, input: NormaliseOutputInput): Promise<void> {
+async function dropUnfit(database: StepDatabase, input: NormaliseOutputInput): Promise<void> {
   const { require } = input;
-  await duck.run(
+  await database.run(
     `INSERT INTO dropped SELECT row, 'nothing is left of the output' FROM src
      WHERE NOT is_blank(output) AND is_blank(${normalisedOutput(input)})`,
   );
   if (require === 'any') return;
-  await duck.run(
+  await database.run(
     `INSERT INTO dropped SELECT row, 'the output has the form ' || format || ', not ${require}' FROM formats ANTI JOIN dropped USING (row)
      WHERE format <> '${require}'`,
   );

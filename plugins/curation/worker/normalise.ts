@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { openDataset, publishKept } from './dataset.ts';
-import { withDuck } from './duck.ts';
+import { withDatabase } from './step-database.ts';
 import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
 
 const withSchema = datasetInputSchema.extend({
@@ -46,25 +46,25 @@ function cleaned(column: string, whitespace: With['whitespace']): string {
 
 /** `curate.normalise@1`: one form for white space, line ends and Unicode; control and invisible characters go. */
 export function normaliseKind(options: CurationOptions): StepKindV1<With, Output> {
-  return cpuKind({
+  return curationStep({
     kind: CURATION_KINDS.normalise,
     title: 'Normalise texts',
     withSchema,
     outputSchema,
     summarize: () => 'normalise white space, line ends, Unicode form; strip invisible characters',
     doRun: (input, context) =>
-      withDuck(context, options, async (duck) => {
-        const source = await openDataset(duck, context, input.dataset);
+      withDatabase(context, options, async (database) => {
+        const source = await openDataset(database, context, input.dataset);
         const clean = {
           input: cleaned('input', input.whitespace),
           output: cleaned('output', input.whitespace),
         };
-        duck.phase = 'counting changes';
-        const changed = await duck.number(
+        database.phase = 'counting changes';
+        const changed = await database.number(
           `SELECT count(*) FROM src WHERE input IS DISTINCT FROM ${clean.input}
            OR output IS DISTINCT FROM ${clean.output}`,
         );
-        return { ...(await publishKept(duck, context, source, clean)), changed };
+        return { ...(await publishKept(database, context, source, clean)), changed };
       }),
   });
 }

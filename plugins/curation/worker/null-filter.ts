@@ -1,9 +1,9 @@
 import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { openDataset, publishKept } from './dataset.ts';
-import { withDuck } from './duck.ts';
+import { withDatabase } from './step-database.ts';
 import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
 import type { DatasetOutput } from './step-output.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
@@ -21,20 +21,20 @@ END`;
 export function nullFilterKind(
   options: CurationOptions,
 ): StepKindV1<{ readonly dataset: ArtifactRef }, DatasetOutput> {
-  return cpuKind({
+  return curationStep({
     kind: CURATION_KINDS.nullFilter,
     title: 'Drop rows without input or output',
     withSchema: datasetInputSchema,
     outputSchema: datasetOutputSchema,
     summarize: () => 'drop rows whose input or output is null, empty or blank',
     doRun: (input, context) =>
-      withDuck(context, options, async (duck) => {
-        const source = await openDataset(duck, context, input.dataset);
-        duck.phase = 'looking for empty rows';
-        await duck.run(
+      withDatabase(context, options, async (database) => {
+        const source = await openDataset(database, context, input.dataset);
+        database.phase = 'looking for empty rows';
+        await database.run(
           `INSERT INTO dropped SELECT * FROM (SELECT row, ${REASON} AS reason FROM src) WHERE reason IS NOT NULL`,
         );
-        return await publishKept(duck, context, source);
+        return await publishKept(database, context, source);
       }),
   });
 }

@@ -6,12 +6,12 @@ import { generate, NO_USAGE, sumUsage, usageOf } from '../../sdk/model-calls.ts'
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { openDataset, putSamples } from './dataset.ts';
 import type { OpenDataset } from './dataset.ts';
 import { openMade, publishWithMade, seededPlace } from './derived.ts';
-import { withDuck } from './duck.ts';
-import type { Duck, Row } from './duck.ts';
+import { withDatabase } from './step-database.ts';
+import type { StepDatabase, Row } from './step-database.ts';
 import { literal } from './sql.ts';
 import { judge, plainText, similarity, unquoted } from './paraphrase/judge.ts';
 import type { Verdict } from './paraphrase/judge.ts';
@@ -28,7 +28,7 @@ const MAX_SAMPLES_HELD = 10;
  */
 export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseInput, ParaphraseOutput> {
   return {
-    ...cpuKind({
+    ...curationStep({
       kind: CURATION_KINDS.paraphrase,
       title: 'Paraphrase inputs',
       withSchema: paraphraseInputSchema,
@@ -38,7 +38,7 @@ export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseI
         `add ${typeof copies === 'number' ? copies : 'a'} paraphrase${copies === undefined || copies === 1 ? '' : 's'} of each input`,
       doCacheSalt: (input, services, signal) => modelSalt(input, services, signal),
       doRun: (input, context) =>
-        withDuck(context, options, (duck) => new Paraphrasing(duck, input, context).run()),
+        withDatabase(context, options, (database) => new Paraphrasing(database, input, context).run()),
     }),
     ...MODEL_STEP,
     startToCloseTimeoutMs: 6 * 3_600_000,
@@ -47,7 +47,7 @@ export function paraphraseKind(options: CurationOptions): StepKindV1<ParaphraseI
 
 /** One run of the step. */
 class Paraphrasing {
-  readonly #duck: Duck;
+  readonly #database: StepDatabase;
   readonly #input: ParaphraseInput;
   readonly #context: StepContext;
   readonly #rejected = Object.fromEntries(
@@ -59,25 +59,25 @@ class Paraphrasing {
   #made = 0;
   #accepted = 0;
 
-  constructor(duck: Duck, input: ParaphraseInput, context: StepContext) {
-    this.#duck = duck;
+  constructor(database: StepDatabase, input: ParaphraseInput, context: StepContext) {
+    this.#database = database;
     this.#input = input;
     this.#context = context;
   }
 
   async run(): Promise<ParaphraseOutput> {
     const { dataset: ref } = this.#input;
-    const [duck, context] = [this.#duck, this.#context];
-    const source = await openDataset(duck, context, ref);
+    const [database, context] = [this.#database, this.#context];
+    const source = await openDataset(database, context, ref);
     const parents = await this.#chooseParents(source);
-    await openMade(duck);
+    await openMade(database);
     const model = context.languageModel(this.#input.model);
     for (let start = 0; start < parents; start += CHUNK_ROWS) {
-      duck.phase = `paraphrasing: ${start} of ${parents} rows`;
-      context.heartbeat({ phase: duck.phase });
+      database.phase = `paraphrasing: ${start} of ${parents} rows`;
+      context.heartbeat({ phase: database.phase });
       await this.#paraphrase(model, start);
     }
-    const dataset = await publishWithMade(duck, context, source, 'p');
+    const dataset = await publishWithMade(database, context, source, 'p');
     const dropped = this.#made - this.#accepted;
     return {
       dataset,
@@ -96,19 +96,19 @@ class Paraphrasing {
   async #chooseParents(source: OpenDataset): Promise<number> {
     const { seed, parents } = this.#input;
     const originals = source.optional.includes('parent') ? 'parent IS NULL' : 'true';
-    await this.#duck.run(
+    await this.#database.run(
       `CREATE TABLE parents AS SELECT (row_number() OVER (ORDER BY ${seededPlace(seed)}, row) - 1)::INTEGER AS n, row
        FROM src WHERE ${originals} AND input IS NOT NULL AND NOT is_blank(input) ${parents === undefined ? '' : `QUALIFY n < ${parents}`}`,
     );
     // Texts that are there already, so that no paraphrase repeats one of them.
-    await this.#duck.run(
+    await this.#database.run(
       'CREATE TABLE taken AS SELECT DISTINCT md5(text_key(input)) AS k FROM src WHERE input IS NOT NULL',
     );
-    return await this.#duck.number('SELECT count(*) FROM parents');
+    return await this.#database.number('SELECT count(*) FROM parents');
   }
 
   async #paraphrase(model: LanguageModelV1, start: number): Promise<void> {
-    const rows = await this.#duck.rows(
+    const rows = await this.#database.rows(
       `SELECT row, id, input, output FROM src JOIN parents USING (row)
        WHERE n >= ${start} AND n < ${start + CHUNK_ROWS} ORDER BY n`,
     );
@@ -136,7 +136,7 @@ class Paraphrasing {
       topP,
       seed,
       signal,
-      onProgress: (progress) => this.#context.heartbeat({ phase: this.#duck.phase, ...progress }),
+      onProgress: (progress) => this.#context.heartbeat({ phase: this.#database.phase, ...progress }),
     });
     this.#usage = sumUsage([this.#usage, usageOf(result)]);
     return result.answers;
@@ -166,7 +166,7 @@ class Paraphrasing {
     ) {
       return { code: 'repeat', reason: 'nearly the same as another paraphrase of the row' };
     }
-    const known = await this.#duck.number(
+    const known = await this.#database.number(
       `SELECT count(*) FROM taken WHERE k = md5(text_key(${literal(text)}))`,
     );
     return known === 0 ? null : { code: 'repeat', reason: 'the same text as the input of another row' };
@@ -174,8 +174,8 @@ class Paraphrasing {
 
   async #accept(row: Row, text: string, copy: number): Promise<void> {
     this.#accepted += 1;
-    await this.#duck.run(`INSERT INTO made VALUES (${Number(row['row'])}, ${copy}, ${literal(text)})`);
-    await this.#duck.run(`INSERT INTO taken VALUES (md5(text_key(${literal(text)})))`);
+    await this.#database.run(`INSERT INTO made VALUES (${Number(row['row'])}, ${copy}, ${literal(text)})`);
+    await this.#database.run(`INSERT INTO taken VALUES (md5(text_key(${literal(text)})))`);
   }
 
   /** Counts it and keeps it as a sample: one of each rule, then whatever comes first. */

@@ -3,10 +3,10 @@ import { dataSourceSchema } from '../../../schemas/spec/adaptation-spec.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { publishSelect } from './dataset.ts';
-import { withDuck } from './duck.ts';
-import type { Duck } from './duck.ts';
+import { withDatabase } from './step-database.ts';
+import type { StepDatabase } from './step-database.ts';
 import { loadDelimited } from './read/csv.ts';
 import { loadJsonLines } from './read/jsonl.ts';
 import { loadParquet } from './read/parquet.ts';
@@ -46,7 +46,7 @@ type Output = z.infer<typeof outputSchema>;
  * `r` and that number. Throws `FILE_NOT_FOUND`, `DATA_UNREADABLE` with the line, `DATA_COLUMN_MISSING`.
  */
 export function readKind(options: CurationOptions): StepKindV1<With, Output> {
-  return cpuKind({
+  return curationStep({
     kind: CURATION_KINDS.read,
     title: 'Read a data file',
     withSchema,
@@ -55,28 +55,28 @@ export function readKind(options: CurationOptions): StepKindV1<With, Output> {
     // A path does not say what is in the file: the digest of its bytes does.
     doCacheSalt: async (input, services, signal) => (await locate(input.source, services, signal)).sha256,
     doRun: async (input, context) =>
-      await withDuck(context, options, async (duck) => await read(duck, input, context), [
+      await withDatabase(context, options, async (database) => await read(database, input, context), [
         await sourcePath(input.source, context),
       ]),
   });
 }
 
-async function read(duck: Duck, input: With, context: StepContext): Promise<Output> {
-  duck.phase = 'reading the file';
+async function read(database: StepDatabase, input: With, context: StepContext): Promise<Output> {
+  database.phase = 'reading the file';
   const file = await openSource(input.source, context);
-  const columns = await load(duck, file, input.columns);
+  const columns = await load(database, file, input.columns);
   const after = await locate(input.source, context, context.signal);
   if (after.sha256 !== file.sha256) throw unreadable(file, 0, 'it changed while it was read');
   const names = mappedColumns(input.columns).map(({ column }) => column);
   const dataset = await publishSelect(
-    duck,
+    database,
     context,
     `SELECT row, 'r' || row AS id, ${names.join(', ')} FROM raw ORDER BY row`,
     'dataset',
   );
   return {
     dataset,
-    rows: await duck.number('SELECT count(*) FROM raw'),
+    rows: await database.number('SELECT count(*) FROM raw'),
     dropped: 0,
     droppedSamples: await context.store.putJson([]),
     sizeBytes: dataset.sizeBytes,
@@ -87,15 +87,15 @@ async function read(duck: Duck, input: With, context: StepContext): Promise<Outp
   };
 }
 
-async function load(duck: Duck, file: SourceFile, map: ColumnMap): Promise<string[]> {
+async function load(database: StepDatabase, file: SourceFile, map: ColumnMap): Promise<string[]> {
   switch (file.format) {
     case 'csv':
     case 'tsv':
-      return await loadDelimited(duck, file, map, file.format);
+      return await loadDelimited(database, file, map, file.format);
     case 'jsonl':
-      return await loadJsonLines(duck, file, map);
+      return await loadJsonLines(database, file, map);
     case 'parquet':
-      return await loadParquet(duck, file, map);
+      return await loadParquet(database, file, map);
   }
 }
 

@@ -4,11 +4,11 @@ import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { openDataset, publishSelect } from './dataset.ts';
 import type { OpenDataset } from './dataset.ts';
-import { withDuck } from './duck.ts';
-import type { Duck } from './duck.ts';
+import { withDatabase } from './step-database.ts';
+import type { StepDatabase } from './step-database.ts';
 import { SPLITS, assignGroups } from './split/assign.ts';
 import type { Assignment, SplitName } from './split/assign.ts';
 import { checkContamination } from './split/contamination.ts';
@@ -26,7 +26,7 @@ type PerSplit<T> = Record<SplitName, T>;
  * equal splits. Throws `DATA_TOO_FEW_ROWS`.
  */
 export function splitKind(options: CurationOptions): StepKindV1<SplitInput, SplitOutput> {
-  return cpuKind({
+  return curationStep({
     kind: CURATION_KINDS.split,
     title: 'Split into train, dev and test',
     withSchema: splitInputSchema,
@@ -34,35 +34,35 @@ export function splitKind(options: CurationOptions): StepKindV1<SplitInput, Spli
     summarize: () => 'split into train, dev and test without shared rows',
     // Files of before the optional columns were passed on must not come out of a cache.
     doCacheSalt: async () => 'with optional columns',
-    doRun: (input, context) => withDuck(context, options, (duck) => split(duck, input, context)),
+    doRun: (input, context) => withDatabase(context, options, (database) => split(database, input, context)),
   });
 }
 
-async function split(duck: Duck, input: SplitInput, context: StepContext): Promise<SplitOutput> {
-  const source = await openDataset(duck, context, input.dataset);
-  await refuseNulls(duck, input);
-  await makeKeys(duck, source);
-  const groups = await makeGroups(duck, source.rows, input.seed);
+async function split(database: StepDatabase, input: SplitInput, context: StepContext): Promise<SplitOutput> {
+  const source = await openDataset(database, context, input.dataset);
+  await refuseNulls(database, input);
+  await makeKeys(database, source);
+  const groups = await makeGroups(database, source.rows, input.seed);
   const { assignments, missing } = assignGroups(groups, input.sizes);
   if (missing > 0) throw tooFewRows({ usable: source.rows, groups, missing }, input.sizes, input.lineage);
-  await makeChosen(duck, assignments, input.seed);
-  const files = await perSplit((name) => publishSplit(duck, context, source, name));
+  await makeChosen(database, assignments, input.seed);
+  const files = await perSplit((name) => publishSplit(database, context, source, name));
   const paths = await perSplit((name) => context.store.localPath(files[name]));
   const facts = {
     rows: input.sizes,
     unused: source.rows - input.sizes.train - input.sizes.dev - input.sizes.test,
     groups: groups.length,
     largestGroup: groups.reduce((most, group) => Math.max(most, group.size), 0),
-    contamination: await checkContamination(duck, paths),
-    profile: await profileSplits(duck, paths),
+    contamination: await checkContamination(database, paths),
+    profile: await profileSplits(database, paths),
   };
   const manifest = await context.store.putJson({ ...manifestOf(input, source, files), ...facts });
   const sizeBytes = SPLITS.reduce((sum, name) => sum + files[name].sizeBytes, 0);
   return { ...files, ...facts, manifest, sizeBytes };
 }
 
-async function refuseNulls(duck: Duck, input: SplitInput): Promise<void> {
-  const rows = await duck.number('SELECT count(*) FROM src WHERE input IS NULL OR output IS NULL');
+async function refuseNulls(database: StepDatabase, input: SplitInput): Promise<void> {
+  const rows = await database.number('SELECT count(*) FROM src WHERE input IS NULL OR output IS NULL');
   if (rows === 0) return;
   const message = `${rows} rows have no input or no output. Put ${CURATION_KINDS.nullFilter} before the split.`;
   throw new EscadaFailure({ code: 'DATA_UNREADABLE', message, fields: { uri: input.dataset.uri, rows } });
@@ -75,10 +75,14 @@ async function perSplit<T>(make: (name: SplitName) => Promise<T>): Promise<PerSp
 }
 
 /** Makes `chosen(row, split, place)`: which rows go where, in which order. */
-async function makeChosen(duck: Duck, assignments: readonly Assignment[], seed: number): Promise<void> {
-  duck.phase = 'choosing rows';
-  await duck.run('CREATE TABLE assigned (root INTEGER, split VARCHAR, take INTEGER)');
-  const appender = await duck.appender('assigned');
+async function makeChosen(
+  database: StepDatabase,
+  assignments: readonly Assignment[],
+  seed: number,
+): Promise<void> {
+  database.phase = 'choosing rows';
+  await database.run('CREATE TABLE assigned (root INTEGER, split VARCHAR, take INTEGER)');
+  const appender = await database.appender('assigned');
   for (const { root, split, take } of assignments) {
     appender.appendInteger(root);
     appender.appendVarchar(split);
@@ -86,7 +90,7 @@ async function makeChosen(duck: Duck, assignments: readonly Assignment[], seed: 
     appender.endRow();
   }
   appender.closeSync();
-  await duck.run(
+  await database.run(
     `CREATE TABLE chosen AS SELECT row, split, md5(ki || ':' || split || ':${seed}') AS place FROM keys
      JOIN members USING (n) JOIN assigned USING (root)
      QUALIFY row_number() OVER (PARTITION BY root ORDER BY md5(ki || ':take:${seed}'), row) <= take`,
@@ -97,14 +101,14 @@ async function makeChosen(duck: Duck, assignments: readonly Assignment[], seed: 
 const splitColumns = (source: OpenDataset): string[] => ['id', 'input', 'output', ...source.optional];
 
 async function publishSplit(
-  duck: Duck,
+  database: StepDatabase,
   context: StepContext,
   source: OpenDataset,
   name: SplitName,
 ): Promise<ArtifactRef> {
   const columns = splitColumns(source).join(', ');
   const select = `SELECT ${columns} FROM src JOIN chosen USING (row) WHERE split = '${name}' ORDER BY place, row`;
-  return await publishSelect(duck, context, select, name);
+  return await publishSelect(database, context, select, name);
 }
 
 /** What a reader needs to trust the files and to make them again. */

@@ -8,11 +8,11 @@ import { capabilitiesOf, countTokens } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { CURATION_KINDS } from '../contract.ts';
 import type { CurationOptions } from '../options.ts';
-import { cpuKind } from './cpu-kind.ts';
+import { curationStep } from './curation-step.ts';
 import { MAX_NEW_TOKENS, MAX_PROMPT_TOKENS } from '../../../schemas/common/limits.ts';
 import { openDataset, publishKept } from './dataset.ts';
-import { withDuck } from './duck.ts';
-import type { Duck, Row } from './duck.ts';
+import { withDatabase } from './step-database.ts';
+import type { StepDatabase, Row } from './step-database.ts';
 import { datasetInputSchema, datasetOutputSchema } from './step-output.ts';
 import { tokenLengthsSchema } from '../../../schemas/outcome/data-profile.ts';
 
@@ -38,7 +38,7 @@ const CHUNK_ROWS = 256;
 /** `curate.token-filter@1`: drops rows too long for the model, counted by its own tokenizer and chat template. */
 export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Output> {
   return {
-    ...cpuKind({
+    ...curationStep({
       kind: CURATION_KINDS.tokenFilter,
       title: 'Drop rows that are too long',
       withSchema,
@@ -47,29 +47,34 @@ export function tokenFilterKind(options: CurationOptions): StepKindV1<With, Outp
       summarize: (input) =>
         `drop prompts over ${shown(input['maxPromptTokens'])} or answers over ${shown(input['maxAnswerTokens'])} tokens`,
       doCacheSalt: (input, services, signal) => modelSalt(input, services, signal),
-      doRun: (input, context) => withDuck(context, options, (duck) => filter(duck, input, context)),
+      doRun: (input, context) =>
+        withDatabase(context, options, (database) => filter(database, input, context)),
     }),
     // The tokenizer is the model's: a worker without the engine cannot count.
     ...MODEL_STEP,
   };
 }
 
-async function filter(duck: Duck, input: With, context: StepContext): Promise<Output> {
-  const source = await openDataset(duck, context, input.dataset);
+async function filter(database: StepDatabase, input: With, context: StepContext): Promise<Output> {
+  const source = await openDataset(database, context, input.dataset);
   const model = context.languageModel(input.model);
   if (input.whenUncountable === 'keep' && !capabilitiesOf(model).countTokens)
-    return { ...(await publishKept(duck, context, source)), tokens: null };
-  await duck.run('CREATE TABLE counts (row BIGINT, prompt INTEGER, answer INTEGER)');
-  await countAll(duck, input, model, { context, total: source.rows });
-  await dropLong(duck, input, (await model.doDescribe?.(context.signal))?.contextTokens);
-  return { ...(await publishKept(duck, context, source)), tokens: await lengths(duck) };
+    return { ...(await publishKept(database, context, source)), tokens: null };
+  await database.run('CREATE TABLE counts (row BIGINT, prompt INTEGER, answer INTEGER)');
+  await countAll(database, input, model, { context, total: source.rows });
+  await dropLong(database, input, (await model.doDescribe?.(context.signal))?.contextTokens);
+  return { ...(await publishKept(database, context, source)), tokens: await lengths(database) };
 }
 
 /** Drops what is over the limits. A prompt must leave room for the longest answer that may be asked for or trained on. */
-async function dropLong(duck: Duck, input: With, contextTokens = Number.MAX_SAFE_INTEGER): Promise<void> {
+async function dropLong(
+  database: StepDatabase,
+  input: With,
+  contextTokens = Number.MAX_SAFE_INTEGER,
+): Promise<void> {
   const { maxPromptTokens, maxAnswerTokens } = input;
   const room = contextTokens - maxAnswerTokens;
-  await duck.run(
+  await database.run(
     `INSERT INTO dropped SELECT row, CASE WHEN prompt > ${maxPromptTokens}
        THEN 'prompt has ' || prompt || ' tokens, at most ${maxPromptTokens} allowed'
        WHEN answer > ${maxAnswerTokens}
@@ -80,14 +85,14 @@ async function dropLong(duck: Duck, input: With, contextTokens = Number.MAX_SAFE
 }
 
 async function countAll(
-  duck: Duck,
+  database: StepDatabase,
   input: With,
   model: LanguageModelV1,
   { context, total }: { readonly context: StepContext; readonly total: number },
 ): Promise<void> {
-  const appender = await duck.appender('counts');
+  const appender = await database.appender('counts');
   let done = 0;
-  for await (const rows of duck.stream('SELECT row, id, input, output FROM src ORDER BY row')) {
+  for await (const rows of database.stream('SELECT row, id, input, output FROM src ORDER BY row')) {
     for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
       const chunk = rows.slice(start, start + CHUNK_ROWS);
       const counts = await countTokens(model, { rows: chunk.map(asked(input)), signal: context.signal });
@@ -98,7 +103,7 @@ async function countAll(
         appender.endRow();
       }
       done += chunk.length;
-      duck.phase = `counting tokens: ${done} of ${total} rows`;
+      database.phase = `counting tokens: ${done} of ${total} rows`;
     }
   }
   appender.closeSync();
@@ -113,8 +118,8 @@ const asked =
     answer: text(row['output']),
   });
 
-async function lengths(duck: Duck): Promise<Output['tokens']> {
-  const [row] = await duck.rows(
+async function lengths(database: StepDatabase): Promise<Output['tokens']> {
+  const [row] = await database.rows(
     `SELECT quantile_disc(prompt, 0.5) AS p50, quantile_disc(prompt, 0.95) AS p95, max(prompt) AS top,
      quantile_disc(answer, 0.5) AS a50, quantile_disc(answer, 0.95) AS a95, max(answer) AS atop FROM counts`,
   );

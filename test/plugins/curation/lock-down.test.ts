@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { StepContext } from '../../../plugins/sdk/contracts/step-kind.ts';
 import { curationOptionsSchema } from '../../../plugins/curation/options.ts';
-import { withDuck, type Duck } from '../../../plugins/curation/worker/duck.ts';
+import { withDatabase, type StepDatabase } from '../../../plugins/curation/worker/step-database.ts';
 import { literal } from '../../../plugins/curation/worker/sql.ts';
 import { Harness } from './harness.ts';
 
@@ -13,13 +13,13 @@ const OPTIONS = curationOptionsSchema.parse({ memoryLimitMiB: 128, threads: 2 })
 
 /** Runs SQL in a step's database. */
 async function inStep<T>(
-  work: (duck: Duck, context: StepContext) => Promise<T>,
+  work: (database: StepDatabase, context: StepContext) => Promise<T>,
   options = OPTIONS,
 ): Promise<T> {
   const harness = await Harness.open();
   try {
     const context = await harness.context();
-    return await withDuck(context, options, async (duck) => await work(duck, context));
+    return await withDatabase(context, options, async (database) => await work(database, context));
   } finally {
     await harness.close();
   }
@@ -29,7 +29,7 @@ suite("a step's database", () => {
   test('reads and writes nothing outside of scratch and store, and cannot be told otherwise', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'escada-outside-'));
     await writeFile(join(outside, 'x.csv'), 'a\n1\n');
-    await inStep(async (duck, context) => {
+    await inStep(async (database, context) => {
       await symlink(join(outside, 'x.csv'), join(context.scratchDir, 'link.csv'));
       for (const sql of [
         "SELECT * FROM read_text('/etc/hostname')",
@@ -47,21 +47,21 @@ suite("a step's database", () => {
         'INSTALL httpfs',
         'LOAD httpfs',
       ]) {
-        await assert.rejects(duck.rows(sql), /Permission Error|locked|cannot|Cannot/, sql);
+        await assert.rejects(database.rows(sql), /Permission Error|locked|cannot|Cannot/, sql);
       }
     });
   });
 
   test('still reads CSV, JSON Lines and Parquet of the store and of scratch', async () => {
-    await inStep(async (duck, context) => {
+    await inStep(async (database, context) => {
       const path = join(context.scratchDir, 'x.csv');
       await writeFile(path, 'a\n1\n');
       const stored = await context.store.localPath(await context.store.putFile(path, 'text/csv'));
       const parquet = join(context.scratchDir, 'x.parquet');
-      await duck.run(`COPY (SELECT 2 AS a) TO ${literal(parquet)} (FORMAT parquet)`);
+      await database.run(`COPY (SELECT 2 AS a) TO ${literal(parquet)} (FORMAT parquet)`);
       const kept = await context.store.localPath(await context.store.putFile(parquet, 'x/y'));
-      assert.equal(await duck.number(`SELECT a FROM read_csv(${literal(stored)})`), 1);
-      assert.equal(await duck.number(`SELECT a FROM read_parquet(${literal(kept)})`), 2);
+      assert.equal(await database.number(`SELECT a FROM read_csv(${literal(stored)})`), 1);
+      assert.equal(await database.number(`SELECT a FROM read_parquet(${literal(kept)})`), 2);
     });
   });
 
@@ -69,7 +69,7 @@ suite("a step's database", () => {
     const options = { ...OPTIONS, maxSpillMiB: 64 };
     const wide = 'SELECT random() AS a, random() AS b, random() AS c, random() AS d FROM range(12000000)';
     await assert.rejects(
-      inStep(async (duck) => await duck.run(`CREATE TABLE wide AS ${wide}`), options),
+      inStep(async (database) => await database.run(`CREATE TABLE wide AS ${wide}`), options),
       {
         code: 'DISK_FULL',
         message: /^A curation step needs more than the 64\.0 MiB of disk.*runs.*maxSpillMiB/,

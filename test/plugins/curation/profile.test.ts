@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { classesOf, lengthsOf } from '../../../plugins/curation/worker/split/profile-table.ts';
 import { profileSplits } from '../../../plugins/curation/worker/split/profile.ts';
-import { withDuck, type Duck } from '../../../plugins/curation/worker/duck.ts';
+import { withDatabase, type StepDatabase } from '../../../plugins/curation/worker/step-database.ts';
 import { curationOptionsSchema } from '../../../plugins/curation/options.ts';
 import { literal } from '../../../plugins/curation/worker/sql.ts';
 import type { DataProfile } from '../../../schemas/outcome/data-profile.ts';
@@ -37,18 +37,18 @@ suite('profiles of split files', () => {
     maxRows?: number,
   ): Promise<DataProfile> {
     const context = await harness.context();
-    return await withDuck(context, curationOptionsSchema.parse({}), async (duck: Duck) => {
+    return await withDatabase(context, curationOptionsSchema.parse({}), async (database: StepDatabase) => {
       const path = (name: string) => join(context.scratchDir, `${name}.parquet`);
       for (const [name, pairs] of Object.entries(rows)) {
         const values = pairs
           .map(([input = '', output = '']) => `(${literal(input)}, ${literal(output)})`)
           .join(', ');
-        await duck.run(
+        await database.run(
           `COPY (SELECT * FROM (VALUES ${values}) AS t(input, output)) TO ${literal(path(name))} (FORMAT parquet)`,
         );
       }
       const paths = { train: path('train'), dev: path('dev'), test: path('test') };
-      return await profileSplits(duck, paths, maxRows);
+      return await profileSplits(database, paths, maxRows);
     });
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { moduleUrl } from '../../../sdk/package-paths.ts';
 import type { StepContext } from '../../../sdk/contracts/step-kind.ts';
 import type { CurationOptions } from '../../options.ts';
-import type { Duck } from '../duck.ts';
+import type { StepDatabase } from '../step-database.ts';
 import type {
   HashJob,
   HashResult,
@@ -31,7 +31,7 @@ export interface FoundClusters extends Linked {
 
 /** What is needed besides the dataset. */
 interface Place {
-  readonly duck: Duck;
+  readonly database: StepDatabase;
   readonly input: NearDedupeInput;
   readonly options: CurationOptions;
   readonly context: StepContext;
@@ -72,17 +72,17 @@ export async function withClusters<T>(
 const moduleOf = (name: `${string}.ts`): URL => moduleUrl(name, import.meta.url);
 
 async function writeKeys(
-  { duck, input, context }: Place,
+  { database, input, context }: Place,
   pool: HashPool,
 ): Promise<Pick<LinkSettings, 'keysPath' | 'blocks'>> {
   const file = await ScratchFile.create(join(context.scratchDir, 'keys.bin'));
   const blocks: KeyBlock[] = [];
   let done = 0;
   try {
-    await pool.drain(hashJobs(duck, input, 'sign', 'texts'), async ({ texts, data }) => {
+    await pool.drain(hashJobs(database, input, 'sign', 'texts'), async ({ texts, data }) => {
       blocks.push({ texts, offsetBytes: await file.append(bytesOf(data)) });
       done += texts.length;
-      duck.phase = `hashing texts: ${done}`;
+      database.phase = `hashing texts: ${done}`;
     });
   } finally {
     await file.close();
@@ -91,22 +91,22 @@ async function writeKeys(
 }
 
 /** Makes `marked(t)`: the texts that share a bucket with another one. */
-async function markCandidates({ duck }: Place, pool: LinkPool, bands: number): Promise<void> {
+async function markCandidates({ database }: Place, pool: LinkPool, bands: number): Promise<void> {
   for (let band = 0; band < bands; band += 1) {
-    duck.phase = `looking for candidates: band ${band + 1} of ${bands}`;
+    database.phase = `looking for candidates: band ${band + 1} of ${bands}`;
     await pool.run({ op: 'mark', band });
   }
   const { marked = new Int32Array() } = await pool.run({ op: 'marked' });
-  await duck.run('CREATE TABLE marked (t INTEGER)');
+  await database.run('CREATE TABLE marked (t INTEGER)');
   await fillIntegers(
-    duck,
+    database,
     'marked',
     [...marked].map((text) => [text]),
   );
 }
 
 async function writeSets(
-  { duck, input }: Place,
+  { database, input }: Place,
   pool: HashPool,
   texts: number,
   path: string,
@@ -115,7 +115,7 @@ async function writeSets(
   const index = { offsetsBytes: new Float64Array(texts).fill(-1), sizes: new Int32Array(texts) };
   let done = 0;
   try {
-    await pool.drain(hashJobs(duck, input, 'shingle', 'marked'), async (result) => {
+    await pool.drain(hashJobs(database, input, 'shingle', 'marked'), async (result) => {
       let offset = await file.append(bytesOf(result.data));
       for (const [at, text] of result.texts.entries()) {
         const size = result.sizes[at] ?? 0;
@@ -124,7 +124,7 @@ async function writeSets(
         offset += 8 * size;
       }
       done += result.texts.length;
-      duck.phase = `shingling candidates: ${done}`;
+      database.phase = `shingling candidates: ${done}`;
     });
   } finally {
     await file.close();
@@ -132,9 +132,9 @@ async function writeSets(
   return index;
 }
 
-async function linkAll({ duck }: Place, pool: LinkPool, bands: number): Promise<FoundClusters> {
+async function linkAll({ database }: Place, pool: LinkPool, bands: number): Promise<FoundClusters> {
   for (let band = 0; band < bands; band += 1) {
-    duck.phase = `comparing candidates: band ${band + 1} of ${bands}`;
+    database.phase = `comparing candidates: band ${band + 1} of ${bands}`;
     await pool.run({ op: 'link', band });
   }
   const { linked } = await pool.run({ op: 'linked' });

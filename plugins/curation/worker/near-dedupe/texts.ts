@@ -1,4 +1,4 @@
-import type { Duck, Row } from '../duck.ts';
+import type { StepDatabase, Row } from '../step-database.ts';
 import type { HashJob } from './jobs.ts';
 import type { NearDedupeInput } from './options.ts';
 
@@ -21,20 +21,20 @@ function comparedColumns({ columns, shingle }: NearDedupeInput): string[] {
  * Makes `texts(t, k, first)`, the distinct texts, and `near_keys(row, k)`. Texts are numbered by their digest: what
  * follows then depends on the content only, not on the order of the rows. Returns how many there are.
  */
-export async function numberTexts(duck: Duck, input: NearDedupeInput): Promise<number> {
-  duck.phase = 'numbering distinct texts';
+export async function numberTexts(database: StepDatabase, input: NearDedupeInput): Promise<number> {
+  database.phase = 'numbering distinct texts';
   const digest = `md5_number(${comparedColumns(input).join(' || chr(31) || ')})`;
-  await duck.run(`CREATE TABLE near_keys AS SELECT row, ${digest} AS k FROM src`);
-  await duck.run(
+  await database.run(`CREATE TABLE near_keys AS SELECT row, ${digest} AS k FROM src`);
+  await database.run(
     `CREATE TABLE texts AS SELECT (row_number() OVER (ORDER BY k) - 1)::INTEGER AS t, k, first
      FROM (SELECT k, min(row) AS first FROM near_keys GROUP BY k)`,
   );
-  return await duck.number('SELECT count(*) FROM texts');
+  return await database.number('SELECT count(*) FROM texts');
 }
 
 /** Jobs for the texts of a table with a column `t`, in no order. */
 export async function* hashJobs(
-  duck: Duck,
+  database: StepDatabase,
   input: NearDedupeInput,
   op: HashJob['op'],
   table: string,
@@ -43,7 +43,7 @@ export async function* hashJobs(
   const names = columns.map((_, index) => `c${index}`);
   const select = `SELECT t, ${columns.join(', ')} FROM src
     JOIN (SELECT t, first AS row FROM texts AS own SEMI JOIN ${table} AS wanted USING (t)) USING (row)`;
-  for await (const rows of duck.stream(select)) {
+  for await (const rows of database.stream(select)) {
     for (let start = 0; start < rows.length; start += JOB_TEXTS) {
       const chunk = rows.slice(start, start + JOB_TEXTS);
       yield {
@@ -62,11 +62,11 @@ function textOf(row: Row, name: string): string {
 
 /** Fills a table of integer columns. */
 export async function fillIntegers(
-  duck: Duck,
+  database: StepDatabase,
   table: string,
   rows: Iterable<readonly number[]>,
 ): Promise<void> {
-  const appender = await duck.appender(table);
+  const appender = await database.appender(table);
   for (const row of rows) {
     for (const value of row) appender.appendInteger(value);
     appender.endRow();

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import type { Duck } from '../duck.ts';
+import type { StepDatabase } from '../step-database.ts';
 import { literal } from '../sql.ts';
 import { MAX_RECORD_BYTES, scanCsv, splitRecord } from './csv-scan.ts';
 import type { CsvDialect, CsvRecord } from './csv-scan.ts';
@@ -16,7 +16,7 @@ const DELIMITERS = [',', ';', '\t', '|'];
  * TSV knows no quotes (as registered with IANA); CSV follows RFC 4180, with the delimiter that the header uses.
  */
 export async function loadDelimited(
-  duck: Duck,
+  database: StepDatabase,
   file: DataFile,
   map: ColumnMap,
   format: 'csv' | 'tsv',
@@ -34,7 +34,7 @@ export async function loadDelimited(
   const fault = (await endsOpen(file.path)) ? await firstFault(file, header) : undefined;
   if (fault !== undefined) throw unreadable(file, fault.line, fault.why);
   try {
-    await stage(duck, file, `SELECT ${select.join(', ')} FROM ${csvTable(file, header)}`);
+    await stage(database, file, `SELECT ${select.join(', ')} FROM ${csvTable(file, header)}`);
   } catch (error) {
     throw await explain(file, header, error);
   }

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { isUtf8 } from 'node:buffer';
-import type { Duck } from '../duck.ts';
+import type { StepDatabase } from '../step-database.ts';
 import { literal } from '../sql.ts';
 import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
@@ -16,18 +16,22 @@ const PEEK_LINES = 1000;
  * Loads JSON Lines into the view `raw(row, input, output, …)`; returns the keys of the first thousand objects.
  * Strings are taken as they are, other values as JSON text (numbers in their shortest form), null and absent ones as null.
  */
-export async function loadJsonLines(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
+export async function loadJsonLines(
+  database: StepDatabase,
+  file: DataFile,
+  map: ColumnMap,
+): Promise<string[]> {
   const names = await peekColumns(file);
   const wanted = [...new Set(mappedColumns(map).map(({ name }) => name))];
   const select = mappedColumns(map).map(({ name, column }) => `c.v${wanted.indexOf(name)} AS ${column}`);
   try {
     // With one column the reader would take lines that are no objects for values of it: `records` forbids that.
     const table = `${jsonTable(file, wanted)} AS c(${wanted.map((_, index) => `v${index}`).join(', ')})`;
-    await stage(duck, file, `SELECT ${select.join(', ')} FROM ${table}`);
+    await stage(database, file, `SELECT ${select.join(', ')} FROM ${table}`);
   } catch (error) {
     throw await explain(file, error);
   }
-  const later = await laterColumns(duck, map, names);
+  const later = await laterColumns(database, map, names);
   checkColumns(file, map, [...names, ...later]);
   return [...names, ...later];
 }
@@ -39,11 +43,15 @@ function jsonTable(file: DataFile, wanted: readonly string[]): string {
 }
 
 /** Mapped keys that the first lines lack but later ones have. */
-async function laterColumns(duck: Duck, map: ColumnMap, names: readonly string[]): Promise<string[]> {
+async function laterColumns(
+  database: StepDatabase,
+  map: ColumnMap,
+  names: readonly string[],
+): Promise<string[]> {
   const later: string[] = [];
   for (const { column, name } of mappedColumns(map)) {
     if (names.includes(name) || later.includes(name)) continue;
-    if ((await duck.number(`SELECT count(${column}) FROM raw`)) > 0) later.push(name);
+    if ((await database.number(`SELECT count(${column}) FROM raw`)) > 0) later.push(name);
   }
   return later;
 }

@@ -1,4 +1,4 @@
-import type { Duck, Row } from '../duck.ts';
+import type { StepDatabase, Row } from '../step-database.ts';
 import { identifier, literal } from '../sql.ts';
 import { checkColumns, mappedColumns } from './pick-columns.ts';
 import type { ColumnMap } from './pick-columns.ts';
@@ -10,10 +10,10 @@ import type { DataFile } from './unreadable.ts';
  * Loads a Parquet file into the view `raw(row, input, output, …)`; returns the column names.
  * Lists, structs and maps become JSON text.
  */
-export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): Promise<string[]> {
+export async function loadParquet(database: StepDatabase, file: DataFile, map: ColumnMap): Promise<string[]> {
   // Many writers leave the text annotation out; without it texts would be read as binary.
   const table = `read_parquet(${literal(file.path)}, binary_as_string=true, hive_partitioning=false)`;
-  const types = await columnTypes(duck, file, table);
+  const types = await columnTypes(database, file, table);
   checkColumns(file, map, [...types.keys()]);
   const text = (name: string): string => {
     const nested = /^(STRUCT|MAP|UNION)|\]$/.test(types.get(name) ?? '');
@@ -21,17 +21,21 @@ export async function loadParquet(duck: Duck, file: DataFile, map: ColumnMap): P
   };
   const select = mappedColumns(map).map(({ name, column }) => `${text(name)} AS ${column}`);
   try {
-    await stage(duck, file, `SELECT ${select.join(', ')} FROM ${table}`);
+    await stage(database, file, `SELECT ${select.join(', ')} FROM ${table}`);
   } catch (error) {
     throw explain(file, error);
   }
   return [...types.keys()];
 }
 
-async function columnTypes(duck: Duck, file: DataFile, table: string): Promise<Map<string, string>> {
+async function columnTypes(
+  database: StepDatabase,
+  file: DataFile,
+  table: string,
+): Promise<Map<string, string>> {
   let rows: Row[];
   try {
-    rows = await duck.rows(`DESCRIBE SELECT * FROM ${table}`);
+    rows = await database.rows(`DESCRIBE SELECT * FROM ${table}`);
   } catch (error) {
     throw explain(file, error);
   }

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import type { Duck } from '../duck.ts';
+import type { StepDatabase } from '../step-database.ts';
 import { literal } from '../sql.ts';
 import type { DataFile } from './unreadable.ts';
 
@@ -8,10 +8,10 @@ import type { DataFile } from './unreadable.ts';
  * the view `raw(row, …)`. Numbering rows while the text is read would do it on one thread and hold all of it: Parquet
  * numbers its rows for nothing.
  */
-export async function stage(duck: Duck, file: DataFile, select: string): Promise<void> {
+export async function stage(database: StepDatabase, file: DataFile, select: string): Promise<void> {
   const path = literal(join(dirname(file.path), 'stage.parquet'));
-  await duck.run(`COPY (${select}) TO ${path} (FORMAT parquet, COMPRESSION lz4_raw)`);
-  await duck.run(
+  await database.run(`COPY (${select}) TO ${path} (FORMAT parquet, COMPRESSION lz4_raw)`);
+  await database.run(
     `CREATE VIEW raw AS SELECT file_row_number + 1 AS row, * EXCLUDE (file_row_number)
      FROM read_parquet(${path}, file_row_number=true, hive_partitioning=false)`,
   );

@@ -1,5 +1,5 @@
 import { EscadaFailure } from '../../../sdk/contracts/failure.ts';
-import type { Duck } from '../duck.ts';
+import type { StepDatabase } from '../step-database.ts';
 import { parquetTable } from '../sql.ts';
 import { SPLITS } from './assign.ts';
 import type { SplitName } from './assign.ts';
@@ -15,17 +15,17 @@ export interface Contamination {
  * that two splits share. None can be there by construction: one that is, is a fault (`INTERNAL`).
  */
 export async function checkContamination(
-  duck: Duck,
+  database: StepDatabase,
   paths: Readonly<Record<SplitName, string>>,
 ): Promise<Contamination> {
-  duck.phase = 'checking for shared rows';
+  database.phase = 'checking for shared rows';
   const parts = SPLITS.map((split) => `SELECT '${split}' AS split, * FROM ${parquetTable(paths[split])}`);
-  await duck.run(
+  await database.run(
     `CREATE TABLE texts AS
      SELECT split, 'input' AS part, md5(text_key(input)) AS digest FROM (${parts.join(' UNION ALL ')})
      UNION ALL SELECT split, 'output', ko FROM keys JOIN (${parts.join(' UNION ALL ')}) USING (id) WHERE ko IS NOT NULL`,
   );
-  const shared = await duck.rows(
+  const shared = await database.rows(
     `SELECT part, count(*) AS n FROM (SELECT part, digest FROM texts GROUP BY part, digest
      HAVING count(DISTINCT split) > 1) GROUP BY part ORDER BY part`,
   );
@@ -33,5 +33,5 @@ export async function checkContamination(
     const list = shared.map((row) => `${Number(row['n'])} ${String(row['part'])}s`).join(' and ');
     throw new EscadaFailure({ code: 'INTERNAL', message: `The splits share ${list}.` });
   }
-  return { checked: await duck.number("SELECT count(*) FROM texts WHERE split <> 'train'"), shared: 0 };
+  return { checked: await database.number("SELECT count(*) FROM texts WHERE split <> 'train'"), shared: 0 };
 }

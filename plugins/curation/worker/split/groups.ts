@@ -1,5 +1,5 @@
 import type { OpenDataset } from '../dataset.ts';
-import type { Duck } from '../duck.ts';
+import type { StepDatabase } from '../step-database.ts';
 
 /** Answers of fewer words are labels or short facts: rows may share them without being about the same thing. */
 export const MIN_ANSWER_WORDS = 5;
@@ -16,27 +16,27 @@ export const WORDS_KEY = String.raw`CREATE MACRO words_key(x) AS coalesce(nullif
  * together (null: nothing): the input as text, the words of the input in any order, a long answer, the given group, the row it
  * was derived from (an original is its own).
  */
-export async function makeKeys(duck: Duck, source: OpenDataset): Promise<void> {
-  duck.phase = 'comparing rows';
-  await duck.run(WORDS_KEY);
+export async function makeKeys(database: StepDatabase, source: OpenDataset): Promise<void> {
+  database.phase = 'comparing rows';
+  await database.run(WORDS_KEY);
   const group = source.optional.includes('grp')
     ? `CASE WHEN NOT is_blank(grp) THEN md5(trim(grp)) END`
     : 'NULL::VARCHAR';
   const parent = source.optional.includes('parent') ? 'md5(coalesce(parent, id))' : 'NULL::VARCHAR';
-  await duck.run(
+  await database.run(
     String.raw`CREATE TABLE all_keys AS SELECT row, id, md5(text_key(input)) AS ki, md5(words_key(input)) AS kw,
       CASE WHEN len(regexp_extract_all(output, '\S+')) >= ${MIN_ANSWER_WORDS} THEN md5(text_key(output)) END AS ko,
       ${group} AS kg, ${parent} AS kp FROM src`,
   );
   const most = Math.max(STOCK_ROWS, Math.floor(source.rows * STOCK_SHARE));
-  await duck.run(
+  await database.run(
     `CREATE TABLE stock AS SELECT ko FROM all_keys WHERE ko IS NOT NULL GROUP BY ko HAVING count(*) > ${most}`,
   );
-  await duck.run(
+  await database.run(
     `CREATE TABLE keys AS SELECT (row_number() OVER (ORDER BY row) - 1)::INTEGER AS n, row, id, ki, kw,
       CASE WHEN ko NOT IN (FROM stock) THEN ko END AS ko, kg, kp FROM all_keys`,
   );
-  await duck.run('DROP TABLE all_keys');
+  await database.run('DROP TABLE all_keys');
 }
 
 /** A set of rows that must stay on one side. */
@@ -50,18 +50,18 @@ export interface Group {
  * Joins rows that share any key, also over several steps, and makes `members(n, root)`. Returns the groups in an order
  * that depends on their content and the seed only, not on the order of the rows.
  */
-export async function makeGroups(duck: Duck, rows: number, seed: number): Promise<Group[]> {
+export async function makeGroups(database: StepDatabase, rows: number, seed: number): Promise<Group[]> {
   const parents = new Int32Array(rows).map((_, index) => index);
-  for (const key of ['ki', 'kw', 'ko', 'kg', 'kp']) await joinBy(duck, key, parents);
-  await duck.run('CREATE TABLE members (n INTEGER, root INTEGER)');
-  const appender = await duck.appender('members');
+  for (const key of ['ki', 'kw', 'ko', 'kg', 'kp']) await joinBy(database, key, parents);
+  await database.run('CREATE TABLE members (n INTEGER, root INTEGER)');
+  const appender = await database.appender('members');
   for (let n = 0; n < rows; n += 1) {
     appender.appendInteger(n);
     appender.appendInteger(rootOf(parents, n));
     appender.endRow();
   }
   appender.closeSync();
-  const { root = [], size = [] } = await duck.columns(
+  const { root = [], size = [] } = await database.columns(
     `SELECT root, count(*) AS size FROM members JOIN keys USING (n) GROUP BY root
      ORDER BY md5(min(ki) || ':${seed}'), root`,
   );
@@ -69,10 +69,10 @@ export async function makeGroups(duck: Duck, rows: number, seed: number): Promis
 }
 
 /** Only rows that share a key with an earlier one come out of the database: few, however large the table is. */
-async function joinBy(duck: Duck, key: string, parents: Int32Array): Promise<void> {
+async function joinBy(database: StepDatabase, key: string, parents: Int32Array): Promise<void> {
   const firsts = `SELECT ${key}, min(n) AS first FROM keys WHERE ${key} IS NOT NULL GROUP BY ${key} HAVING count(*) > 1`;
   const pairs = `SELECT n, first FROM keys JOIN (${firsts}) USING (${key}) WHERE n <> first`;
-  for await (const rows of duck.stream(pairs)) {
+  for await (const rows of database.stream(pairs)) {
     for (const row of rows) join(parents, Number(row['n']), Number(row['first']));
   }
 }

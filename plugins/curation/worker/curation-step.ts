@@ -9,7 +9,7 @@ type Specific =
  * Completes a step kind with what all of this plugin share: they only compute, so they may be run again at will, and
  * equal inputs give equal bytes as long as the table engine stays the same.
  */
-export function cpuKind<With, Output extends JsonObject>(
+export function curationStep<With, Output extends JsonObject>(
   kind: Pick<StepKindV1<With, Output>, Specific>,
 ): StepKindV1<With, Output> {
   return {

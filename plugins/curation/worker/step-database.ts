@@ -2,7 +2,7 @@ import type { DuckDBAppender, DuckDBConnection, DuckDBInstance, DuckDBResultRead
 import { whileWatchedElsewhere } from '../../sdk/movement.ts';
 import type { StepContext } from '../../sdk/contracts/step-kind.ts';
 import type { CurationOptions } from '../options.ts';
-import { diskFailure, limitSpill, lockDown, openInstance } from './duck-instance.ts';
+import { diskFailure, limitSpill, lockDown, openInstance } from './database-instance.ts';
 import { MACROS } from './sql.ts';
 
 /** What a row may hold here. Big integers come as `bigint`. */
@@ -16,7 +16,7 @@ const INTERRUPT_MS = 50;
  * One in-memory database of one step. Statements stop when the step is cancelled; how long one may take is bounded by the
  * step's own time-out only, since the table engine gives no signs of life.
  */
-export class Duck {
+export class StepDatabase {
   readonly #instance: DuckDBInstance;
   readonly #signal: AbortSignal;
   readonly #report: (phase: string) => void;
@@ -115,33 +115,33 @@ export class Duck {
  * store and of `reads` only, never loads extensions and never touches the network. When the step is
  * cancelled, the running statement is interrupted and the signal's reason is thrown. Throws `DISK_FULL`.
  */
-export async function withDuck<T>(
+export async function withDatabase<T>(
   context: StepContext,
   options: CurationOptions,
-  work: (duck: Duck) => Promise<T>,
+  work: (database: StepDatabase) => Promise<T>,
   reads: readonly string[] = [],
 ): Promise<T> {
   context.signal.throwIfAborted();
-  const duck = new Duck(await openInstance(context.scratchDir, options), {
+  const database = new StepDatabase(await openInstance(context.scratchDir, options), {
     signal: context.signal,
     report: (phase) => context.heartbeat({ phase }),
   });
   const stop = setInterval(() => {
-    if (context.signal.aborted) duck.interrupt();
+    if (context.signal.aborted) database.interrupt();
   }, INTERRUPT_MS);
-  const interrupt = (): void => duck.interrupt();
+  const interrupt = (): void => database.interrupt();
   context.signal.addEventListener('abort', interrupt);
   try {
-    for (const macro of MACROS) await duck.run(macro);
-    const run = async (sql: string): Promise<void> => await duck.run(sql);
+    for (const macro of MACROS) await database.run(macro);
+    const run = async (sql: string): Promise<void> => await database.run(sql);
     await limitSpill(run, context.scratchDir, options);
     await lockDown(run, [context.scratchDir, ...context.store.readableRoots], reads);
-    return await work(duck);
+    return await work(database);
   } catch (error) {
     throw context.signal.aborted ? context.signal.reason : (diskFailure(error, context.scratchDir) ?? error);
   } finally {
     clearInterval(stop);
     context.signal.removeEventListener('abort', interrupt);
-    duck.close();
+    database.close();
   }
 }
