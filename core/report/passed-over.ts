@@ -39,7 +39,7 @@ function whyNot(rung: PlannedRung, plan: Plan, path: readonly PathStep[]): Omit<
   const reason = unaffordable(rung.id, path);
   if (reason !== null) return { why: 'not-affordable', reason };
   const end = path.at(-1)?.title ?? 'its end';
-  return { why: 'not-reached', reason: `The climb ended before it: ${end}.` };
+  return { why: 'not-reached', reason: `The ladder ended before it: ${end}.` };
 }
 
 /** Which part of the budget did not cover a rung: seconds, tokens or both; null when it was not asked or covered it. */

@@ -1,6 +1,6 @@
 import type { CostPoint } from '../costs.ts';
 import { interval, show } from '../text.ts';
-import { COLOUR, scoreDomain, toSvg, type Words } from './vega.ts';
+import { COLOUR, scoreDomain, toSvg, type AltText } from './vega.ts';
 
 /** What answers cost, one way to measure it. */
 export interface CostAxis {
@@ -21,7 +21,7 @@ export const TOKENS: CostAxis = {
   best: (point) => point.bestForTokens,
 };
 
-function wordsOf(points: readonly CostPoint[], axis: CostAxis, metric: string): Words {
+function altTextOf(points: readonly CostPoint[], axis: CostAxis, metric: string): AltText {
   const told = points.map(
     (one) =>
       `${one.rung}: ${metric} ${show(one.value)} (${interval(one)}) at ${axis.of(one).toFixed(2)}${axis.best(one) ? ', on the front' : ''}`,
@@ -108,5 +108,5 @@ export async function costChart(
       label(false),
     ],
   };
-  return await toSvg(spec, widthPx, wordsOf(points, axis, metric));
+  return await toSvg(spec, widthPx, altTextOf(points, axis, metric));
 }

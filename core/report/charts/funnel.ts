@@ -1,5 +1,5 @@
 import type { FunnelStep } from '../funnel.ts';
-import { COLOUR, toSvg, type Words } from './vega.ts';
+import { COLOUR, toSvg, type AltText } from './vega.ts';
 
 /** "−3 +12" of a step; empty when it changed nothing. */
 export function changeOf({ dropped, added }: Pick<FunnelStep, 'dropped' | 'added'>): string {
@@ -8,7 +8,7 @@ export function changeOf({ dropped, added }: Pick<FunnelStep, 'dropped' | 'added
     .join(' ');
 }
 
-function wordsOf(steps: readonly FunnelStep[]): Words {
+function altTextOf(steps: readonly FunnelStep[]): AltText {
   const told = steps.map(
     ({ node, rows, dropped, added }) => `${node}: ${rows} rows left, ${dropped} dropped, ${added} added`,
   );
@@ -65,5 +65,5 @@ export async function funnelChart(steps: readonly FunnelStep[], widthPx: number)
       },
     ],
   };
-  return await toSvg(spec, widthPx, wordsOf(steps));
+  return await toSvg(spec, widthPx, altTextOf(steps));
 }

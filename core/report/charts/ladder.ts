@@ -1,6 +1,6 @@
 import type { ReportData } from '../report-data.ts';
 import { interval, show } from '../text.ts';
-import { COLOUR, scoreDomain, toSvg, type Words } from './vega.ts';
+import { COLOUR, scoreDomain, toSvg, type AltText } from './vega.ts';
 
 interface Point {
   readonly rung: string;
@@ -17,7 +17,7 @@ function pointsOf(data: ReportData): Point[] {
   return [...of('dev', measured), ...of('test', data.test.candidates)];
 }
 
-function wordsOf(points: readonly Point[], target: number, metric: string): Words {
+function altTextOf(points: readonly Point[], target: number, metric: string): AltText {
   const told = points.map((one) => `${one.rung} on ${one.split} ${show(one.value)} (${interval(one)})`);
   return {
     title: `Scores of every rung (${metric}), with intervals`,
@@ -65,5 +65,5 @@ export async function ladderChart(data: ReportData, widthPx: number): Promise<st
       },
     ],
   };
-  return await toSvg(spec, widthPx, wordsOf(points, target, metric));
+  return await toSvg(spec, widthPx, altTextOf(points, target, metric));
 }

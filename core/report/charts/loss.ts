@@ -1,7 +1,7 @@
 import type { Training } from '../report-data.ts';
 import { endsOf, finiteOf } from '../trainings.ts';
 import { show } from '../text.ts';
-import { COLOUR, SERIES, toSvg, type Words } from './vega.ts';
+import { COLOUR, SERIES, toSvg, type AltText } from './vega.ts';
 
 /** Points of a curve that a page of this width can show. */
 const MAX_POINTS = 600;
@@ -29,7 +29,7 @@ function pointsOf({ rung, losses: all }: Training): Point[] {
     .filter((_, at) => at % stride === 0 || at === losses.length - 1);
 }
 
-function wordsOf(trainings: readonly Training[]): Words {
+function altTextOf(trainings: readonly Training[]): AltText {
   const told = trainings.map(({ rung, losses }) => {
     const { first, last } = endsOf(losses);
     return `${rung}: from ${show(first)} to ${show(last)} nats per token in ${losses.length} steps`;
@@ -68,5 +68,5 @@ export async function lossChart(trainings: readonly Training[], widthPx: number)
       },
     ],
   };
-  return await toSvg(spec, widthPx, wordsOf(trainings));
+  return await toSvg(spec, widthPx, altTextOf(trainings));
 }

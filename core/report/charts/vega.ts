@@ -24,7 +24,7 @@ export const COLOUR = {
 export const SERIES = [COLOUR.dev, COLOUR.test, COLOUR.target, COLOUR.soft] as const;
 
 /** What a person who cannot see a picture is told. */
-export interface Words {
+export interface AltText {
   readonly title: string;
   readonly description: string;
 }
@@ -53,7 +53,7 @@ const CONFIG: TopLevelSpec['config'] = {
 };
 
 /** Puts a title and a description into an SVG's head, for screen readers. */
-export function describeSvg(svg: string, words: Words): string {
+export function describeSvg(svg: string, words: AltText): string {
   // From the content, so that equal runs write equal reports.
   const id = `p${createHash('sha256').update(svg).digest('hex').slice(0, 10)}`;
   const { title, description } = words;
@@ -70,7 +70,7 @@ export function describeSvg(svg: string, words: Words): string {
 const QUIET = logger(ERRORS);
 
 /** Renders a vega-lite description to SVG text, without a browser. */
-export async function toSvg(spec: object, widthPx: number, words: Words): Promise<string> {
+export async function toSvg(spec: object, widthPx: number, words: AltText): Promise<string> {
   const whole = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     autosize: { type: 'fit-x', contains: 'padding' },

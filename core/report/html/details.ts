@@ -5,7 +5,7 @@ import { comparisonText } from '../flowchart/view.ts';
 import type { ReportData } from '../report-data.ts';
 import { repliesOf, warningsOf, type EpochReplies } from '../trainings.ts';
 import { RUN_AGAIN, runFacts, winnerFacts } from '../run-again.ts';
-import { facts, markup, table, words, type Html } from './markup.ts';
+import { facts, markup, table, userText, type Html } from './markup.ts';
 import { figure } from './sections.ts';
 
 export function pathSection(data: ReportData, charts: Charts): Html {
@@ -16,7 +16,7 @@ export function pathSection(data: ReportData, charts: Charts): Html {
   ]);
   const passed = data.passedOver.map((one) => [
     one.rung,
-    markup`<div class="why">${words(one.reason)}</div>`,
+    markup`<div class="why">${userText(one.reason)}</div>`,
   ]);
   return markup`<h2>The path through the flowchart</h2>
     ${figure(charts.flowchart, `Flowchart “${data.plan.flowchart.name}”. Numbered, in full: the path taken. Dashed: not taken.`)}
@@ -39,7 +39,7 @@ export function trainingSection(data: ReportData, charts: Charts): Html | null {
   const warned = warningsOf(data.trainings).map(({ rung, kind, message }) => [
     rung,
     kind,
-    markup`<div class="why">${words(message)}</div>`,
+    markup`<div class="why">${userText(message)}</div>`,
   ]);
   return markup`<h2>Training</h2>
     ${figure(charts.loss, 'Loss on the answers’ tokens at every step; the thick line is a running mean where there are many steps.')}
@@ -52,9 +52,11 @@ const REPLY_CHARS = 600;
 
 function epochDetails({ rung, epoch, step, shown, more }: EpochReplies): Html {
   const cell = (text: string): Html =>
-    text === '' ? markup`<i>(empty)</i>` : markup`<div class="why reply">${words(text, REPLY_CHARS)}</div>`;
+    text === ''
+      ? markup`<i>(empty)</i>`
+      : markup`<div class="why reply">${userText(text, REPLY_CHARS)}</div>`;
   const rows = shown.map(({ id, input, reference, reply, finish }) => [
-    words(id, 60),
+    userText(id, 60),
     cell(input),
     cell(reference),
     finish === 'length' ? markup`${cell(reply)} <i>(cut off)</i>` : cell(reply),
@@ -90,8 +92,8 @@ export function dataSection(data: ReportData, charts: Charts): Html {
 function droppedOf({ node, samples, ...counts }: ReportData['funnel'][number]): Html {
   if (samples.length === 0) return markup``;
   const rows = samples.map(({ reason, input }) => [
-    words(reason, 200),
-    input === '' ? markup`<i>(empty)</i>` : markup`<div class="why">${words(input, 300)}</div>`,
+    userText(reason, 200),
+    input === '' ? markup`<i>(empty)</i>` : markup`<div class="why">${userText(input, 300)}</div>`,
   ]);
   return markup`<details>
     <summary>${node}: ${samples.length} of the rows behind ${changeOf(counts) || 'it'}</summary>
@@ -101,13 +103,13 @@ function droppedOf({ node, samples, ...counts }: ReportData['funnel'][number]): 
 
 export function factsSection(data: ReportData): Html {
   const shownFacts = (all: readonly [string, string][]) =>
-    facts(all.map(([name, value]) => [name, words(value)]));
+    facts(all.map(([name, value]) => [name, userText(value)]));
   return markup`<h2>The winner, to run it again</h2>
     ${shownFacts(winnerFacts(data))}
     <pre><code>${RUN_AGAIN}</code></pre>
     <details>
       <summary>The spec</summary>
-      <pre><code>${words(JSON.stringify(data.plan.spec, null, 2), 60_000)}</code></pre>
+      <pre><code>${userText(JSON.stringify(data.plan.spec, null, 2), 60_000)}</code></pre>
     </details>
     <h2>Facts</h2>
     ${shownFacts(runFacts(data))}`;

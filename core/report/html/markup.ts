@@ -35,8 +35,8 @@ export function markup(strings: TemplateStringsArray, ...parts: readonly Part[])
   );
 }
 
-/** Other people's words: cut where they are endless, set apart so that their direction does not spread. */
-export function words(text: string, limit?: number): Html {
+/** A user's text: cut where they are endless, set apart so that their direction does not spread. */
+export function userText(text: string, limit?: number): Html {
   return markup`<bdi>${shown(text, limit)}</bdi>`;
 }
 

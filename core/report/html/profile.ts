@@ -1,7 +1,7 @@
 import type { Charts } from '../charts/index.ts';
 import { profileTables, samplingNote } from '../profile.ts';
 import type { ReportData } from '../report-data.ts';
-import { markup, table, words, type Html } from './markup.ts';
+import { markup, table, userText, type Html } from './markup.ts';
 import { figure } from './sections.ts';
 
 /** What the rows look like: classes and lengths of every split. Null where no step computed it. */
@@ -10,7 +10,7 @@ export function profileSection({ profile }: ReportData, { profile: picture }: Ch
     table(
       title,
       head,
-      rows.map(([name = '', ...numbers]) => [words(name, 80), ...numbers]),
+      rows.map(([name = '', ...numbers]) => [userText(name, 80), ...numbers]),
     ),
   );
   if (tables.length === 0) return null;

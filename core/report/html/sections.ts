@@ -11,7 +11,7 @@ import {
 import type { ReportData } from '../report-data.ts';
 import { headline } from '../verdict.ts';
 import { interval, modelText, perAnswer, show, signed } from '../text.ts';
-import { Html, markup, table, words } from './markup.ts';
+import { Html, markup, table, userText } from './markup.ts';
 
 /** One of the two pictures is shown, by the width of the page. */
 export function figure({ wide, narrow }: Picture, caption: string): Html {
@@ -27,15 +27,15 @@ export function decisionSection(data: ReportData): Html {
   const { advice, meaning, without } = headline(data);
   return markup`<h1>${spec.name}</h1>
     <p class="muted">
-      Run ${words(data.workflowId)} · model <code>${modelText(spec.model)}</code> ·
+      Run ${userText(data.workflowId)} · model <code>${modelText(spec.model)}</code> ·
       target ${show(spec.target)} ${spec.metrics.primary.id} · ${data.seconds.toFixed(0)} s of
       ${spec.budget.seconds} s
     </p>
     <div class="decision">
       <strong>${advice}</strong>
-      <p>${words(data.decision.reason)}</p>
+      <p>${userText(data.decision.reason)}</p>
       <p class="muted">${meaning}</p>
-      ${without === '' ? null : markup`<p>${words(without)}</p>`}
+      ${without === '' ? null : markup`<p>${userText(without)}</p>`}
     </div>`;
 }
 
@@ -63,7 +63,7 @@ export function costSection(data: ReportData, charts: Charts): Html {
 }
 
 export function ladderSection(data: ReportData, charts: Charts): Html {
-  const reasons = data.rungs.map((one) => markup`<li><b>${one.rung}</b>: ${words(one.reason)}</li>`);
+  const reasons = data.rungs.map((one) => markup`<li><b>${one.rung}</b>: ${userText(one.reason)}</li>`);
   const diagnostics = recordDiagnostics(data.rungs);
   const metric = data.plan.spec.metrics.primary.id;
   const tests = [
@@ -74,7 +74,7 @@ export function ladderSection(data: ReportData, charts: Charts): Html {
       one.n,
       one.score.secondary.map((two) => `${two.metric} ${show(two.value)}`).join(', ') || '–',
     ]),
-    ...data.test.failed.map((one) => [one.rung, `failed: ${one.code}`, '–', '–', words(one.message)]),
+    ...data.test.failed.map((one) => [one.rung, `failed: ${one.code}`, '–', '–', userText(one.message)]),
   ];
   const pairs = data.test.comparisons.map((one) => [
     `${one.rung} − ${one.against}`,
@@ -102,14 +102,14 @@ export function samplesSection(data: ReportData): Html {
     const answers = sample.answers.map(
       ({ rung, text }) =>
         markup`<dt>${rung}</dt>
-          <dd>${words(text)}</dd>`,
+          <dd>${userText(text)}</dd>`,
     );
     return markup`<dl class="sample">
       <dt>input</dt>
-      <dd>${words(sample.input)}</dd>
+      <dd>${userText(sample.input)}</dd>
       ${answers}
       <dt class="reference">reference</dt>
-      <dd>${words(sample.reference)}</dd>
+      <dd>${userText(sample.reference)}</dd>
     </dl> `;
   });
   return markup`<h2>Before and after</h2>
