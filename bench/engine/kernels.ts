@@ -16,7 +16,7 @@ import { writeTask } from './task.ts';
 
 const SEED = 1;
 /** Operations below this share of a phase are one line together. */
-const LEAST_SHARE = 0.005;
+const MIN_SHARE = 0.005;
 
 const kernelSchema = z.object({
   /** Of one step, as everything here. */
@@ -62,7 +62,7 @@ function readOptions() {
 function lines(kernels: Readonly<Record<string, Kernel>>, { peakGflops, copyGbytesPerSecond }: Output) {
   const total = Object.values(kernels).reduce((sum, { seconds }) => sum + seconds, 0);
   const all = Object.entries(kernels).sort(([, a], [, b]) => b.seconds - a.seconds);
-  const shown = all.filter(([, { seconds }]) => seconds >= LEAST_SHARE * total);
+  const shown = all.filter(([, { seconds }]) => seconds >= MIN_SHARE * total);
   const rest = all.slice(shown.length).reduce((sum, [, { seconds }]) => sum + seconds, 0);
   const percent = (value: number) => `${(100 * value).toFixed(0)} %`;
   const rows = shown.map(([name, k]) => {

@@ -1,4 +1,4 @@
-/** What stands before the first measurement: programs, task files, models, and the chosen arms. */
+/** What is prepared before the first measurement: programs, task files, models, and the chosen arms. */
 import { join } from 'node:path';
 import { say } from '../../cli/lib/terminal.ts';
 import { ensureEngine } from '../../runtime/bootstrap/engine.mjs';

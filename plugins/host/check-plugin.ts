@@ -8,7 +8,7 @@ import { checkValue } from '../sdk/schema-check/check-value.ts';
 /** Names appear in failure codes, options and messages. */
 const PLUGIN_NAME = /^[a-z][a-z0-9-]{0,59}$/;
 
-/** Versions are part of cache keys and stand in reports. */
+/** Versions are part of cache keys and of reports. */
 const PLUGIN_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,99}$/;
 
 /** What messages call a plugin: its name and, where it is not built in, the entry that lists it. */

@@ -15,8 +15,8 @@ const REGISTRIES: Readonly<Record<string, (registry: Registry) => NamedRegistry<
 };
 
 /**
- * The plugins that a step runs code of, as far as they can be told: the one that brought its kind, and those that brought
- * the components which its options name. Part of every cache key: other code may give another result.
+ * The plugins that a step runs code of, as far as its options show: the one that brought its kind, and those that brought
+ * the components which the options name. Part of every cache key: other code may give another result.
  */
 export function usedPlugins(
   { kind, names = {} }: Pick<StepKindV1, 'kind' | 'names'>,

@@ -17,7 +17,7 @@ const optionsSchema = z.strictObject({
 type Options = z.infer<typeof optionsSchema>;
 
 /** Fewer rows than this teach an adapter little more than the prompt can. */
-const FEWEST_ROWS = 32;
+const MIN_ROWS = 32;
 
 /** Share of the training rows on which learning rates are tried. */
 const TRIAL_SHARE = 3;
@@ -110,10 +110,10 @@ export const peftRung: RungV1 = {
           'The model cannot score answers, by which learning rates are compared: give one learning rate.',
       };
     const { train } = spec.data.sizes;
-    if (train < FEWEST_ROWS) {
+    if (train < MIN_ROWS) {
       return {
         eligible: false,
-        reason: `${train} training rows are too few for tuning; at least ${FEWEST_ROWS} are needed.`,
+        reason: `${train} training rows are too few for tuning; at least ${MIN_ROWS} are needed.`,
       };
     }
     const why = profile.customToneOrFormat

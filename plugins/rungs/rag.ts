@@ -87,7 +87,7 @@ function eligibility(profile: RungContext['spec']['profile'], { spec }: RungCont
   };
 }
 
-/** Retrieval-augmented generation: passages that fit the question stand in the prompt. */
+/** Retrieval-augmented generation: the prompt holds passages that fit the question. */
 export const ragRung: RungV1 = {
   specificationVersion: 'v1',
   id: 'rag',

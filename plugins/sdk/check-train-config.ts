@@ -10,7 +10,7 @@ export function checkedLoraConfig(config: unknown): LoraConfig {
   return checkedBy(loraConfigSchema, config);
 }
 
-/** As `checkedLoraConfig`, for trainers that train all weights, too. */
+/** As `checkedLoraConfig`, for trainers that can do full fine-tuning, too. */
 export function checkedTrainConfig(config: unknown): TrainConfig {
   return checkedBy(trainConfigSchema, config);
 }

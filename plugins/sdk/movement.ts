@@ -1,6 +1,6 @@
 /**
- * Whether a step still moves, told from wherever its work is done: events of a process, messages of a thread, rows that
- * arrive. The step that is meant is the one whose code runs, so nothing has to be handed down to those who tell.
+ * Whether a step still moves, reported from wherever its work is done: events of a process, messages of a thread, rows that
+ * arrive. The step that is meant is the one whose code runs, so nothing has to be handed down to those who report.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
@@ -14,7 +14,7 @@ export interface MovementWatch {
 
 const watches = new AsyncLocalStorage<MovementWatch>();
 
-/** Runs a step's work, whose movement `watch` is told. */
+/** Runs a step's work, whose movement is reported to `watch`. */
 export function watchMovement<T>(watch: MovementWatch, work: () => T): T {
   return watches.run(watch, work);
 }

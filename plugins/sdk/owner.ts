@@ -1,4 +1,4 @@
-/** Which process made a temporary file or folder, told by its name, and whether that process is still alive. */
+/** Which process made a temporary file or folder, by its name, and whether that process is still alive. */
 import { createHash, randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { bootId, isRunning, pidNamespace, startInProc } from '../../runtime/bootstrap/process-identity.mjs';

@@ -1,6 +1,6 @@
 /**
- * Where the product's own files lie. Two trees exist: the sources, whose types Node strips, and the npm package, where
- * the same tree stands compiled under `dist/` and everything that is not TypeScript stays where it was.
+ * Where the product's own files are. Two trees exist: the sources, whose types Node strips, and the npm package, where
+ * the same tree is compiled under `dist/` and everything that is not TypeScript stays where it was.
  */
 import { fileURLToPath } from 'node:url';
 

@@ -27,7 +27,7 @@ export function buildMessages(parts: PromptParts): Message[] {
   ];
 }
 
-/** Passages stand before the question, the best one last, next to it: small models heed what is near. */
+/** Passages come before the question, the best one last, next to it: small models heed what is near. */
 function withPassages(passages: readonly string[], question: string): string {
   return [...[...passages].reverse(), question].join('\n\n');
 }

@@ -49,7 +49,7 @@ export function secretValues(environment: NodeJS.ProcessEnv): string[] {
     .sort((a, b) => b.length - a.length);
 }
 
-/** A text without the secrets that can be told; `[secret]` takes their place. */
+/** A text without the secrets that are known; `[secret]` takes their place. */
 export function redact(text: string, environment: NodeJS.ProcessEnv = process.env): string {
   let clean = text;
   for (const value of secretValues(environment)) clean = clean.replaceAll(value, MASK);

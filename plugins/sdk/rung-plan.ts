@@ -70,7 +70,7 @@ export function fitNode(spec: AdaptationSpec, recipes: readonly Planned<Recipe>[
   });
 }
 
-/** What the last node of a rung is told. */
+/** Input of the last node of a rung. */
 export interface RungResult {
   readonly rung: string;
   readonly spec: AdaptationSpec;

@@ -2,9 +2,9 @@
 
     python test/parity/make_gguf_families.py
 
-Weights are the fixtures' own, in bfloat16. tiny-llama gets a SentencePiece vocabulary of its own size. `qwen2-words.json`:
+Weights are the fixtures' own, in bfloat16. tiny-llama gets a SentencePiece vocabulary of its own size. `qwen2-tokenizer.json`:
 texts and their ids by transformers' Qwen2 tokenizer over the same vocabulary; those of the others are llama.cpp's
-(`tools/reference/gguf-words.ts`): where a text starts with blanks, transformers leaves out the blank in front of it.
+(`tools/reference/gguf-tokenizers.ts`): where a text starts with blanks, transformers leaves out the blank in front of it.
 """
 
 import json
@@ -173,7 +173,7 @@ def main():
                                eos_token="<|im_end|>", pad_token="<|endoftext|>",
                                additional_special_tokens=["<|im_start|>"])
     cases = [{"text": text, "ids": tokenizer.encode(text, add_special_tokens=False)} for text in TEXTS]
-    write_json(OUT / "qwen2-words.json", {"cases": cases})
+    write_json(OUT / "qwen2-tokenizer.json", {"cases": cases})
 
 
 if __name__ == "__main__":

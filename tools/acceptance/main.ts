@@ -1,5 +1,5 @@
 /**
- * `npm run accept:main [-- --seeds 1,2,3] [--json] [--home DIR]`: the quickstart's climb for several seeds. Each seed
+ * `npm run accept:main [-- --seeds 1,2,3] [--json] [--home DIR]`: the quickstart's ladder for several seeds. Each seed
  * makes its own data, its own split and its own training. Passes when, on the test rows of every seed, PEFT beats both
  * the best ICL recipe and zero-shot: paired interval above zero. Exit code 1 otherwise.
  */
@@ -69,7 +69,7 @@ function renderTable(results: readonly SeedResult[]): string {
     String(seed),
     ...(['zero-shot', 'icl', 'peft'] as const).map((rung) => {
       const score = scores[rung];
-      return score === undefined ? 'not climbed' : `${score.value.toFixed(3)} (${interval(score)})`;
+      return score === undefined ? 'not run' : `${score.value.toFixed(3)} (${interval(score)})`;
     }),
     ...(['icl', 'zero-shot'] as const).map((rung) => {
       const one = paired[rung];

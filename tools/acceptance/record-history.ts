@@ -21,7 +21,7 @@ const FOLDER = join(ROOT, 'test/histories');
 /** A budget that ends in the final training: zero-shot and ICL are measured, PEFT is cut off. */
 const LONG_TRAINING = { peft: { learningRates: [1e-3], config: { r: 4, maxSteps: 100_000 } } };
 
-/** What is recorded: a workflow, its arguments, and what is done to the run while it is going on. */
+/** What is recorded: a workflow, its arguments, and what is done to it while it runs. */
 interface Recording {
   readonly type: string;
   readonly args: readonly unknown[];

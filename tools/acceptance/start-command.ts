@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { resultOf, type CommandResult } from '../../test/whole/support/processes.ts';
 
 export interface Command {
-  /** Program and arguments that stand for `npm start`. */
+  /** Program and arguments that take the place of `npm start`. */
   readonly program: readonly [string, ...string[]];
   /** The project folder, whose `.escada` is the home. */
   readonly folder: string;
@@ -56,7 +56,7 @@ export function problemsOf(ended: Ended, folder: string): string[] {
   if (ended.result === null) problems.push('printed no result');
   else if (!existsSync(ended.result.reportPath)) problems.push('its report is not there');
   else if (!ended.result.reportPath.startsWith(join(folder, '.escada')))
-    problems.push('its report lies elsewhere');
+    problems.push('its report is in another folder');
   if (/^\s+at .+:\d+:\d+\)?$/m.test(ended.stderr)) problems.push('showed a stack trace');
   return problems;
 }

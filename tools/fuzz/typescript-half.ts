@@ -19,9 +19,9 @@ const FACTOR = 64;
 /** Only a hang takes so long, however busy the machine is. */
 const SLOWEST_MS = 20_000;
 /** Inputs that every reader gets, however slow the machine is. */
-const LEAST_INPUTS = 8;
+const MIN_INPUTS = 8;
 /** A failure travels through histories and logs. */
-const LONGEST_MESSAGE_CHARS = 64 * 1024;
+const MAX_MESSAGE_CHARS = 64 * 1024;
 const SHOWN = 5;
 /** Codes that mean a bug here, not a bad file. */
 const NOT_FOR_FILES = new Set(['INTERNAL', 'ENGINE_INTERNAL']);
@@ -31,7 +31,7 @@ function fault(error: unknown): string | null {
   if (!isEscadaFailure(error)) return `uncoded: ${error instanceof Error ? error.stack : String(error)}`;
   if (!Object.hasOwn(ERROR_CODES, error.code) || NOT_FOR_FILES.has(error.code)) return `code ${error.code}`;
   const chars = error.message.length + JSON.stringify(error.fields).length;
-  return chars > LONGEST_MESSAGE_CHARS ? `an error of ${chars} characters (${error.code})` : null;
+  return chars > MAX_MESSAGE_CHARS ? `an error of ${chars} characters (${error.code})` : null;
 }
 
 interface Input {
@@ -87,7 +87,7 @@ async function fuzz(reader: Reader, seed: number, from: number, seconds: number)
     // Everything whole must be accepted: a broken seed would make every count worthless.
     if (whole.accepted !== seeds.length) throw new Error(`${reader.name}: ${JSON.stringify(whole)}`);
     const endMs = performance.now() + seconds * 1000;
-    for (let number = from; performance.now() < endMs || number < from + LEAST_INPUTS; number += 1) {
+    for (let number = from; performance.now() < endMs || number < from + MIN_INPUTS; number += 1) {
       const rng = new Rng(seedOf(`${seed}/${reader.name}/${number}`));
       const bytes = mutate(rng, rng.pick(seeds), rng.pick(seeds), reader.textual);
       await attempt({ reader, bytes, folder: join(room, String(number)), number }, counts);

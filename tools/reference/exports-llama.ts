@@ -33,7 +33,7 @@ export interface Comparison {
   readonly equal: number;
   readonly meanReplyTokens: number;
   readonly differences: readonly Difference[];
-  /** Of the replies that differ, those that equal ours when llama.cpp caches keys and values in f32, not in f16. */
+  /** Replies that differ, but equal ours when llama.cpp caches keys and values in f32 instead of f16. */
   readonly equalWithF32Cache: number;
 }
 

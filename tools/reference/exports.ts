@@ -18,7 +18,7 @@ import { llamaClient } from './llama/client.ts';
 import { ROOT } from './programs.ts';
 
 const PROMPTS = 20;
-const LEAST_EQUAL = 18;
+const MIN_EQUAL = 18;
 const NEW_TOKENS = 64;
 const TRAIN_ROWS = 96;
 const SEED = 5;
@@ -34,7 +34,7 @@ async function compare(engine: ExportingEngine, client: string, room: string): P
   const bare = await engine.replies(model, asked, NEW_TOKENS);
   const learnt = await engine.replies(model, asked, NEW_TOKENS, adapterPath);
   const changed = learnt.filter(({ text }, at) => text !== bare[at]?.text).length;
-  if (changed < LEAST_EQUAL)
+  if (changed < MIN_EQUAL)
     throw new Error(`the adapter changed ${changed} replies only: nothing is compared`);
   const llama = new LlamaSide({ asked, client, room, newTokens: NEW_TOKENS });
   return [
@@ -44,7 +44,7 @@ async function compare(engine: ExportingEngine, client: string, room: string): P
   ];
 }
 
-const passed = ({ equal }: Comparison): boolean => equal >= LEAST_EQUAL;
+const passed = ({ equal }: Comparison): boolean => equal >= MIN_EQUAL;
 
 function report(lines: readonly Comparison[]): void {
   const where = ({ prompt, at, gap }: Difference) => `#${prompt} at ${at} (gap ${gap.toFixed(4)})`;
@@ -52,7 +52,7 @@ function report(lines: readonly Comparison[]): void {
     passed(line) ? 'passed' : 'MISSED',
     line.export,
     `${line.equal} of ${PROMPTS}`,
-    `>= ${LEAST_EQUAL}`,
+    `>= ${MIN_EQUAL}`,
     line.meanReplyTokens.toFixed(1),
     line.differences.map(where).join(', '),
     line.differences.length > 0 ? `${line.equalWithF32Cache} of ${line.differences.length}` : '',

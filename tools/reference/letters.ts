@@ -1,4 +1,4 @@
-/** A task with long answers: letters about invented products, so that greedy replies go on for 64 tokens. */
+/** A task with long answers: letters about invented products, so that greedy replies are 64 tokens long. */
 import { inventedProducts } from './task-rows.ts';
 
 export interface LetterRow {

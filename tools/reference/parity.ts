@@ -14,7 +14,7 @@ import { referencePython } from './venv.ts';
 const resultSchema = z.strictObject({
   check: z.string(),
   measured: z.number(),
-  /** Comparison and bound, for example `<= 0.001`; null for a figure that is only told. */
+  /** Comparison and bound, for example `<= 0.001`; null for a figure that is only reported. */
   limit: z.string().nullable(),
   passed: z.boolean().nullable(),
   note: z.string(),

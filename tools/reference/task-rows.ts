@@ -119,7 +119,7 @@ export function inventedProducts(count: number, seed: number): Product[] {
     const word = `${pick(SYLLABLES)}${pick(SYLLABLES)}`;
     const name = `${word.charAt(0).toUpperCase()}${word.slice(1)} ${pick(THINGS)}`;
     const values = FACTS.map(([, , low, high]) => String(low + next(high - low)));
-    const sentences = FACTS.map(([, told], at) => told.replace('VALUE', values[at] ?? ''));
+    const sentences = FACTS.map(([, sentence], at) => sentence.replace('VALUE', values[at] ?? ''));
     const asked = index % FACTS.length;
     return {
       passage: `The ${name} is new this year. ${sentences.join(' ')}`,

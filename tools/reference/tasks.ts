@@ -22,11 +22,11 @@ import { referencePython } from './venv.ts';
 
 const SENTIMENT_ROWS = 300;
 /** Labels on which both must agree. */
-const LEAST_AGREEING = 297;
+const MIN_AGREEING = 297;
 const SHOTS = 4;
 const QUESTIONS = 30;
 /** Right answers may differ by so many. */
-const MOST_APART = 1;
+const MAX_DIFFERENCE = 1;
 const NEW_TOKENS = 24;
 const SEED = 5;
 const CONTEXTS: readonly Context[] = ['none', 'right passage', 'three passages'];
@@ -87,7 +87,7 @@ async function engineAnswers(tasks: Tasks, model: string, room: string): Promise
   return answers;
 }
 
-/** Index of the likeliest continuation of each row's plain prompt. */
+/** Index of the most probable continuation of each row's plain prompt. */
 async function scoreLabels(
   pool: EnginePool,
   model: string,
@@ -131,15 +131,16 @@ function compare(tasks: Tasks, ours: Answers, theirs: Answers): Line[] {
       const right = (labels: number[] = []) =>
         rows.scores.filter((row, at) => labels[at] === row.wanted).length;
       const equal = same(a.labels, b.labels);
-      const goal = `>= ${LEAST_AGREEING} labels equal`;
+      const goal = `>= ${MIN_AGREEING} labels equal`;
       const counts = { rows: rows.scores.length, engine: right(a.labels), transformers: right(b.labels) };
-      return { task, ...counts, equal, goal, passed: equal >= LEAST_AGREEING };
+      return { task, ...counts, equal, goal, passed: equal >= MIN_AGREEING };
     }
     const right = (replies: string[] = []) =>
       rows.questions.filter((row, at) => replies[at]?.includes(row.wanted) === true).length;
     const [engine, transformers] = [right(a.replies), right(b.replies)];
-    const passed = a.replies?.length === b.replies?.length && Math.abs(engine - transformers) <= MOST_APART;
-    const goal = `right answers differ by <= ${MOST_APART}`;
+    const passed =
+      a.replies?.length === b.replies?.length && Math.abs(engine - transformers) <= MAX_DIFFERENCE;
+    const goal = `right answers differ by <= ${MAX_DIFFERENCE}`;
     return {
       task,
       rows: rows.questions.length,

@@ -45,7 +45,7 @@ async function environment(check: Check): Promise<Env> {
   if (check === 'miri') return { ...own, MIRIFLAGS: '-Zmiri-disable-isolation' };
   // The stable compiler has the sanitizer too, and lets nobody say so.
   const flags = { RUSTC_BOOTSTRAP: '1', RUSTFLAGS: '-Zsanitizer=address' };
-  // Some tests ask for memory that is not to be had, and want to be told so.
+  // Some tests ask for more memory than there is, and expect the refusal.
   const options = { ASAN_OPTIONS: 'allocator_may_return_null=1' };
   return { ...own, ...flags, ...options, CARGO_BUILD_TARGET: await hostTarget(env) };
 }

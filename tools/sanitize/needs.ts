@@ -6,10 +6,10 @@ import { runOrFail, type Env } from '../../runtime/bootstrap/exec.mjs';
 /** One kind of check. */
 export type Check = 'address' | 'miri';
 
-/** The compiler's own target: instrumented programs are told from build scripts by naming one. Throws without rustc. */
+/** The compiler's own target. Naming one keeps build scripts free of instrumentation. Throws without rustc. */
 export async function hostTarget(env: Env): Promise<string> {
-  const told = await runOrFail('rustc -vV', 'rustc', ['-vV'], { env });
-  const host = /^host: (\S+)$/m.exec(told)?.[1];
+  const version = await runOrFail('rustc -vV', 'rustc', ['-vV'], { env });
+  const host = /^host: (\S+)$/m.exec(version)?.[1];
   if (host === undefined) throw new Error('rustc -vV names no host');
   return host;
 }

@@ -63,7 +63,7 @@ async function prepare(tiers) {
       await installPackages({ root, progress });
       return process.env;
     }
-    // Before the long builds: a browser that is missing and cannot be installed is told at once.
+    // Before the long builds: a browser that is missing and cannot be installed is reported at once.
     const browser = tiers.has(BROWSER_TIER) ? await ensureBrowser({ progress }) : null;
     const ready = await setUp({ root, progress });
     progress.line('ready', `set-up took ${progress.seconds().toFixed(1)} s`);

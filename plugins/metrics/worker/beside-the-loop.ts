@@ -111,7 +111,7 @@ class ScoringThread {
     }, this.#rowTimeoutMs / LOOKS);
   }
 
-  /** Names the row, and the part of the metric, at which the thread stands. */
+  /** Names the row, and the part of the metric, that the thread works on. */
   #failure(why: string, cause?: unknown): EscadaFailure {
     const [row, part] = [Atomics.load(this.#place, 0), Atomics.load(this.#place, 1)];
     const metric = this.#metric.id;

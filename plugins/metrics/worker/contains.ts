@@ -5,13 +5,13 @@ import { tidy } from './text.ts';
 
 const optionsSchema = z.strictObject({
   ignoreCase: z.boolean().default(true),
-  /** The reference must not stand inside a longer word or number: "12" is not in "120". */
+  /** The reference must not be part of a longer word or number: "12" is not in "120". */
   wholeWords: z.boolean().default(true),
 });
 
 const WORD_CHARACTER = /[\p{L}\p{M}\p{N}]/u;
 
-/** True when a word goes on across this place of the text. */
+/** True when a word continues across this place of the text. */
 function insideWord(text: string, at: number): boolean {
   const before = [...text.slice(Math.max(0, at - 2), at)].at(-1) ?? '';
   const after = [...text.slice(at, at + 2)][0] ?? '';

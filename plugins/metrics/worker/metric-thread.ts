@@ -8,7 +8,7 @@ export interface MetricThreadSettings {
   readonly id: string;
   /** As the metric's schema has checked them. */
   readonly options: unknown;
-  /** Where the thread stands: number of the row (from 1; 0 = none yet), and of the metric's part. */
+  /** What the thread works on: number of the row (from 1; 0 = none yet), and of the metric's part. */
   readonly place: Int32Array<SharedArrayBuffer>;
 }
 

@@ -8,7 +8,7 @@ export function tidy(text: string, ignoreCase: boolean): string {
 }
 
 /** Runs of letters, marks and digits; everything else separates. */
-export function words(text: string, ignoreCase: boolean): string[] {
+export function splitWords(text: string, ignoreCase: boolean): string[] {
   return tidy(text, ignoreCase).match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { MetricFactoryV1 } from '../../sdk/contracts/metric.ts';
 import { rowMean } from './row-mean.ts';
-import { countItems, overlap, words } from './text.ts';
+import { countItems, overlap, splitWords } from './text.ts';
 
 const optionsSchema = z.strictObject({ ignoreCase: z.boolean().default(true) });
 
@@ -21,7 +21,7 @@ export const tokenF1Metric: MetricFactoryV1 = {
       id: 'token-f1',
       title: 'F1 of words shared with the reference',
       score: ({ prediction, reference }) =>
-        wordF1(words(prediction, ignoreCase), words(reference, ignoreCase)),
+        wordF1(splitWords(prediction, ignoreCase), splitWords(reference, ignoreCase)),
     });
   },
 };

@@ -7,7 +7,7 @@ import type { ResultOf } from './protocol.ts';
 /** Larger than any adapter's configuration. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
-/** Makes sure that the adapter is there, is what the trainer says, and lies in its folder. Throws `TRAINER_PROTOCOL`. */
+/** Makes sure that the adapter is there, is what the trainer says, and is in its folder. Throws `TRAINER_PROTOCOL`. */
 export async function requireAdapter(
   trainer: string,
   outDir: string,

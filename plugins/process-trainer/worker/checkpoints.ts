@@ -27,7 +27,7 @@ type Manifest = z.infer<typeof manifestSchema>;
 /** What a checkpoint belongs to. */
 export type CheckpointIdentity = Pick<Manifest, 'inputs' | 'by'>;
 
-/** Where to go on from. */
+/** The checkpoint from which a training continues. */
 export interface Resume {
   readonly path: string;
   readonly step: number;

@@ -42,7 +42,7 @@ function environmentOf({ env, inherit }: TrainerOptions): NodeJS.ProcessEnv {
   return { ...given, ...env, ESCADA_TRAINER_PROTOCOL: String(PROTOCOL_VERSION) };
 }
 
-/** A failure that a trainer reported, with the last lines of its log, where the cause usually stands. */
+/** A failure that a trainer reported, with the last lines of its log, which usually name the cause. */
 export function withLog(error: unknown, lastLog: readonly string[]): unknown {
   if (!isEscadaFailure(error) || error.code !== 'TRAINER_FAILED' || lastLog.length === 0) return error;
   const message = `${error.message}\n${lastLog.join('\n')}`;

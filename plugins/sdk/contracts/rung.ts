@@ -59,7 +59,7 @@ export interface RungV1 {
   estimate(context: RungContext): TokenWork;
   /**
    * The rung's sub-plan. It reads `${inputs.train}` and `${inputs.dev}` (Parquet artifacts with columns `id`, `input`,
-   * `output`), and its node `result` outputs a `RungOutput`. Values of the spec stand in it as `literal(…)`: a user's text
+   * `output`), and its node `result` outputs a `RungOutput`. Values of the spec are in it as `literal(…)`: a user's text
    * may look like a reference.
    */
   toPlan(context: RungContext): PipelineSpecInput;

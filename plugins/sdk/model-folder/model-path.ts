@@ -63,7 +63,7 @@ async function insideRoots(path: string, roots: readonly string[]): Promise<stri
   return await weightsAt(path);
 }
 
-/** The only GGUF file of a folder without safetensors stands for it; other places are as they are. */
+/** A folder without safetensors and with one GGUF file means that file; other places are as they are. */
 async function weightsAt(path: string): Promise<string> {
   const names = await readdir(path).catch(() => []);
   const found = names.filter((name) => name.endsWith('.gguf'));

@@ -6,7 +6,7 @@ export interface LineOptions {
   readonly end?: RegExp;
   /** Longest line, so that a stream without line ends takes no memory. Default: no bound. */
   readonly maxChars?: number;
-  /** Called with the start of a longer line; reading goes on behind it. Default: it counts as a line. */
+  /** Called with the start of a longer line; reading continues behind it. Default: it counts as a line. */
   readonly onTooLong?: (start: string) => void;
 }
 

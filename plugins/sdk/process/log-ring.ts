@@ -10,7 +10,7 @@ export class LogRing {
     this.#maxChars = bounds.maxChars ?? 64 * 1024;
   }
 
-  /** Adds a line; an over-long one keeps its end, where the cause usually stands. */
+  /** Adds a line; an over-long one keeps its end, which usually names the cause. */
   add(line: string): void {
     const kept = line.slice(-this.#maxChars);
     this.#lines.push(kept);

@@ -43,7 +43,7 @@ export class ProtocolProcess<T extends MethodTable> {
   readonly #graceMs: number;
   readonly #host: OperationHost<T>;
   #nextId = 1;
-  /** Why the process was told to end, or what it said before it did. */
+  /** Why the process was asked to end, or what it said before it did. */
   #failure: EscadaFailure | undefined;
   #exit: ProcessExit | undefined;
   /** Fulfilled when the process is gone and everything it wrote has been read. Never rejects. */
@@ -63,7 +63,7 @@ export class ProtocolProcess<T extends MethodTable> {
     return this.#child.pid;
   }
 
-  /** False once the process has ended or was told to. */
+  /** False once the process has ended or was asked to. */
   get alive(): boolean {
     return this.#exit === undefined && this.#failure === undefined;
   }

@@ -32,7 +32,7 @@ export async function readRows<T>(path: string, schema: z.ZodType<T>): Promise<T
   const take = (line: string): void => {
     rows.push(parseRow(line, schema, `${path}:${rows.length + 1}`));
   };
-  // Not readline: it also splits at U+2028 and U+2029, which may stand unescaped inside a JSON string.
+  // Not readline: it also splits at U+2028 and U+2029, which may be unescaped inside a JSON string.
   let rest = '';
   for await (const chunk of createReadStream(path, 'utf8')) {
     const lines = (rest + (chunk as string)).split('\n');

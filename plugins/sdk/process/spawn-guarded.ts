@@ -71,9 +71,9 @@ function commandPid(guard: ChildProcess): Promise<number> {
       guard.off('exit', ended);
       // The channel stays open, for the guard to see when the worker is gone; it must not keep the worker alive.
       guard.channel?.unref();
-      const told = message as GuardMessage;
-      if ('pid' in told) resolve(told.pid);
-      else reject(new Error(told.error));
+      const answer = message as GuardMessage;
+      if ('pid' in answer) resolve(answer.pid);
+      else reject(new Error(answer.error));
     });
   });
 }

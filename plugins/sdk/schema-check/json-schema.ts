@@ -1,4 +1,4 @@
-/** JSON Schema 2020-12 by ajv in strict mode: a keyword that ajv does not know is an error, never passed over. */
+/** JSON Schema 2020-12 by ajv in strict mode: a keyword that ajv does not know is an error, never ignored. */
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { JsonSchema } from '../contracts/value-schema.ts';
 

@@ -137,7 +137,7 @@ export class BlobObjects implements ArtifactObjectsV1 {
       const isIntact = size === ref.sizeBytes && (await sha256OfFile(temporary)) === ref.sha256;
       if (!isIntact) {
         await this.blobs.remove(name);
-        throw damagedArtifact(ref, `its ${size} bytes do not fit its digest and size of ${ref.sizeBytes}`);
+        throw damagedArtifact(ref, `its ${size} bytes do not match its digest and size of ${ref.sizeBytes}`);
       }
       await chmod(temporary, READ_ONLY_FILE);
       const target = join(this.folder, 'objects', ref.sha256);

@@ -12,7 +12,7 @@ const foldersSchema = z.strictObject({
   entries: z.array(z.strictObject({ path: z.string(), ref: artifactRefSchema })),
 });
 
-/** One file of a packed folder: where it lies in the folder, and its bytes. */
+/** One file of a packed folder: where it is in the folder, and its bytes. */
 export type FolderEntry = z.infer<typeof foldersSchema>['entries'][number];
 
 /** What file systems take, in bytes. */

@@ -15,14 +15,14 @@ export function countingModel(
   options: { readonly count?: boolean; readonly contextTokens?: number } = {},
 ): CountingModel {
   const requests: CountRequest[] = [];
-  const words = (text: string): number => text.split(/\s+/).filter((word) => word !== '').length;
+  const countWords = (text: string): number => text.split(/\s+/).filter((word) => word !== '').length;
   const doCountTokens = async (request: CountRequest) => {
     requests.push(request);
     request.signal.throwIfAborted();
     const counts = request.rows.map(({ id, messages, answer = '' }) => ({
       id,
-      promptTokens: messages.reduce((sum, message) => sum + words(message.content), 0),
-      answerTokens: words(answer),
+      promptTokens: messages.reduce((sum, message) => sum + countWords(message.content), 0),
+      answerTokens: countWords(answer),
     }));
     return { counts };
   };

@@ -45,7 +45,7 @@ suite('many rows', () => {
     );
   });
 
-  test('a pattern that never ends is ended, with rule and row named, while the event loop goes on', async () => {
+  test('a pattern that never ends is ended, with rule and row named, while the event loop continues', async () => {
     for (const [pattern, answer] of [
       ['^(a+)+$', `${'a'.repeat(5000)}!`],
       ['^(\\w+\\s?)*$', `${'an ordinary answer of a few words '.repeat(4)}!`],

@@ -42,7 +42,7 @@ suite('exports', () => {
     });
   });
 
-  test('answers that are not finite are told as such', async () => {
+  test('answers that are not finite are reported as such', async () => {
     await inFolder(async (folder) => {
       const [requestsPath, adapterPath] = [join(folder, 'rows.jsonl'), join(folder, 'adapter')];
       await writeRows(requestsPath, rows);

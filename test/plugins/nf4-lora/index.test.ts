@@ -169,7 +169,7 @@ suite('nf4-lora plugin', () => {
     });
   });
 
-  test('sampling keeps to what it is told', async () => {
+  test('sampling follows its options', async () => {
     await withHost(async ({ registry }) => {
       const model = openModel({ registry });
       const texts = async (how: object): Promise<string[]> =>
@@ -178,7 +178,7 @@ suite('nf4-lora plugin', () => {
       const hot = await texts({ temperature: 1.5 });
       assert.notDeepEqual(hot, greedy);
       assert.deepEqual(await texts({ temperature: 1.5, topK: 0, minP: 0, repetitionPenalty: 1 }), hot);
-      // One token is left to draw from: the likeliest.
+      // One token is left to draw from: the most probable one.
       assert.deepEqual(await texts({ temperature: 1.5, topK: 1 }), greedy);
       assert.deepEqual(await texts({ temperature: 1.5, minP: 1 }), greedy);
       assert.notDeepEqual(await texts({ repetitionPenalty: 5 }), greedy);

@@ -151,9 +151,9 @@ suite('models from outside', () => {
         signal,
         onProgress: () => undefined,
       });
-      const told = trained.warnings?.filter(({ kind }) => kind === 'chat-template');
-      assert.equal(told?.length, 1);
-      assert.match(told[0]?.message ?? '', /no system role: system text is put in front/);
+      const warned = trained.warnings?.filter(({ kind }) => kind === 'chat-template');
+      assert.equal(warned?.length, 1);
+      assert.match(warned[0]?.message ?? '', /no system role: system text is put in front/);
     });
   });
 

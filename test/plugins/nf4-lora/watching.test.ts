@@ -154,7 +154,7 @@ suite('a training whose steps are not all finite', () => {
 
 suite('a spike', () => {
   // The odd row comes in step 73, when the others are learnt.
-  test('is told with its step and rows, in progress and result', async () => {
+  test('is reported with its step and rows, in progress and result', async () => {
     const odd = {
       id: 'odd',
       messages: [{ role: 'user' as const, content: 'Describe a pot.' }],

@@ -98,7 +98,7 @@ const CASES: Readonly<
     code: 'TRAINER_PROTOCOL',
     message: /adapter_model\.safetensors has the SHA-256 [0-9a-f]{64}, not 0{64}/,
   },
-  'an adapter that lies elsewhere': {
+  'an adapter in another folder': {
     faults: ['outside'],
     code: 'TRAINER_PROTOCOL',
     message: /it is not inside/,
@@ -135,7 +135,7 @@ suite('faults of a process trainer', () => {
 
 suite('the end of a process trainer', () => {
   for (const reason of ['CANCELLED', 'TIMED_OUT', 'PAUSED', 'RESET', 'WORKER_SHUTDOWN', 'NOT_FOUND']) {
-    test(`it is told to stop (${reason}), and what it saves then counts`, async (context) => {
+    test(`it is asked to stop (${reason}), and what it saves then counts`, async (context) => {
       const outDir = await outDirOf(context);
       const stop = new AbortController();
       const training = train(trainerWith(['saves-when-cancelled', 'step-ms:20']), {

@@ -38,7 +38,7 @@ suite('a trainer that is a process', () => {
     assert.equal(described.resume, 'bitwise');
   });
 
-  test('after kill -9 it goes on from the newest checkpoint, to the same bytes', async (context) => {
+  test('after kill -9 it continues from the newest checkpoint, to the same bytes', async (context) => {
     const [calm, hit] = [await outDirOf(context), await outDirOf(context)];
     const whole = await train(trainerWith(['kill-self:13']), { outDir: calm }).catch(() => undefined);
     assert.equal(whole, undefined, 'the first attempt is killed');
@@ -139,7 +139,7 @@ suite('checkpoints of a process trainer', () => {
     assert.deepEqual(await checkpointsIn(resumed), ['checkpoint-25', 'checkpoint-30']);
   });
 
-  test('one with a damaged file is passed over for the one before', async (context) => {
+  test('one with a damaged file is skipped for the one before', async (context) => {
     const outDir = await interrupted(context);
     await writeFile(join(outDir, 'checkpoint-10', 'nested', 'state.json'), '[10,"forged"]');
     const { result } = await resume(outDir);

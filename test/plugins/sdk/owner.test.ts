@@ -9,13 +9,13 @@ const NODE = ['--disable-warning=ExperimentalWarning', '--input-type=module', '-
 const SAY = "import { OWNER } from './plugins/sdk/owner.ts'; console.log(OWNER);";
 
 suite('owners of files', () => {
-  test('this process is alive, whatever stands around its token', async () => {
+  test('this process is alive, whatever is around its token', async () => {
     assert.equal(await ownerState(OWNER), 'alive');
     assert.equal(await ownerState(ownedName('.tmp-')), 'alive');
     assert.notEqual(ownedName(''), ownedName(''));
   });
 
-  test('another process is alive until it ends, also when it stands still, and dead afterwards', async () => {
+  test('another process is alive until it ends, also when it is stopped, and dead afterwards', async () => {
     const child = spawn(process.execPath, [...NODE, `${SAY} setInterval(() => 0, 1000);`]);
     const [token] = (await once(child.stdout, 'data')) as [Buffer];
     assert.equal(await ownerState(String(token).trim()), 'alive');

@@ -149,7 +149,7 @@ suite('outputs', () => {
 });
 
 suite('folders that are missing', () => {
-  test('made one by one; the uppermost that was made is told; a file in the way is an error', async () => {
+  test('made one by one; the uppermost that was made is returned; a file in the way is an error', async () => {
     const base = await mkdtemp(join(tmpdir(), 'escada-missing-'));
     assert.equal(await makeMissing(join(base, 'a/b/c')), join(base, 'a'));
     assert.equal(await makeMissing(join(base, 'a/b/c')), undefined);

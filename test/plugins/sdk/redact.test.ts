@@ -47,7 +47,7 @@ describe('secrets in texts', () => {
     for (const text of PLAIN) assert.equal(redact(text, {}), text);
   });
 
-  test('values of secret variables are masked wherever they stand', () => {
+  test('values of secret variables are masked wherever they are', () => {
     const environment = { MY_SERVICE_TOKEN: 'plain words 42', PATH: '/usr/bin:/bin', SHORT_TOKEN: 'a' };
     assert.equal(redact('x plain words 42 /usr/bin:/bin a', environment), 'x [secret] /usr/bin:/bin a');
   });

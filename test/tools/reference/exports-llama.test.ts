@@ -8,7 +8,7 @@ const steps = [
   { textBefore: 'It was', gap: 2 },
 ];
 
-test('where a reply leaves ours: the first token that ours does not go on with', () => {
+test('where a reply leaves ours: the first token that ours does not continue with', () => {
   const theirs = { promptTokens: 7, text: 'It was so', steps };
   const ours = (text: string, promptTokens = 7) => ({ text, promptTokens, newTokens: 3 });
   assert.deepEqual(difference(ours('It was so'), theirs, 4), []);

@@ -42,7 +42,7 @@ test('root installs the package, and only the package', async (t) => {
   );
 });
 
-test('anyone else is told what to install', async (t) => {
+test('anyone else reads what to install', async (t) => {
   const folder = await scratch(t);
   await program(folder, 'apt-get', 'exit 1');
   await assert.rejects(ensureBrowser({ progress, env: { PATH: folder }, userId: 1000 }), (error: Error) => {

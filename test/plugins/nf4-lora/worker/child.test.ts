@@ -28,7 +28,7 @@ async function replies(lines: readonly string[]): Promise<AnyReply[]> {
 }
 
 suite('child', () => {
-  test('answers malformed lines with the id where there is one, and goes on', async () => {
+  test('answers malformed lines with the id where there is one, and continues', async () => {
     const got = await replies([
       '{',
       '{"v":1,"id":4,"method":7}',

@@ -161,7 +161,7 @@ suite('engine process: models', () => {
     });
   });
 
-  test('a missing and a truncated model have their codes, and the process goes on', async () => {
+  test('a missing and a truncated model have their codes, and the process continues', async () => {
     await inFolder(async (folder) => {
       const broken = join(folder, 'model');
       await cp(TINY_MODEL, broken, { recursive: true });

@@ -18,7 +18,7 @@ suite('Permit', () => {
     assert.deepEqual(order, [1, 2, 3]);
   });
 
-  test('a waiter that gives up is passed over', async () => {
+  test('a waiter that gives up is skipped', async () => {
     const permit = new Permit();
     const release = await permit.acquire();
     const giveUp = new AbortController();

@@ -116,12 +116,12 @@ async function train(id: number, { rowsPath, outDir, config, resumeFrom }: Param
       tokens: 3,
     };
     const left = at('skips', step) || faults.get('skips') === 'all';
-    const told = left ? { ...progress, lossNats: null, gradientNorm: null, skipped: true } : progress;
+    const reported = left ? { ...progress, lossNats: null, gradientNorm: null, skipped: true } : progress;
     const odd = {
       ...(at('odd-event', step) ? { tokens: 'many' } : {}),
       ...(at('odd-null', step) ? { lossNats: null } : {}),
     };
-    if (!has('mute')) send({ id, event: { ...told, ...odd } });
+    if (!has('mute')) send({ id, event: { ...reported, ...odd } });
     if (step % config.saveSteps === 0) save();
   }
   const adapterPath = has('outside') ? `${outDir}-outside` : join(outDir, 'adapter');

@@ -112,7 +112,7 @@ suite('retrieval steps', () => {
     assert.equal(built['passages'], 1);
   });
 
-  test('documents without a title stand for themselves; an index needs a text', async () => {
+  test('a document without a title is its text alone; an index needs a text', async () => {
     const rows = await dataset('untitled.jsonl', [['The shop opens at nine.', 'The shop opens at nine.']]);
     const { index } = await run('retrieve.index@1', { rows, indexed: 'documents', retriever: 'lexical' });
     const recipe = { retriever: 'lexical', index: index as unknown as ArtifactRef, topK: 3 };

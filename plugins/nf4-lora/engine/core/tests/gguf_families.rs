@@ -242,12 +242,12 @@ fn a_folder_that_gguf_has_no_words_for_is_refused() {
     std::fs::remove_dir_all(&out).unwrap();
 }
 
-/// The same shape, words and prompts.
+/// The same shape, tokenizer and prompts.
 fn compare_models(a: &Path, b: &Path) {
     let [one, other] = [a, b].map(|path| open(&CpuBackend::new(1).unwrap(), path));
     let configs = [a, b].map(|path| ModelSource::open(path).unwrap().config().clone());
     assert_eq!(configs[0], configs[1], "{}", a.display());
-    let golden = common::json_fixture("gguf/sentencepiece-words.json");
+    let golden = common::json_fixture("gguf/sentencepiece-tokenizer.json");
     for case in golden["cases"].as_array().unwrap() {
         let text = case["text"].as_str().unwrap();
         assert_eq!(one.text(text).unwrap(), other.text(text).unwrap(), "{text:?}");
@@ -269,7 +269,10 @@ fn words_are_those_of_transformers_and_llama_cpp() {
         ("tiny-llama3", "llama3"),
         ("tiny-llama", "sentencepiece"),
     ] {
-        compare_words(model, &common::json_fixture(&format!("gguf/{words}-words.json")));
+        compare_words(
+            model,
+            &common::json_fixture(&format!("gguf/{words}-tokenizer.json")),
+        );
     }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What llama.cpp's own tokenizers make of texts, as golden files: `node tools/reference/gguf-words.ts`, after
+ * What llama.cpp's own tokenizers make of texts, as golden files: `node tools/reference/gguf-tokenizers.ts`, after
  * `test/parity/make_gguf_families.py`, whose texts are taken.
  */
 import { readFile, writeFile } from 'node:fs/promises';
@@ -12,24 +12,24 @@ import { openLlama } from './llama/greedy.ts';
 
 const FOLDER = join(PACKAGE_ROOT, 'test/fixtures/gguf');
 const MODELS = { sentencepiece: 'tiny-llama', llama3: 'tiny-llama3' } as const;
-/** A user's words, and how the model's chat template writes them. */
+/** A user's text, and the same text in the model's chat template. */
 const PROMPT = 'for the first flat:  a towel rail';
 const RENDERED = {
   sentencepiece: `<s>[INST] ${PROMPT} [/INST]`,
   llama3: `<|im_start|>user\n${PROMPT}<|im_end|>\n<|im_start|>assistant\n`,
 } as const;
-const wordsSchema = z.object({ cases: z.array(z.object({ text: z.string() })) });
+const textsSchema = z.object({ cases: z.array(z.object({ text: z.string() })) });
 
-const given = wordsSchema.parse(JSON.parse(await readFile(join(FOLDER, 'qwen2-words.json'), 'utf8')));
+const given = textsSchema.parse(JSON.parse(await readFile(join(FOLDER, 'qwen2-tokenizer.json'), 'utf8')));
 const llama = await openLlama(await llamaClient(say), 1);
-for (const words of ['sentencepiece', 'llama3'] as const) {
-  const opened = await llama.loadModel({ modelPath: join(FOLDER, `${MODELS[words]}.gguf`) });
-  const prompt = { content: PROMPT, ids: opened.tokenize(RENDERED[words], true).map(Number) };
+for (const tokenizer of ['sentencepiece', 'llama3'] as const) {
+  const opened = await llama.loadModel({ modelPath: join(FOLDER, `${MODELS[tokenizer]}.gguf`) });
+  const prompt = { content: PROMPT, ids: opened.tokenize(RENDERED[tokenizer], true).map(Number) };
   const cases = given.cases.map(({ text }) =>
     JSON.stringify({ text, ids: opened.tokenize(text, false).map(Number) }),
   );
   await writeFile(
-    join(FOLDER, `${words}-words.json`),
+    join(FOLDER, `${tokenizer}-tokenizer.json`),
     `{\n"prompt": ${JSON.stringify(prompt)},\n"cases": [\n  ${cases.join(',\n  ')}\n]\n}\n`,
   );
 }
