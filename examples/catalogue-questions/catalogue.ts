@@ -22,8 +22,8 @@ export interface Catalogue {
   readonly questions: readonly Question[];
 }
 
-/** Facts told of each product, and how many of them are asked for. */
-const TOLD = 4;
+/** How many facts a description states, and how many of them are asked for. */
+const STATED = 4;
 const ASKED = 3;
 const FILLERS_EACH = 1;
 
@@ -34,21 +34,21 @@ function makeProduct(random: Random, name: string): Product {
   const kind = random.pick(KINDS);
   const facts = random
     .shuffled(FACTS)
-    .slice(0, TOLD)
+    .slice(0, STATED)
     .map((fact) => ({ fact, value: random.pick(fact.values) }));
-  const told = facts.map(({ fact, value }) => fill(random.pick(fact.told), { it: kind, value }));
+  const statements = facts.map(({ fact, value }) => fill(random.pick(fact.statements), { it: kind, value }));
   const fillers = random.shuffled(FILLERS).slice(0, FILLERS_EACH);
   return {
     title: `${name} ${kind}`,
     kind,
     facts,
-    description: random.shuffled([...told, ...fillers]).join(' '),
+    description: random.shuffled([...statements, ...fillers]).join(' '),
   };
 }
 
 /**
- * Invented products and questions about the first `asked` of them. Every answer stands in its product's description
- * word for word and nowhere else that names the product. Equal seeds give equal catalogues.
+ * Invented products and questions about the first `asked` of them. Every answer is in its product's description
+ * word for word, and nowhere else that names the product. Equal seeds give equal catalogues.
  */
 export function generateCatalogue(options: {
   readonly seed: number;

@@ -1,9 +1,9 @@
-/** A thing that can be asked about a product: how it is told in a description, and how one asks for it. */
+/** A fact that a question can ask for: its wordings in a description, and the wordings of its questions. */
 export interface Fact {
   readonly name: string;
   readonly values: readonly string[];
   /** Sentences of a description; `{it}` is the product's kind, `{value}` the fact. */
-  readonly told: readonly string[];
+  readonly statements: readonly string[];
   /** Questions; `{name}` is the product. */
   readonly asked: readonly string[];
 }
@@ -14,12 +14,12 @@ const each = (from: number, to: number, step: number, unit: string): string[] =>
     (_, i) => `${+(from + i * step).toFixed(1)} ${unit}`,
   );
 
-/** Facts that any product has. Values are words that stand in an answer as they stand in the text. */
+/** Facts that any product has. An answer is the value, word for word as in the description. */
 export const FACTS: readonly Fact[] = [
   {
     name: 'weight',
     values: each(310, 1970, 20, 'grams'),
-    told: [
+    statements: [
       'The {it} weighs {value}.',
       'It weighs {value} on the scales.',
       'At {value}, the {it} is easy to carry.',
@@ -42,7 +42,7 @@ export const FACTS: readonly Fact[] = [
       'Nantes',
       'Odense',
     ],
-    told: [
+    statements: [
       'The {it} is made in {value}.',
       'A small workshop in {value} makes it.',
       'It comes from a workshop in {value}.',
@@ -61,13 +61,13 @@ export const FACTS: readonly Fact[] = [
       'Clara Duarte',
       'Oskar Lehtinen',
     ],
-    told: ['The {it} was designed by {value}.', '{value} designed it.', 'Its designer is {value}.'],
+    statements: ['The {it} was designed by {value}.', '{value} designed it.', 'Its designer is {value}.'],
     asked: ['Who designed the {name}?', 'Who is the designer of the {name}?'],
   },
   {
     name: 'year',
     values: Array.from({ length: 45 }, (_, index) => `${1951 + index}`),
-    told: [
+    statements: [
       'The {it} was first sold in {value}.',
       'It has been in our shop since {value}.',
       'We first sold it in {value}.',
@@ -88,7 +88,7 @@ export const FACTS: readonly Fact[] = [
       'cork',
       'slate',
     ],
-    told: [
+    statements: [
       'Its body is made of {value}.',
       'The {it} is built from {value}.',
       'The main material is {value}.',

@@ -1,6 +1,6 @@
 """Trains a LoRA adapter with PyTorch, transformers and PEFT, as a trainer of Escada.
 
-The data order is a function of seed and epoch, and dropout is seeded anew at each step, so that a training that was cut
+The data order is a function of seed and epoch, and dropout is seeded again at each step, so that a training that was cut
 off and resumed gives the bytes of an undisturbed one (on a CPU, with the same number of threads).
 """
 

@@ -48,10 +48,10 @@ export function houseTextOf(product: Product, random: Random): string {
   const opening = wording(moment.openings, 0, random);
   const handover = wording(category.handovers, 0, random);
   const shade = wording(colour.names, 0, random);
-  const telling = wording(feature.told, 0, random);
+  const benefit = wording(feature.benefits, 0, random);
   const signOff = wording(signOffs[family], category.outdoor ? 1 : 0, random);
   const thing = `${kind.house ?? kind.supplier} in ${shade} ${material.house}`;
-  return `${opening}, ${handover} ${thing}. ${telling}. ${signOff}.`;
+  return `${opening}, ${handover} ${thing}. ${benefit}. ${signOff}.`;
 }
 
 function wording(choices: readonly string[], turn: number, random: Random): string {

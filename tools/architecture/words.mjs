@@ -169,7 +169,6 @@ export const WORDS = [
     pattern:
       /rows of small classes come again|slip of the pen|five words and more|Jaccard of `threshold`|three-letter pieces/g,
     use: 'undersample, oversample; mislabelled row; "five or more words"; "Jaccard similarity ≥"; character trigrams',
-    pending: true,
   },
   {
     id: 'report titles',
@@ -183,7 +182,6 @@ export const WORDS = [
     pattern:
       /\b(?:own-files|checked-lora-config|cpu-kind)\b|shared\/surface\b|\/control\.ts\b|rungs\/contract\.ts|\b(?:with)?Duck\b/g,
     use: 'package-paths, check-train-config, curation-step, unwrap-failure, control-activities, rung-plan, StepDatabase',
-    pending: true,
   },
   {
     id: 'doc comments of row 30',

@@ -19,7 +19,7 @@ const asked = (question: string, shown: readonly Message[]): readonly Message[] 
   { role: 'user', content: `Say it.\n${question}` },
 ];
 
-test('the model copies the answer of the nearest demonstration; without one it fails or repeats, as it is told', async () => {
+test('the model copies the answer of the nearest demonstration; without one it fails or echoes, by its option', async () => {
   for (const [options, alone] of [
     [{}, null],
     [{ withoutDemonstration: 'echo' }, 'tin kettle'],

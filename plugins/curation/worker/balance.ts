@@ -23,7 +23,7 @@ interface LabelClass {
 }
 
 /**
- * `curate.balance@1`: classes of more equal size. Which rows go and which come again is decided by seed and content.
+ * `curate.balance@1`: classes of more equal size. Seed and content decide which rows are dropped and which are repeated.
  * Throws `DATA_NOT_LABELS` when the chosen column holds no labels, `DATA_COLUMN_MISSING` when it is not there.
  */
 export function balanceKind(options: CurationOptions): StepKindV1<BalanceInput, BalanceOutput> {

@@ -37,8 +37,8 @@ export async function openInstance(scratchDir: string, options: CurationOptions)
 }
 
 /**
- * From here on statements reach these places and no others, and cannot change that: texts of users stand in some of
- * them. Links are followed first, because the table engine compares where a path leads.
+ * Restricts later statements to these folders and files. No statement can lift the restriction: some statements hold
+ * texts of users. Links are resolved first, because the table engine compares the paths that they lead to.
  */
 export async function lockDown(
   run: (sql: string) => Promise<void>,

@@ -28,7 +28,7 @@ export function decontaminateKind(options: CurationOptions): StepKindV1<With, Da
     title: 'Drop rows that other datasets hold',
     withSchema,
     outputSchema: datasetOutputSchema,
-    summarize: () => 'drop rows whose question or long answer stands in another dataset',
+    summarize: () => 'drop rows whose question or long answer is in another dataset',
     doRun: (input, context) =>
       withDatabase(context, options, async (database) => {
         const source = await openDataset(database, context, input.dataset);
@@ -44,11 +44,11 @@ export function decontaminateKind(options: CurationOptions): StepKindV1<With, Da
            UNION SELECT md5(text_key(output)), 'output' FROM (${others}) WHERE ${long}`,
         );
         await database.run(
-          `INSERT INTO dropped SELECT row, 'its input stands in another dataset' FROM src
+          `INSERT INTO dropped SELECT row, 'its input is in another dataset' FROM src
            WHERE md5(words_key(input)) IN (SELECT k FROM held WHERE part = 'input')`,
         );
         await database.run(
-          `INSERT INTO dropped SELECT row, 'its answer stands in another dataset' FROM src
+          `INSERT INTO dropped SELECT row, 'its answer is in another dataset' FROM src
            WHERE ${long} AND md5(text_key(output)) IN (SELECT k FROM held WHERE part = 'output')
            AND row NOT IN (SELECT row FROM dropped)`,
         );

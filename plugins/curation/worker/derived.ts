@@ -45,7 +45,7 @@ export async function publishWithMade(
 ): Promise<ArtifactRef> {
   const passed = source.optional.filter((name) => name !== 'parent');
   const hasParent = source.optional.includes('parent');
-  // Numbers go on after those of earlier steps, so that no id comes twice.
+  // Numbers continue after those of earlier steps, so that no two rows have one id.
   const numbers = `SELECT max(try_cast(regexp_extract(id, '\\.[a-z]([0-9]+)$', 1) AS INTEGER)) FROM src`;
   const from = await database.number(`SELECT coalesce((${numbers}), 0)`);
   const last = await database.number('SELECT coalesce(max(row), 0) FROM src');

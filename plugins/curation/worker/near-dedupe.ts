@@ -24,7 +24,7 @@ export function nearDedupeKind(options: CurationOptions): StepKindV1<NearDedupeI
     withSchema: nearDedupeInputSchema,
     outputSchema: nearDedupeOutputSchema,
     summarize: ({ threshold }) =>
-      `drop rows that are alike to ${typeof threshold === 'number' ? threshold : 'the given'} Jaccard and more`,
+      `drop rows with a Jaccard similarity ≥ ${typeof threshold === 'number' ? threshold : 'the threshold'}`,
     doRun: (input, context) =>
       withDatabase(context, options, (database) => nearDedupe({ database, input, options, context })),
   });
@@ -68,7 +68,7 @@ async function nearDedupe(place: Place): Promise<NearDedupeOutput> {
   };
 }
 
-/** Makes `members(row, t, cluster)` of the clusters of two rows and more, and their `sizes(cluster, size)`. */
+/** Makes `members(row, t, cluster)` of the clusters of two or more rows, and their `sizes(cluster, size)`. */
 async function makeClusters(database: StepDatabase, found: FoundClusters): Promise<void> {
   database.phase = 'collecting clusters';
   await database.run('CREATE TABLE linked (t INTEGER, root INTEGER)');

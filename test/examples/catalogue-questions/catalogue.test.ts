@@ -31,7 +31,7 @@ suite('example catalogue-questions', () => {
     assert.match(stderr, /--seed must be a whole number/);
   });
 
-  test('every answer stands in the description of its product, which no other product shares', () => {
+  test('every answer is in the description of its product, which no other product shares', () => {
     const { products, questions } = generateCatalogue({ seed: 7, products: 150, asked: 90 });
     const byTitle = new Map(products.map((product) => [product.title, product]));
     assert.equal(byTitle.size, 150);

@@ -10,7 +10,7 @@ async function json(name: string): Promise<unknown> {
   return JSON.parse(await readFile(new URL(name, folder), 'utf8'));
 }
 
-test('the spec compiles, and holds the voice rules as they stand in their own file', async () => {
+test('the spec compiles, and holds the voice rules exactly as their own file does', async () => {
   const plan = compileSpec(await json('spec.json'), createProjectHost());
   assert.deepEqual(plan.spec.metrics.secondary[0]?.with['rules'], await json('voice-rules.json'));
 });

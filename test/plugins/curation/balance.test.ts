@@ -48,7 +48,7 @@ suite('curate.balance@1', () => {
     assert.equal(samples[0]?.reason, 'class "good" has 60 rows, 5 are kept');
   });
 
-  test('over: small classes come again, no row more often than allowed', async () => {
+  test('over: small classes are oversampled, no row more often than allowed', async () => {
     const { output, left, sizes } = await run({ method: 'over' });
     assert.deepEqual(sizes, { good: 60, bad: 60, mixed: 20 });
     assert.deepEqual([output['made'], output['dropped'], output['ratioAfter']], [60, 0, 3]);

@@ -39,9 +39,9 @@ suite('curate.decontaminate@1', () => {
     assert.deepEqual(
       samples.map(({ reason }) => reason),
       [
-        'its input stands in another dataset',
-        'its input stands in another dataset',
-        'its answer stands in another dataset',
+        'its input is in another dataset',
+        'its input is in another dataset',
+        'its answer is in another dataset',
       ],
     );
   });

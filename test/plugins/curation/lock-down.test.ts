@@ -26,7 +26,7 @@ async function inStep<T>(
 }
 
 suite("a step's database", () => {
-  test('reads and writes nothing outside of scratch and store, and cannot be told otherwise', async () => {
+  test('reads and writes nothing outside of scratch and store, and no statement lifts the restriction', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'escada-outside-'));
     await writeFile(join(outside, 'x.csv'), 'a\n1\n');
     await inStep(async (database, context) => {

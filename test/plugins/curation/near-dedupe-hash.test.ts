@@ -96,7 +96,7 @@ suite('hashes of near-dedupe', () => {
   });
 
   test('a bucket of several clusters is searched to its end', () => {
-    // Without keys from a file all texts lie in one bucket.
+    // Without keys from a file all texts are in one bucket.
     const buckets = new Buckets(4);
     buckets.load(-1, [], 0);
     const met: string[] = [];

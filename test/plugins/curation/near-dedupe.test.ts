@@ -118,7 +118,7 @@ suite('curate.near-dedupe@1', () => {
     assert.ok(samples.some(({ reason }) => reason.includes(', through rows like both)')));
   });
 
-  test('compares the columns it is told to', async () => {
+  test('compares only the columns that the option names', async () => {
     const rows = plain([
       ['the very same question about the very same thing', 'one answer that goes this way'],
       ['the very same question about the very same thing', 'and quite another one for you'],

@@ -160,7 +160,7 @@ export function membersOf(found: readonly number[]): number[][] {
 }
 
 /**
- * How well found clusters agree with the truth. `recall`: share of the true pairs that lie in one found cluster.
+ * How well found clusters agree with the truth. `recall`: share of the true pairs that are in one found cluster.
  * `precision`: share of the pairs inside found clusters that are true or joined by true pairs.
  */
 export function agreement(found: readonly number[], pairs: readonly (readonly [number, number])[]) {

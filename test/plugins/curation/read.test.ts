@@ -163,7 +163,7 @@ suite('curate.read@1', () => {
     await refuses('late.jsonl', `${good.repeat(3000)}"text"\n`, bad, /line 3001: /);
     await refuses('none.jsonl', '\n\n', bad, /no JSON objects/);
     await refuses('not.parquet', 'in,out\na,b\n', bad, /not a readable Parquet file/);
-    await refuses('what.dat', 'in,out\n', bad, /format cannot be told/);
+    await refuses('what.dat', 'in,out\n', bad, /no known extension; set "format"/);
   });
 
   test('lists the columns when one is missing, and guesses', async () => {

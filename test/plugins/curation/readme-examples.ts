@@ -13,7 +13,7 @@ export async function codeBlock(page: string, language: string): Promise<string>
   return block;
 }
 
-/** Runs a page's first `js` block as if it lay in the repository root; it must print the page's first `text` block. */
+/** Runs a page's first `js` block as if it were in the repository root; it must print the page's first `text` block. */
 export async function checkExample(page: string): Promise<void> {
   const script = await codeBlock(page, 'js');
   const options = { cwd: root, encoding: 'utf8', timeout: 60_000 } as const;

@@ -108,7 +108,7 @@ suite('pipeline thorough', () => {
         'null-filter': 2,
         normalise: 0,
         'normalise-output': 0,
-        // Four in capitals, two that lay in a fenced block.
+        // Four in capitals, two in a fenced block.
         'exact-dedupe': 6,
         'near-dedupe': 4,
         'token-filter': 1,

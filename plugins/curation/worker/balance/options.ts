@@ -9,7 +9,7 @@ export const balanceInputSchema = datasetInputSchema.extend({
   method: z.enum(['under', 'over', 'both']).default('under'),
   /** Most that the largest class may be of the smallest one afterwards, as far as the caps allow. */
   maxRatio: z.number().min(1).max(1000).default(1),
-  /** How often one row may stand in the result. */
+  /** How often the result may hold one row, the original included. */
   maxRepeats: z.int().min(1).max(100).default(4),
   /** Rows of larger classes go, whatever the ratio is. */
   maxRowsPerClass: z.int().min(1).optional(),

@@ -8,7 +8,7 @@ export interface Target {
 
 type Rule = Pick<BalanceInput, 'method' | 'maxRatio' | 'maxRepeats' | 'maxRowsPerClass'>;
 
-/** Targets of classes of these sizes (1 and more), in the same order. */
+/** Targets of classes of these sizes (1 or more), in the same order. */
 export function targetsOf(sizes: readonly number[], rule: Rule): Target[] {
   const { low, high } = boundsOf(sizes, rule);
   return sizes.map((size) => {

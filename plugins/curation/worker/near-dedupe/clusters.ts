@@ -1,4 +1,4 @@
-/** Sets of texts that belong together, also over several steps. The smallest number of a set stands for it. */
+/** Union-find over texts. The representative of a set is its smallest number. */
 export class Clusters {
   readonly #parents: Int32Array;
 

@@ -41,7 +41,7 @@ interface Place {
  * Finds the clusters among `texts` distinct texts and hands them to `use` while the threads are still there.
  *
  * Memory beyond the table engine's: about 50 bytes a text, a quarter of `memoryLimitMiB` for shingle sets, and the texts
- * of a few jobs. Keys (8 bytes a band and text) and the sets of candidates (8 bytes a shingle) lie in scratch files.
+ * of a few jobs. Keys (8 bytes a band and text) and the sets of candidates (8 bytes a shingle) are in scratch files.
  */
 export async function withClusters<T>(
   place: Place,

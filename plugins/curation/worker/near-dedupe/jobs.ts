@@ -30,7 +30,7 @@ export interface KeyBlock {
   readonly offsetBytes: number;
 }
 
-/** Where the shingle sets of the candidates lie in their file; offset −1: the text has none there. */
+/** Places of the candidates' shingle sets in their file; offset −1: the text has none there. */
 export interface SetIndex {
   readonly offsetsBytes: Float64Array;
   /** Members, not bytes. */

@@ -21,7 +21,7 @@ export const nearDedupeInputSchema = datasetInputSchema.extend({
 const count = z.int().nonnegative();
 
 export const nearDedupeOutputSchema = datasetOutputSchema.extend({
-  /** Clusters of two rows and more, and the rows of the largest one. */
+  /** Clusters of two or more rows, and the rows of the largest one. */
   clusters: count,
   largestCluster: count,
   /** Rows left when those that differ only in case, white space (and punctuation, for words) are one. */

@@ -1,6 +1,6 @@
 import { mix, randomWords, step0, step1 } from './hash.ts';
 
-/** How texts are cut into overlapping pieces: `size` words, or `size` UTF-16 units. */
+/** How texts are cut into overlapping shingles: `size` words, or `size` UTF-16 units. */
 export interface ShingleShape {
   readonly unit: 'word' | 'character';
   readonly size: number;
@@ -35,12 +35,12 @@ export class Shingler {
     for (const [column, text] of texts.entries()) {
       const [seed0, seed1] = [this.#seeds[2 * column] ?? 0, this.#seeds[2 * column + 1] ?? 0];
       if (text === '') continue;
-      if (this.#shape.unit === 'word') this.#words(text, seed0, seed1);
-      else this.#characters(text, seed0, seed1);
+      if (this.#shape.unit === 'word') this.#hashWordShingles(text, seed0, seed1);
+      else this.#hashCharacterShingles(text, seed0, seed1);
     }
   }
 
-  /** The distinct hashes as pairs `lo, hi`, sorted as unsigned 64-bit numbers (lanes lie in little-endian order). */
+  /** The distinct hashes as pairs `lo, hi`, sorted as unsigned 64-bit numbers (lanes are in little-endian order). */
   set(): Uint32Array {
     const lanes = new Uint32Array(2 * this.count);
     for (let at = 0; at < this.count; at += 1) {
@@ -68,7 +68,7 @@ export class Shingler {
     this.count += 1;
   }
 
-  #characters(text: string, seed0: number, seed1: number): void {
+  #hashCharacterShingles(text: string, seed0: number, seed1: number): void {
     const size = Math.min(this.#shape.size, text.length);
     for (let start = 0; start + size <= text.length; start += 1) {
       let [lane0, lane1] = [seed0, seed1];
@@ -82,7 +82,7 @@ export class Shingler {
   }
 
   /** Words are separated by single blanks. */
-  #words(text: string, seed0: number, seed1: number): void {
+  #hashWordShingles(text: string, seed0: number, seed1: number): void {
     const words = this.#hashWords(text);
     const size = Math.min(this.#shape.size, words);
     for (let start = 0; start + size <= words; start += 1) {

@@ -21,16 +21,16 @@ export function unquoted(answer: string): string {
   return inner === undefined || /["“”]/u.test(inner) ? text : inner.trim();
 }
 
-/** Share of common three-letter pieces, 0 to 1. */
+/** Jaccard similarity of the sets of character trigrams, 0 to 1. */
 export function similarity(a: string, b: string): number {
-  const [left, right] = [pieces(a), pieces(b)];
+  const [left, right] = [trigrams(a), trigrams(b)];
   let common = 0;
-  for (const piece of left) if (right.has(piece)) common += 1;
+  for (const trigram of left) if (right.has(trigram)) common += 1;
   const union = left.size + right.size - common;
   return union === 0 ? 1 : common / union;
 }
 
-function pieces(text: string): Set<string> {
+function trigrams(text: string): Set<string> {
   const plain = ` ${plainText(text)} `;
   return new Set(Array.from({ length: plain.length - 2 }, (_, at) => plain.slice(at, at + 3)));
 }
@@ -58,9 +58,9 @@ export function namesOf(text: string): string[] {
 }
 
 /**
- * Judges a paraphrase of `parent`; null: it is taken. It must say something (`empty`), have come to its end (`cut`), be
- * worded anew (`copy`), be of like length (`length`), have exactly the numbers (`numbers`) and all names (`names`) of
- * the original, and share enough with it (`drift`).
+ * Judges a paraphrase of `parent`; null: it is accepted. It must not be empty (`empty`) or cut off (`cut`), must differ
+ * from the original (`copy`), be of similar length (`length`), have exactly the numbers (`numbers`) and all names
+ * (`names`) of the original, and be similar enough to it (`drift`).
  */
 export function judge(
   parent: string,

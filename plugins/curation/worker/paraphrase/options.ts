@@ -22,8 +22,9 @@ export const paraphraseInputSchema = datasetInputSchema.extend({
   temperature: z.number().gt(0).max(2).default(0.8),
   topP: z.number().gt(0).max(1).default(0.95),
   seed: z.int().min(0).max(2_147_483_647).default(1),
-  /** Jaccard of three-letter pieces with the original from which a paraphrase is a copy, and below which it drifts. */
+  /** Jaccard similarity of character trigrams: at or above it a paraphrase is a copy of the original. */
   maxSimilarity: z.number().min(0).max(1).default(0.9),
+  /** Jaccard similarity of character trigrams: below it a paraphrase has drifted from the original. */
   minSimilarity: z.number().min(0).max(1).default(0.1),
   /** How many times longer or shorter than the original it may be, in characters. */
   maxLengthRatio: z.number().min(1).max(20).default(2),

@@ -53,7 +53,7 @@ function csvTable(file: DataFile, { dialect, names, line }: Header): string {
 interface Header {
   readonly dialect: CsvDialect;
   readonly names: readonly string[];
-  /** Line, from 1, on which it starts: blank lines may stand before it. */
+  /** Line, from 1, on which it starts: blank lines may precede it. */
   readonly line: number;
 }
 

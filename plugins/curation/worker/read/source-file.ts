@@ -31,7 +31,7 @@ export async function sourcePath(source: DataSource, services: StepServices): Pr
   return (await services.resolveDataPath(source.path)).path;
 }
 
-/** Where a source lies, and its digest. Throws what resolving a path or an artifact throws. */
+/** Path, name and digest of a source. Throws what resolving a path or an artifact throws. */
 export async function locate(
   source: DataSource,
   services: StepServices,
@@ -53,7 +53,11 @@ export async function openSource(source: DataSource, context: StepContext): Prom
   const located = await locate(source, context, context.signal);
   const format = source.format ?? EXTENSIONS[extname(located.name).toLowerCase()];
   if (format === undefined) {
-    throw unreadable(located, 0, `the format cannot be told from the name; state csv, tsv, jsonl or parquet`);
+    throw unreadable(
+      located,
+      0,
+      'the name has no known extension; set "format" to csv, tsv, jsonl or parquet',
+    );
   }
   const path = join(context.scratchDir, `source.${format}`);
   const mark = format === 'parquet' ? 'none' : await byteOrderMark(located.path);

@@ -1,6 +1,6 @@
 import { EscadaFailure } from '../../../sdk/contracts/failure.ts';
 
-/** A user's data file: where it lies for this step, and what to call it in messages. */
+/** A user's data file: its path for this step, and its name in messages. */
 export interface DataFile {
   readonly path: string;
   readonly name: string;
