@@ -43,6 +43,6 @@ export function verdictText(verdict: MeasuredVerdict, facts: VerdictFacts): stri
     case 'target-not-met':
       return `is the best found; the target ${target} was not met on dev, and the flowchart leads to no further rung`;
     case 'budget-exhausted':
-      return `is the best that the budget allowed; the target is ${target}`;
+      return `is the best found before the budget ran out; the target is ${target}`;
   }
 }

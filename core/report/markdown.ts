@@ -78,7 +78,7 @@ function samples(data: ReportData): string[] {
 
 function path(data: ReportData): string[] {
   const steps = data.path.map((step) => [step.title, step.answer, comparisonText(step)]);
-  const passed = data.passedOver.map(({ rung, reason }) => [rung, reason]);
+  const skipped = data.skippedRungs.map(({ rung, reason }) => [rung, reason]);
   return [
     '## The path through the flowchart',
     '',
@@ -86,7 +86,7 @@ function path(data: ReportData): string[] {
     mermaidFlowchart(data),
     '```',
     ...table(['node', 'answer', 'because'], steps),
-    ...(passed.length === 0 ? [] : ['Skipped rungs:', ...table(['rung', 'why'], passed)]),
+    ...(skipped.length === 0 ? [] : ['Skipped rungs:', ...table(['rung', 'why'], skipped)]),
   ];
 }
 

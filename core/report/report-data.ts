@@ -11,7 +11,7 @@ import { readJsonl, type Prediction } from '../../plugins/sdk/jsonl.ts';
 import { costPoints, type CostPoint } from './costs.ts';
 import { funnelSteps, type FunnelStep } from './funnel.ts';
 import { reportProfile, type ReportProfile } from './profile.ts';
-import { passedOver, type PassedOver } from './passed-over.ts';
+import { skippedRungs, type SkippedRung } from './skipped-rungs.ts';
 
 /** Rows shown side by side: the first ones of the test split, picked by nobody. */
 const SAMPLE_ROWS = 6;
@@ -53,7 +53,7 @@ export interface ReportData extends Omit<WriteReportInput, 'plan' | 'curation'> 
   readonly funnel: readonly FunnelStep[];
   readonly profile: ReportProfile;
   readonly trainings: readonly Training[];
-  readonly passedOver: readonly PassedOver[];
+  readonly skippedRungs: readonly SkippedRung[];
   readonly samples: readonly SampleRow[];
   /** As the worker that wrote the report sees the model; null when it cannot open it. */
   readonly model: ModelDescription | null;
@@ -79,7 +79,7 @@ export async function collectReportData(input: WriteReportInput, deps: ReportDep
     funnel: await funnelSteps(plan, curation, store),
     profile: reportProfile(curation),
     trainings: await trainings(input.candidates, store),
-    passedOver: passedOver(plan, input.path, input.rungs),
+    skippedRungs: skippedRungs(plan, input.path, input.rungs),
     samples: await samples(input, store),
     // A worker without the model's files can still write what the run found.
     model: await deps.describeModel(plan.spec.model).catch(() => null),

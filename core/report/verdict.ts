@@ -44,8 +44,8 @@ function verdictText(data: Decided): Omit<Headline, 'without'> {
       };
     case 'budget-exhausted':
       return {
-        advice: `${rung} is the best that the budget allowed.`,
-        meaning: `The budget of ${scarce(data)} ran out: a larger one may find something better.`,
+        advice: `The budget ran out: ${rung} is the best found.`,
+        meaning: `The budget of ${scarce(data)} ran out before every eligible rung was measured. A larger one may find something better.`,
       };
   }
 }
@@ -62,10 +62,10 @@ function scarce({ rungs, path }: Decided): string {
 }
 
 function failedText({ rungs, test }: Decided): string {
-  const climbs = rungs.flatMap((one) =>
+  const unmeasured = rungs.flatMap((one) =>
     one.outcome === 'failed' ? [`${one.rung} failed (${one.code}) and was not measured`] : [],
   );
   const tests = test.failed.map(({ rung, code }) => `${rung} could not be scored on the test rows (${code})`);
-  const all = [...climbs, ...tests];
+  const all = [...unmeasured, ...tests];
   return all.length === 0 ? '' : `${all.join('; ')}. The decision is between the others.`;
 }

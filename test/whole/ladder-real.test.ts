@@ -28,7 +28,7 @@ suite('a whole climb with the real model', { skip }, () => {
     run = await climb(place, {
       ...spec,
       data: { ...spec.data, sizes: { train: 32, dev: 8, test: 8 } },
-      // Out of reach, so that no rung is passed over.
+      // Out of reach, so that no rung is skipped.
       target: 1,
       budget: { seconds: 36_000 },
       rungs: {

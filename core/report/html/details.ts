@@ -14,7 +14,7 @@ export function pathSection(data: ReportData, charts: Charts): Html {
     step.answer,
     markup`<div class="why">${comparisonText(step) || '–'}</div>`,
   ]);
-  const passed = data.passedOver.map((one) => [
+  const skipped = data.skippedRungs.map((one) => [
     one.rung,
     markup`<div class="why">${userText(one.reason)}</div>`,
   ]);
@@ -24,7 +24,7 @@ export function pathSection(data: ReportData, charts: Charts): Html {
       <summary>The path as a table</summary>
       ${table('Nodes visited', ['node', 'answer', 'because'], steps)}
     </details>
-    ${passed.length === 0 ? markup`<p>No rung was skipped.</p>` : table('Skipped rungs', ['rung', 'why'], passed)}`;
+    ${skipped.length === 0 ? markup`<p>No rung was skipped.</p>` : table('Skipped rungs', ['rung', 'why'], skipped)}`;
 }
 
 export function trainingSection(data: ReportData, charts: Charts): Html | null {

@@ -4,7 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { renderCharts } from '../../../core/report/charts/index.ts';
 import { renderHtml } from '../../../core/report/html.ts';
 import { renderMarkdown } from '../../../core/report/markdown.ts';
-import { passedOver } from '../../../core/report/passed-over.ts';
+import { skippedRungs } from '../../../core/report/skipped-rungs.ts';
 import { headline } from '../../../core/report/verdict.ts';
 import type { ReportData } from '../../../core/report/report-data.ts';
 import { recordText } from '../../../cli/lib/follow.ts';
@@ -97,8 +97,10 @@ suite('a climb in which rungs failed', () => {
   });
 
   test('a budget that ran out is called by its name', () => {
-    const meaning = (rungs: ReportData['rungs'], path: ReportData['path']) =>
-      headline({ ...data, rungs, path, decision: { ...data.decision, verdict: 'budget-exhausted' } }).meaning;
+    const exhausted = (rungs: ReportData['rungs'], path: ReportData['path']) =>
+      headline({ ...data, rungs, path, decision: { ...data.decision, verdict: 'budget-exhausted' } });
+    const meaning = (...given: Parameters<typeof exhausted>) => exhausted(...given).meaning;
+    assert.equal(exhausted([CUT_OFF], []).advice, 'The budget ran out: peft is the best found.');
     assert.match(meaning([CUT_OFF], []), /budget of tokens ran out/);
     assert.match(meaning([{ ...CUT_OFF, by: 'seconds' }], []), /budget of time ran out/);
     assert.match(meaning([], [refusal('tokens')]), /budget of tokens ran out/);
@@ -108,7 +110,7 @@ suite('a climb in which rungs failed', () => {
   test('a rung that the tokens do not cover was not refused for want of seconds', () => {
     const why = (...short: ('seconds' | 'tokens')[]) => {
       const plan = { ...data.plan, rungs: data.plan.rungs.filter(({ id }) => id === 'peft') };
-      return passedOver({ ...plan, flowchart: STANDARD_FLOWCHART }, [refusal(...short)], []);
+      return skippedRungs({ ...plan, flowchart: STANDARD_FLOWCHART }, [refusal(...short)], []);
     };
     assert.deepEqual(why('tokens'), [
       {
@@ -130,7 +132,7 @@ suite('a climb in which rungs failed', () => {
       gate: { form: 'approve', title: gate.title, next: 'try-peft', rejected: 'peft-enough' },
     } as const;
     const plan = { ...data.plan, flowchart: { ...STANDARD_FLOWCHART, nodes } };
-    const refused = passedOver(plan, [gate], data.rungs.slice(0, 2)).find(({ rung }) => rung === 'peft');
+    const refused = skippedRungs(plan, [gate], data.rungs.slice(0, 2)).find(({ rung }) => rung === 'peft');
     assert.equal(refused?.why, 'not-approved');
   });
 });

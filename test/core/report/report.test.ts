@@ -119,8 +119,8 @@ suite('the report of a climb', () => {
     assert.equal(place.data.trainings[0]?.samples.length, 18);
   });
 
-  test('tells why rungs were passed over', () => {
-    assert.deepEqual(place.data.passedOver, [
+  test('says why rungs were skipped', () => {
+    assert.deepEqual(place.data.skippedRungs, [
       {
         rung: 'rag',
         why: 'not-eligible',

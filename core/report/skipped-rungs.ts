@@ -1,8 +1,8 @@
 import type { Compared, DecisionRecord, PathStep } from '../../schemas/outcome/decision.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 
-/** A rung of the plan that was not climbed, and why. */
-export interface PassedOver {
+/** A rung of the plan that was not run, and why. */
+export interface SkippedRung {
   readonly rung: string;
   readonly why: 'not-eligible' | 'not-approved' | 'not-affordable' | 'not-in-flowchart' | 'not-reached';
   readonly reason: string;
@@ -11,18 +11,18 @@ export interface PassedOver {
 type Plan = Pick<AdaptationPlan, 'flowchart' | 'rungs'>;
 
 /** The rungs without a decision record, in the plan's order. */
-export function passedOver(
+export function skippedRungs(
   plan: Plan,
   path: readonly PathStep[],
   decided: readonly Pick<DecisionRecord, 'rung'>[],
-): PassedOver[] {
-  const climbed = new Set(decided.map(({ rung }) => rung));
+): SkippedRung[] {
+  const decidedRungs = new Set(decided.map(({ rung }) => rung));
   return plan.rungs
-    .filter(({ id }) => !climbed.has(id))
+    .filter(({ id }) => !decidedRungs.has(id))
     .map((rung) => ({ rung: rung.id, ...whyNot(rung, plan, path) }));
 }
 
-function whyNot(rung: PlannedRung, plan: Plan, path: readonly PathStep[]): Omit<PassedOver, 'rung'> {
+function whyNot(rung: PlannedRung, plan: Plan, path: readonly PathStep[]): Omit<SkippedRung, 'rung'> {
   if (!rung.eligible) return { why: 'not-eligible', reason: rung.eligibilityReason };
   const nodes = plan.flowchart.nodes;
   const triesIt = (name: string): boolean => {
