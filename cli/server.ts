@@ -13,7 +13,7 @@ const PORT = { min: 1, max: 64_535, integer: true, wanted: 'a port from 1 to 645
 const STAY_MS = 60_000;
 
 export const serverCommand = new Command('server')
-  .description('Run a Temporal server with its Web UI over a SQLite file, until it is told to stop')
+  .description('Run a Temporal server with its Web UI over a SQLite file, until it is stopped')
   .option('--db <file>', 'database file (default: temporal.db beside the store)')
   .option(
     '--port <number>',

@@ -3,7 +3,7 @@ import { ROLES } from '../schemas/plan/queues.ts';
 import { parseRoles, runWorker } from '../worker.ts';
 
 export const workerCommand = new Command('worker')
-  .description('Run a worker until it is told to stop')
+  .description('Run a worker until it is stopped')
   .addArgument(
     new Argument('[roles...]', 'what it does: all roles when none is named').choices(['all', ...ROLES]),
   )

@@ -34,7 +34,7 @@ export async function claimAlone(
   folder: string,
   options: { readonly signal?: AbortSignal; readonly onWait?: (holder: ProcessId) => void } = {},
 ): Promise<Claim> {
-  let told = false;
+  let reported = false;
   for (;;) {
     options.signal?.throwIfAborted();
     let [holder] = await living(folder);
@@ -45,8 +45,8 @@ export async function claimAlone(
       if (holder === undefined) return { release };
       await release();
     }
-    if (!told) options.onWait?.(holder.owner);
-    told = true;
+    if (!reported) options.onWait?.(holder.owner);
+    reported = true;
     await sleep(POLL_MS * (0.5 + Math.random()), undefined, { signal: options.signal });
   }
 }

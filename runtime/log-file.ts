@@ -29,7 +29,7 @@ export async function cutLog(path: string, maxBytes = MAX_LOG_BYTES): Promise<vo
   await truncate(path, 0);
 }
 
-/** Cuts a log from time to time until it is told to stop. */
+/** Cuts a log from time to time; returns what ends that. */
 export function keepShort(path: string): () => void {
   // A full disk must not end the command: the log stays as long as it is.
   const timer = setInterval(() => void cutLog(path).catch(() => undefined), CHECK_EVERY_MS);

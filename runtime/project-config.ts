@@ -11,7 +11,7 @@ import {
 import { setting } from './settings.ts';
 import { checkValue } from '../plugins/sdk/schema-check/check-value.ts';
 
-/** Stands for the folder of the file in its strings, so that options can name what lies beside it. */
+/** Placeholder of the file's folder in its strings, so that options can name files beside it. */
 const HERE = '${here}';
 
 /** Where the configuration file is looked for. */

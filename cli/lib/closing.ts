@@ -5,7 +5,7 @@ export class Closing {
 
   /**
    * Adds what ends a thing that is open or being opened. After the end it is ended at once, and an error ends the work
-   * that went on to open it.
+   * that still opens it.
    */
   async add(close: () => Promise<void>): Promise<void> {
     if (!this.#over) {

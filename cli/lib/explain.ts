@@ -48,10 +48,10 @@ function findCoded(error: unknown): Coded | null {
 /** The help for a plugin's code comes with the failure. */
 function withEntry(code: FailureCode, message: string, detail: unknown): Coded {
   const { retryable, help } = builtInEntry(code) ?? { retryable: false, help: undefined };
-  const told = (detail as { readonly help?: unknown } | null | undefined)?.help;
+  const given = (detail as { readonly help?: unknown } | null | undefined)?.help;
   const plugin = code.split('/')[0] ?? '';
   const otherwise = `See the documentation of the plugin ${plugin}; \`escada doctor\` says where it is from.`;
-  return { code, message, retryable, help: help ?? (typeof told === 'string' ? told : otherwise) };
+  return { code, message, retryable, help: help ?? (typeof given === 'string' ? given : otherwise) };
 }
 
 function lostServer(error: unknown): string | null {

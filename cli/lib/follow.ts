@@ -31,7 +31,7 @@ export async function follow(
 
 class ProgressView {
   readonly #status: StatusLine;
-  #told = 0;
+  #finished = 0;
   #decided = 0;
   #lineAtMs = 0;
   readonly #asked = new Set<string>();
@@ -45,11 +45,11 @@ class ProgressView {
     const progress = await client.progress(workflowId).catch(() => null);
     const pending = await pendingSteps(client, workflowId).catch(() => []);
     if (progress !== null) {
-      this.#tellFinished(progress);
+      this.#printFinished(progress);
       if (progress.phase === 'ladder' || progress.phase === 'test')
-        await this.#tellDecisions(client, workflowId);
+        await this.#printDecisions(client, workflowId);
     }
-    this.#tellApprovals(progress?.approvals ?? [], workflowId);
+    this.#printApprovals(progress?.approvals ?? [], workflowId);
     const text = pending.map((step) => describeStep(step)).join(' | ');
     if (text === '') return;
     this.#status.update(`  ${text}`);
@@ -59,16 +59,16 @@ class ProgressView {
     }
   }
 
-  #tellFinished(progress: Progress): void {
-    for (const { node, seconds, cached } of progress.finished.slice(this.#told)) {
+  #printFinished(progress: Progress): void {
+    for (const { node, seconds, cached } of progress.finished.slice(this.#finished)) {
       this.#status.line(
         `  ${cached ? 'cached' : 'done  '} ${node.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s`,
       );
     }
-    this.#told = Math.max(this.#told, progress.finished.length);
+    this.#finished = Math.max(this.#finished, progress.finished.length);
   }
 
-  #tellApprovals(approvals: Progress['approvals'], workflowId: string): void {
+  #printApprovals(approvals: Progress['approvals'], workflowId: string): void {
     for (const approval of approvals) {
       if (this.#asked.has(approval.digest)) continue;
       this.#asked.add(approval.digest);
@@ -78,7 +78,7 @@ class ProgressView {
     }
   }
 
-  async #tellDecisions(client: EscadaClient, workflowId: string): Promise<void> {
+  async #printDecisions(client: EscadaClient, workflowId: string): Promise<void> {
     const decisions = await client.decisions(workflowId).catch(() => []);
     for (const record of decisions.slice(this.#decided)) this.#status.line(`▸ ${recordText(record)}`);
     this.#decided = Math.max(this.#decided, decisions.length);

@@ -70,7 +70,7 @@ interface ImportOptions {
 }
 
 /**
- * Puts a local data file into the artifact store, so that the run does not depend on where the file lies. Throws
+ * Puts a local data file into the artifact store, so that the run does not depend on where the file is. Throws
  * `FILE_NOT_FOUND`, `DATA_UNREADABLE` (unknown format), or what a full or closed store throws.
  */
 export async function importDataFile(
@@ -112,7 +112,7 @@ function noFile(message: string, name: string, cause?: unknown): EscadaFailure {
   return new EscadaFailure({ code: 'FILE_NOT_FOUND', message, fields: { path: name }, cause });
 }
 
-/** What stands in a spec file, before anything of it was checked. */
+/** The contents of a spec file, before anything of it was checked. */
 interface WrittenSource {
   readonly path?: unknown;
   readonly format?: DataSource['format'];

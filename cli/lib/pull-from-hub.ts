@@ -10,7 +10,7 @@ interface Options {
   readonly out?: string;
 }
 
-/** Pulls a repository of the hub; prints where the model lies and how a spec names it. */
+/** Pulls a repository of the hub; prints the path of the model and how a spec names it. */
 export async function pullFromHub(text: string, { out, ...choice }: Options): Promise<void> {
   const target = parseTarget(text, choice);
   const log = new PullLog(target.repository);

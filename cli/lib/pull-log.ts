@@ -3,7 +3,7 @@ import { inMegabytes } from '../../runtime/hub/failures.ts';
 import { StatusLine } from './terminal.ts';
 
 const REDRAW_EVERY_MS = 200;
-/** Where nothing can be redrawn, a line tells that it goes on. */
+/** Where nothing can be redrawn, a new line shows the progress from time to time. */
 const LINE_EVERY_MS = 30_000;
 
 /** Tells a pull on standard error: lines for what happened, and how far it is. */

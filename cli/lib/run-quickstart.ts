@@ -112,7 +112,7 @@ interface Opened {
 }
 
 async function openWorker(settings: Settings, status: StatusLine, closing: Closing): Promise<Opened> {
-  // First, so that a server that cannot be used is told by its own error, not by a worker that keeps ending.
+  // First, so that a server that cannot be used is reported by its own error, not by a worker that keeps ending.
   const client = await EscadaClient.connect(settings);
   await closing.add(() => client.close());
   const home = settings.home;

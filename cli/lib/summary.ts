@@ -35,7 +35,7 @@ export function renderOutcome(outcome: AdaptationOutcome): string {
   ].join('\n');
 }
 
-/** What stands in the place of score and interval. */
+/** What is shown in the place of score and interval. */
 const withoutScore = (one: Exclude<DecisionRecord, MeasuredRecord>): string[] =>
   one.outcome === 'failed' ? ['failed', one.code] : ['cut off', `budget of ${one.by}`];
 

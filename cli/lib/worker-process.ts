@@ -31,7 +31,7 @@ export interface WorkerProcessOptions {
 }
 
 /**
- * A worker with all roles in a process of its own, started again when it dies: runs go on where they were. One that
+ * A worker with all roles in a process of its own, started again when it dies: runs continue where they were. One that
  * keeps dying soon after its start is given up.
  */
 export class WorkerProcess {

@@ -1,4 +1,4 @@
-// The user cache holds what takes long to make: the engine, the Temporal CLI and the model. Each thing lies in a
+// The user cache holds what takes long to make: the engine, the Temporal CLI and the model. Each thing is in a
 // folder named by the digest of what it was made from, appears there complete or not at all (rename), and is made
 // by one process at a time (lock), so that two set-ups at once neither build twice nor see half a file. It counts only
 // while it is as it was put there (seal) and nobody else could have written to it.

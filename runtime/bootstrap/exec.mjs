@@ -9,7 +9,7 @@ import { withDirectLoopback } from './loopback.mjs';
 /** @typedef {{ code: number, output: string }} Finished  `output` is standard output and error together. */
 
 const OUTPUT_LIMIT_CHARS = 200_000;
-/** Parts of a failed program's output that are kept: causes tend to stand first, consequences last. */
+/** Parts of a failed program's output that are kept: causes tend to come first, consequences last. */
 const SHOWN_FIRST_LINES = 15;
 const SHOWN_LAST_LINES = 30;
 

@@ -35,7 +35,7 @@ const POLL_MS = 500;
 export async function withLock(file, { signal, onWait, staleMs = STALE_MS }, action) {
   const own = await describeSelf();
   const watch = new Watch(staleMs);
-  let told = false;
+  let reported = false;
   /** @type {import('node:fs/promises').FileHandle | null} */
   let handle;
   while ((handle = await take(file, own)) === null) {
@@ -46,8 +46,8 @@ export async function withLock(file, { signal, onWait, staleMs = STALE_MS }, act
       await removeAbandoned(file, holder, own, watch);
       continue;
     }
-    if (!told && holder.pid > 0) onWait?.(`process ${holder.pid} on ${holder.host}`);
-    told ||= holder.pid > 0;
+    if (!reported && holder.pid > 0) onWait?.(`process ${holder.pid} on ${holder.host}`);
+    reported ||= holder.pid > 0;
     await sleep(POLL_MS, undefined, { signal });
   }
   return await hold(file, own, handle, action);

@@ -55,7 +55,7 @@ export const MODELS = {
 const KEPT_MODELS = Number.POSITIVE_INFINITY;
 
 /**
- * Where a model lies in the user cache, whether or not it is there yet.
+ * The path of a model in the user cache, whether or not it is there yet.
  * @param {string} id
  * @param {Env} [env]
  * @returns {string}

@@ -3,7 +3,7 @@ import { BootstrapError } from './errors.mjs';
 import { isExecutable } from './exec.mjs';
 import { isAtLeast } from './versions.mjs';
 
-/** The first Node that runs TypeScript without being told to. */
+/** The first Node that runs TypeScript without a flag. */
 const OLDEST_NODE = '22.18.0';
 
 /**

@@ -37,7 +37,7 @@ async function* pythonsWithPip(env = process.env) {
   const seen = new Set();
   for (const name of ['python3', 'python']) {
     for (const python of await findAllOnPath(name, env)) {
-      // `/bin` often is `/usr/bin` under another name; a version manager's stand-ins are all one file.
+      // `/bin` often is `/usr/bin` under another name; a version manager's shims are all one file.
       const file = `${await realpath(path.dirname(python))}/${name}`;
       if (seen.has(file)) continue;
       seen.add(file);

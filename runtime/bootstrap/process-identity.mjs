@@ -92,7 +92,7 @@ export function pidNamespace() {
 
 /**
  * Where process numbers mean the same processes: this host, since its boot, and within its containers the own one.
- * Containers and hosts with equal names that share a folder are told apart by it.
+ * It distinguishes containers and hosts with equal names that share a folder.
  * @returns {string}
  */
 export function processSpace() {

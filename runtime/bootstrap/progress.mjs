@@ -1,5 +1,5 @@
 // Set-up talks on standard error, one line per event with the seconds since the start, so that standard output
-// stays the program's own. What takes long says every few seconds what it is at, never only that it goes on.
+// stays the program's own. What takes long says every few seconds what it is at, never only that it still runs.
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -68,7 +68,7 @@ export const silentProgress = {
 };
 
 /**
- * Runs `work` as one step: its result is described by `describe`, a throw ends the step and goes on to the caller.
+ * Runs `work` as one step: its result is described by `describe`, a throw ends the step and is passed to the caller.
  * @template T
  * @param {Progress} progress
  * @param {string} name

@@ -1,4 +1,4 @@
-// What lies in the cache is run, so that it is run only as it was put there: each thing carries the digests of its
+// What is in the cache is run, so that it is run only as it was put there: each thing carries the digests of its
 // files. Reading 150 MB at every start would be slow; a file whose number, size and times are those it had when its
 // digest was last right counts as unchanged, anything else is read again.
 import { createHash } from 'node:crypto';

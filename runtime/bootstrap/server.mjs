@@ -24,7 +24,7 @@ export const OLDEST_CLI = '1.3.0';
 /**
  * Finds the server without fetching, building or starting anything.
  * @param {{ root: string, env?: Env, onNote?: (text: string) => void }} options `root` is the repository root;
- *   `onNote` hears why a candidate was passed over.
+ *   `onNote` hears why a candidate was skipped.
  * @returns {Promise<FoundServer>}
  */
 export async function findServer({ root, env = process.env, onNote = () => undefined }) {
@@ -41,7 +41,7 @@ export async function findServer({ root, env = process.env, onNote = () => undef
     if (version !== null && isAtLeast(version, OLDEST_CLI))
       return { kind: 'cli', path: candidate, from: 'PATH', version };
     onNote(
-      `passed over ${candidate}: ${version === null ? 'it does not run' : `${version} is older than ${OLDEST_CLI}`}`,
+      `skipped ${candidate}: ${version === null ? 'it does not run' : `${version} is older than ${OLDEST_CLI}`}`,
     );
   }
   const pinned = await findPinnedProgram(env);
@@ -75,7 +75,7 @@ function wantsSource({ ESCADA_TEMPORAL_FROM_SOURCE: wanted = '' }) {
 }
 
 /**
- * A path somebody set on purpose is used or refused, never passed over.
+ * A path somebody set on purpose is used or refused, never skipped.
  * @param {string} program
  * @param {Env} env
  * @returns {Promise<FoundServer>}

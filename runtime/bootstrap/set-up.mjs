@@ -46,7 +46,7 @@ export async function setUp({ root, progress, env = process.env, signal: outer }
 }
 
 /**
- * Waits for all; throws the first failure after the others, told to stop by it, have ended and cleaned up.
+ * Waits for all; throws the first failure after the others, which it stops, have ended and cleaned up.
  * @param {Promise<unknown>[]} parts
  * @param {AbortController} stop
  * @returns {Promise<unknown[]>}

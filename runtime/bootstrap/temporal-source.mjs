@@ -80,7 +80,7 @@ async function compile({ root, room, version, env, signal, onState }) {
     GOMODCACHE: path.join(caches, 'mod'),
     GOTMPDIR: path.join(caches, 'tmp'),
     GOWORK: 'off',
-    // The module cache is read-only by default, which would stand in the way of removing it.
+    // The module cache is read-only by default and could then not be removed.
     GOFLAGS: `${env.GOFLAGS ?? ''} -modcacherw`.trim(),
   };
   const program = path.join(room, 'temporal');

@@ -11,7 +11,7 @@ const LOCAL_SIGNATURE = 0x04034b50;
 const END_RECORD_BYTES = 22;
 const ENTRY_BYTES = 46;
 const LOCAL_BYTES = 30;
-const LONGEST_COMMENT_BYTES = 0xffff;
+const MAX_COMMENT_BYTES = 0xffff;
 const STORED = 0;
 const DEFLATED = 8;
 
@@ -88,7 +88,7 @@ function wrongSize(entryName, bytes, wanted) {
  */
 async function readDirectory(handle) {
   const { size } = await handle.stat();
-  const tailBytes = Math.min(size, END_RECORD_BYTES + LONGEST_COMMENT_BYTES);
+  const tailBytes = Math.min(size, END_RECORD_BYTES + MAX_COMMENT_BYTES);
   const tail = await readBytes(handle, size - tailBytes, tailBytes);
   for (let at = tail.length - END_RECORD_BYTES; at >= 0; at -= 1) {
     if (tail.readUInt32LE(at) !== END_RECORD_SIGNATURE) continue;

@@ -6,7 +6,7 @@ import { HubAnswer } from './hub-answer.ts';
 import { IdleTimer, networkFault, orAborted } from './network.ts';
 import type { HubSettings } from './settings.ts';
 
-/** What is told while a pull goes on. */
+/** What a pull reports while it runs. */
 export type PullEvent =
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'wait'; readonly reason: string; readonly seconds: number }
@@ -42,9 +42,9 @@ const COMMON_HEADERS = { 'user-agent': 'escada', 'accept-encoding': 'identity' }
 const MAX_REDIRECTS = 5;
 const MAX_FAULTS = 5;
 const FIRST_WAIT_MS = 1000;
-const LONGEST_WAIT_MS = 30_000;
+const MAX_WAIT_MS = 30_000;
 /** A server that asks for more patience than this gets none: the user may come back later. */
-const LONGEST_ASKED_WAIT_MS = 300_000;
+const MAX_ASKED_WAIT_MS = 300_000;
 const IDLE_MS = 60_000;
 
 /** One pull's conversation with one hub. */
@@ -123,7 +123,7 @@ export class HubClient {
         faults += 1;
         const asked = error.retryAfterMs;
         const isPermanent = error.isOffline && !this.#contact.wasMade;
-        if (isPermanent || faults > MAX_FAULTS || (asked ?? 0) > LONGEST_ASKED_WAIT_MS) {
+        if (isPermanent || faults > MAX_FAULTS || (asked ?? 0) > MAX_ASKED_WAIT_MS) {
           throw unreachableFailure(what, error, this.settings.endpoint);
         }
         await this.#pause(asked ?? backoffMs(faults), `${what}: ${error.message}`);
@@ -145,7 +145,7 @@ export class HubClient {
 
 /** Doubles from a second; up to a quarter is chance, so that several clients do not come back at once. */
 function backoffMs(faults: number): number {
-  const ms = Math.min(FIRST_WAIT_MS * 2 ** (faults - 1), LONGEST_WAIT_MS);
+  const ms = Math.min(FIRST_WAIT_MS * 2 ** (faults - 1), MAX_WAIT_MS);
   return Math.round(ms * (1 - Math.random() / 4));
 }
 

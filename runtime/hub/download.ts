@@ -20,7 +20,7 @@ export interface Download {
 }
 
 /**
- * Fetches one file, going on from what an earlier attempt left. Bytes of a wrong digest are dropped and fetched once
+ * Fetches one file, resuming from what an earlier attempt left. Bytes of a wrong digest are dropped and fetched once
  * more. Throws `HUB_*`; what is there stays for the next attempt.
  */
 export async function downloadFile(file: WantedFile, job: Download): Promise<FileRecord> {
@@ -72,7 +72,7 @@ async function receive(part: PartFile, file: WantedFile, job: Download, onChunk:
   if (!part.isWhole) throw new TransientError(`the connection ended after ${inMegabytes(part.length)}`);
 }
 
-/** The answer whose body comes next: 200 from the start, or 206 that goes on where the part ends. */
+/** The answer whose body comes next: 200 from the start, or 206 that continues where the part ends. */
 async function ask(part: PartFile, file: WantedFile, job: Download): Promise<HubAnswer> {
   const { client, target, commit } = job;
   const escaped = file.path.split('/').map(encodeURIComponent).join('/');
@@ -80,10 +80,10 @@ async function ask(part: PartFile, file: WantedFile, job: Download): Promise<Hub
   const from = part.length;
   const answer = await client.get(url, from === 0 ? {} : { range: `bytes=${from}-` });
   const { status } = answer;
-  const told = answer.isHub ? answer.headers.get('x-repo-commit') : null;
-  if (told !== null && told !== commit) {
+  const served = answer.isHub ? answer.headers.get('x-repo-commit') : null;
+  if (served !== null && served !== commit) {
     answer.drop();
-    throw answerFailure(`${file.name} comes from commit ${told}, not ${commit}`);
+    throw answerFailure(`${file.name} comes from commit ${served}, not ${commit}`);
   }
   if (status === 200 || (status === 206 && canResume(answer, part, file))) return answer;
   answer.drop();

@@ -2,7 +2,7 @@ import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { ErrorCode } from '../../schemas/errors/error-codes.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 
-/** A fault that may pass by itself: the same thing is tried again, from where it stands. */
+/** A fault that may pass by itself: the same request is tried again, from where it broke off. */
 export class TransientError extends Error {
   /** How long the server asks to wait, in milliseconds. */
   readonly retryAfterMs: number | null;

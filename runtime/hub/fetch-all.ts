@@ -83,7 +83,7 @@ async function inParallel(
       throw error;
     }),
   );
-  // All settle before any failure is told: nobody writes into the folder after the lock is given back.
+  // All settle before any failure is thrown: nobody writes into the folder after the lock is given back.
   await Promise.allSettled(workers);
   if (stop.signal.aborted) throw stop.signal.reason;
   return records;

@@ -18,7 +18,7 @@ export class HubAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly isHub: boolean;
-  /** Names the file's content: the ETag of the linked file, else of the hub's own answer; `null` if neither is told. */
+  /** Names the file's content: the ETag of the linked file, else of the hub's own answer; `null` if neither has one. */
   readonly etag: string | null;
   readonly #parts: Parts;
 

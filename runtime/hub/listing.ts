@@ -33,7 +33,7 @@ const pageSchema = z.array(
   }),
 );
 
-/** The commit that a revision stands for now. Throws `HUB_*`. */
+/** The commit that a revision names now. Throws `HUB_*`. */
 export async function resolveCommit(client: HubClient, target: HubTarget): Promise<string> {
   const { repository, revision } = target;
   const url = client.url(`api/models/${repository}/revision/${encodeURIComponent(revision)}`);

@@ -63,7 +63,7 @@ const OFFLINE = new Set([
 ]);
 
 /**
- * What a failed `fetch`, or a body that broke off, means. A failure of our own goes on as it is. The address is given
+ * What a failed `fetch`, or a body that broke off, means. A failure of our own is returned unchanged. The address is given
  * without its query, which may hold a signature.
  */
 export function networkFault(error: unknown, url: URL): Error {

@@ -48,7 +48,7 @@ export class PartFile {
     return this.#length === this.#file.sizeBytes;
   }
 
-  /** ETag under which the part was begun; `null` when the server told none. */
+  /** ETag under which the part was begun; `null` when the server sent none. */
   get etag(): string | null {
     return this.#etag;
   }

@@ -1,5 +1,5 @@
 // A pull ends with a folder that is complete and checked, or with none: files grow in a hidden folder beside it, which
-// stays when a pull breaks off and is where the next one goes on.
+// stays when a pull breaks off and is where the next one resumes.
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
@@ -47,7 +47,7 @@ interface Place {
 }
 
 /**
- * Brings a model from the hub, pinned to the commit that the revision stands for now, every file checked against the
+ * Brings a model from the hub, pinned to the commit that the revision names now, every file checked against the
  * hub's digest. What an earlier pull left is used; a complete model is only verified, without a network if the
  * revision is a commit. Throws `HUB_*`, `DISK_FULL` and `OUTPUT_NOT_WRITABLE`.
  */

@@ -13,7 +13,7 @@ export interface HubTarget {
 
 const NAME = /^\w(?:[\w.-]*\w)?$/;
 const REVISION = /^\w[\w./-]{0,254}$/;
-const LONGEST_REPOSITORY = 96;
+const MAX_REPOSITORY_CHARS = 96;
 
 /**
  * Reads `ORG/NAME` or `ORG/NAME@REVISION` and the options beside it (default revision: `main`). Throws
@@ -51,7 +51,7 @@ export function baseName(path: string): string {
 function checkRepository(repository: string): void {
   const parts = repository.split('/');
   const isName = parts.length === 2 && parts.every((part) => NAME.test(part));
-  const isClean = !/--|\.\.|\.git$/.test(repository) && repository.length <= LONGEST_REPOSITORY;
+  const isClean = !/--|\.\.|\.git$/.test(repository) && repository.length <= MAX_REPOSITORY_CHARS;
   if (isName && isClean) return;
   throw inputFailure(
     'repository',

@@ -4,10 +4,11 @@ import { z } from 'zod';
 export const trainingWarningSchema = z.strictObject({
   /**
    * `skipped-step`: a step that was not finite and therefore left out (`nonFinite: "skip"`). `precision`: arithmetic in
-   * more bits than the settings allow. `chat-template`: the model brings none, or none with a system role. `vice`: what the replies after an epoch have in common, or do, and answers do not.
-   * `spike`: a step whose loss or gradient norm is far above those before it.
+   * more bits than the settings allow. `chat-template`: the model brings none, or none with a system role.
+   * `degenerate-output`: replies after an epoch repeat themselves, are empty, do not end, or are alike although the
+   * reference answers differ. `spike`: a step whose loss or gradient norm is far above those before it.
    */
-  kind: z.enum(['skipped-step', 'precision', 'chat-template', 'vice', 'spike']),
+  kind: z.enum(['skipped-step', 'precision', 'chat-template', 'degenerate-output', 'spike']),
   /** From 1; 0 for the whole training. */
   step: z.int().nonnegative(),
   message: z.string(),

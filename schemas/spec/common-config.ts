@@ -56,7 +56,7 @@ export const commonFields = {
   maxConsecutiveSkips: z.int().min(1).max(1000).default(10),
   /**
    * Rows whose prompts are answered after every epoch (with more than 25 epochs, after every second, third, …), chosen by
-   * the seed; 0 = none. Vices of the replies are warnings.
+   * the seed; 0 = none. Degenerate outputs are warnings.
    */
   sampleRows: z.int().min(0).max(64).default(8),
   /** Tokens of such a reply at most. */

@@ -59,7 +59,7 @@ suite('escada doctor', () => {
     assert.equal(code, 1);
   });
 
-  test('a wrong configuration is told by the plugins, without trainers', async () => {
+  test('a wrong configuration is reported by the plugins, without trainers', async () => {
     const { code, lines } = await doctor([{ id: 'Not an id', command: ['x'] }]);
     assert.ok(
       lines.some((line) => line.startsWith('FAIL plugins: PLUGIN_OPTIONS_INVALID')),

@@ -105,8 +105,8 @@ suite('claims', () => {
     await (await entering).release();
   });
 
-  test('waiting ends when it is told to', async () => {
-    const folder = join(root, 'told');
+  test('waiting ends when its signal aborts', async () => {
+    const folder = join(root, 'aborted');
     const held = await claimAlone(folder);
     const stop = new AbortController();
     const waiting = claimAlone(folder, {

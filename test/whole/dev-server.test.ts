@@ -99,7 +99,7 @@ suite('the Temporal server of a folder', { skip }, () => {
     await end(two);
   });
 
-  test('`escada server` stays until it is told to stop, and takes its server with it', async () => {
+  test('`escada server` stays until it is stopped, and takes its server with it', async () => {
     const flags = ['--disable-warning=ExperimentalWarning', join(ROOT, 'cli/main.ts'), 'server'];
     const { TEMPORAL_ADDRESS: _, ...env } = process.env;
     const child = spawn(process.execPath, [...flags, '--db', databaseIn('command')], {

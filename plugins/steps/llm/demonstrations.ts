@@ -7,9 +7,9 @@ import { searchOthers } from '../retrieve/search-others.ts';
 import { rowFamily } from '../../sdk/row-family.ts';
 
 /** Demonstrations for one row after the other. */
-export interface DemonstrationChooser {
+export interface DemonstrationSelector {
   /** The demonstrations of a row, in the order in which they are shown; never the row itself. */
-  choose(row: DataRow): Promise<readonly DataRow[]>;
+  select(row: DataRow): Promise<readonly DataRow[]>;
   close(): Promise<void>;
 }
 
@@ -31,19 +31,19 @@ function seededOrder(rows: readonly DataRow[], seed: number): DataRow[] {
 export async function openDemonstrations(
   demonstrations: Demonstrations | null,
   services: Services,
-): Promise<DemonstrationChooser> {
+): Promise<DemonstrationSelector> {
   const close = async (): Promise<void> => undefined;
-  if (demonstrations === null) return { choose: async () => [], close };
+  if (demonstrations === null) return { select: async () => [], close };
   const rows = await readRows(await services.store.localPath(demonstrations.rows));
   return demonstrations.selection === 'random'
-    ? { choose: randomChooser(rows, demonstrations), close }
-    : await nearestChooser(rows, demonstrations, services);
+    ? { select: randomSelector(rows, demonstrations), close }
+    : await nearestSelector(rows, demonstrations, services);
 }
 
-function randomChooser(
+function randomSelector(
   rows: readonly DataRow[],
   { seed, shots }: Extract<Demonstrations, { selection: 'random' }>,
-): DemonstrationChooser['choose'] {
+): DemonstrationSelector['select'] {
   const ordered = seededOrder(rows, seed);
   return async ({ id, output }) => {
     const family = rowFamily(id);
@@ -56,17 +56,17 @@ function randomChooser(
   };
 }
 
-async function nearestChooser(
+async function nearestSelector(
   rows: readonly DataRow[],
   { retriever, shots }: Extract<Demonstrations, { selection: 'nearest' }>,
   services: Services,
-): Promise<DemonstrationChooser> {
+): Promise<DemonstrationSelector> {
   const byId = new Map(rows.map((row) => [row.id, row]));
   const documents = rows.map((row) => ({ id: row.id, text: row.input }));
   const index = await services.retriever(retriever).doIndex(documents, { signal: services.signal });
   const shown = (hits: readonly RetrieverHit[]) => hits.flatMap(({ id }) => byId.get(id) ?? []).reverse();
   return {
-    choose: async (row) => {
+    select: async (row) => {
       const answers = ({ id }: RetrieverHit): boolean => byId.get(id)?.output === row.output;
       return shown(await searchOthers(index, row, shots, answers));
     },

@@ -6,7 +6,7 @@ import { openPassages, type Passage } from '../retrieve/passages.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
 import { openDemonstrations } from './demonstrations.ts';
 
-/** A row with its prompt and the passages that stand in it. */
+/** A row with its prompt and the passages that it contains. */
 export interface RowPrompt {
   readonly row: DataRow;
   readonly messages: readonly Message[];
@@ -34,7 +34,7 @@ export async function recipePrompts(
     for (const row of rows) {
       services.signal.throwIfAborted();
       const found = await passages.find(row);
-      const shots = await demonstrations.choose(row);
+      const shots = await demonstrations.select(row);
       const texts = found.map(({ text }) => text);
       const parts = { system, instruction, shots, passages: texts, input: row.input };
       prompts.push({ row, found, messages: buildMessages(parts) });

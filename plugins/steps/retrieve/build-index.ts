@@ -38,7 +38,7 @@ const outputSchema = z.strictObject({
 type With = z.infer<typeof withSchema>;
 type Output = z.infer<typeof outputSchema>;
 
-/** Passages of one row. A title stands before each, since a piece from the middle may not name what it is about. */
+/** Passages of one row. Each begins with the title, since a piece from the middle may not name what it is about. */
 function* passagesOf(
   row: DataRow,
   indexed: With['indexed'],

@@ -6,7 +6,7 @@ import { diagnosticSchema, type Diagnostic } from '../../../schemas/outcome/cand
 import { readRows, type DataRow } from '../data/read-rows.ts';
 import { Slices } from '../../sdk/slices.ts';
 
-/** Hits looked through to say whether the answer stands anywhere that the question leads to. */
+/** Hits searched to say whether the answer is anywhere that the question leads to. */
 const DEEPEST = 100;
 
 const withSchema = z.strictObject({
@@ -75,7 +75,7 @@ function recallAt(k: number, places: readonly (number | null)[]): Diagnostic {
   };
 }
 
-/** Recall@k of retrieval: the share of rows whose answer stands in one of the first k passages. */
+/** Recall@k of retrieval: the share of rows whose answer is in one of the first k passages. */
 export const measureRecall: StepKindV1<With, Output> = {
   specificationVersion: 'v1',
   kind: 'retrieve.recall@1',

@@ -32,7 +32,7 @@ async function run(input: With, context: StepContext): Promise<Output> {
   };
 }
 
-/** Trains a LoRA adapter; an attempt goes on from the newest complete checkpoint of the attempts before it. */
+/** Trains a LoRA adapter; an attempt resumes from the newest complete checkpoint of the attempts before it. */
 export const trainAdapter: StepKindV1<With, Output> = {
   ...TRAINING_STEP,
   kind: 'train.adapter@1',

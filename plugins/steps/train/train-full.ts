@@ -39,16 +39,16 @@ async function run(input: With, context: StepContext): Promise<Output> {
   };
 }
 
-/** Trains all weights; an attempt goes on from the newest complete checkpoint of the attempts before it. */
+/** Full fine-tuning; an attempt resumes from the newest complete checkpoint of the attempts before it. */
 export const trainFull: StepKindV1<With, Output> = {
   ...TRAINING_STEP,
   kind: 'train.full@1',
-  title: 'Train all weights',
+  title: 'Full fine-tuning',
   withSchema,
   outputSchema,
   summarize: (input) => {
     const config = input['config'] as { learningRate?: unknown } | undefined;
-    return `train all weights lr=${JSON.stringify(config?.learningRate)}`;
+    return `full fine-tuning lr=${JSON.stringify(config?.learningRate)}`;
   },
   doCacheSalt: trainingSalt,
   doRun: run,

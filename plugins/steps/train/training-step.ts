@@ -21,7 +21,7 @@ import { modelSalt } from '../../sdk/model-salt.ts';
 import { RECIPE_REFS } from '../llm/recipe-refs.ts';
 import { recipePrompts } from '../llm/recipe-prompts.ts';
 import { briefly, reportProgress } from './progress.ts';
-import { findVices } from './vices.ts';
+import { findDegeneration } from './degeneration.ts';
 import { CheckpointSaver } from './checkpoint-saver.ts';
 import { requireProgress } from './checkpoints.ts';
 
@@ -55,7 +55,7 @@ export const trainingOutput = {
 
 type Input = z.infer<z.ZodObject<typeof trainingInput>>;
 
-/** How every training step runs: attempts go on from checkpoints, for as long as these get further. */
+/** How every training step runs: attempts resume from checkpoints, for as long as these get further. */
 export const TRAINING_STEP = {
   specificationVersion: 'v1',
   resource: 'gpu',
@@ -103,7 +103,7 @@ export async function trainingSalt(
 }
 
 /** Rows of `samples` that the seed chooses from. */
-const MOST_SAMPLES = 1000;
+const MAX_SAMPLES = 1000;
 
 /** A training that ended. */
 export interface EndedTraining<Config extends TrainingConfig, Result> {
@@ -161,7 +161,7 @@ async function trainRequest<Config extends TrainingConfig>(
   const samples =
     input.samples === null
       ? null
-      : await readRows(await context.store.localPath(input.samples), { limit: MOST_SAMPLES });
+      : await readRows(await context.store.localPath(input.samples), { limit: MAX_SAMPLES });
   const { checkpoints } = context;
   const outDir = checkpoints.folder;
   await mkdir(outDir, { recursive: true });
@@ -195,7 +195,7 @@ export async function trainingOutcome<Config extends TrainingConfig>(
   const by = { id: trainer.id, ...result.by };
   const rows = request.rows.length;
   const { losses, skippedSteps = 0, arithmetic, samples = [], seconds } = result;
-  const warnings = [...(result.warnings ?? []), ...findVices(samples)].sort((a, b) => a.step - b.step);
+  const warnings = [...(result.warnings ?? []), ...findDegeneration(samples)].sort((a, b) => a.step - b.step);
   const { config } = request;
   const training = { trainer: by, config, rows, losses, skippedSteps, arithmetic, warnings, samples };
   return {

@@ -88,7 +88,7 @@ suite('data files', () => {
     assert.deepEqual(names, ['rows.csv', './rows.csv']);
   });
 
-  test('a link that leads nowhere is told from a missing file', async () => {
+  test('a link that leads nowhere and a missing file have different messages', async () => {
     await symlink(join(folder, 'gone'), join(folder, 'link.csv'));
     await assert.rejects(
       importDataFile(join(folder, 'link.csv'), new FileStore(join(folder, 'store')), { name: 'link.csv' }),

@@ -88,8 +88,8 @@ suite("a command's worker", () => {
     const trace =
       'up\nfile:///x/y.ts:3\n  throw e;\n        ^\n\nError: it broke\n    at f (file:///x)\n\nNode.js v22\n';
     assert.equal(lastWord(trace), 'Error: it broke');
-    const told = 'worker: SERVER_UNREACHABLE: none';
-    assert.equal(lastWord(`${told}\nWARN an rpc errored\nbye\n`), told);
+    const coded = 'worker: SERVER_UNREACHABLE: none';
+    assert.equal(lastWord(`${coded}\nWARN an rpc errored\nbye\n`), coded);
     assert.equal(lastWord('\u001b[31mError: red\u001b[0m\n'), 'Error: red');
     assert.equal(lastWord('\n\n'), null);
   });

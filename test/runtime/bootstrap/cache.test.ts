@@ -15,7 +15,7 @@ import { scratch } from './support.ts';
 /** Above every process id that Linux and macOS hand out. */
 const NO_SUCH_PID = 2 ** 30;
 
-test('the cache lies where the environment says, most specific first', () => {
+test('the cache is where the environment says, most specific first', () => {
   const home = { HOME: '/h' };
   assert.equal(cacheFolder(home), '/h/.cache/escada');
   assert.equal(cacheFolder({ ...home, XDG_CACHE_HOME: '/x' }), '/x/escada');

@@ -6,7 +6,7 @@ import { cargoEnv, cargoTargetFolder } from '../../../runtime/bootstrap/cargo-ta
 import { runOrFail } from '../../../runtime/bootstrap/exec.mjs';
 import { scratch } from './support.ts';
 
-test('cargo builds into the user cache unless told otherwise', () => {
+test('cargo builds into the user cache unless the environment names another folder', () => {
   assert.equal(cargoTargetFolder({ ESCADA_CACHE_DIR: '/c' }), '/c/cargo-target');
   assert.equal(cargoTargetFolder({ ESCADA_CACHE_DIR: '/c', CARGO_TARGET_DIR: '/t' }), '/t');
 });

@@ -11,7 +11,7 @@ import { ROOT, program, scratch } from './support.ts';
 
 const STACK = /^\s+at /m;
 
-test('what the system refuses is told with the place and what to do, without a stack', async (t) => {
+test('what the system refuses is reported with the place and what to do, without a stack', async (t) => {
   const file = path.join(await scratch(t), 'file');
   await writeFile(file, '');
   const env = { ESCADA_CACHE_DIR: path.join(file, 'cache') };

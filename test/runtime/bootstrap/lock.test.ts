@@ -64,7 +64,7 @@ test('a lock of a living process is waited for', async (t) => {
   assert.deepEqual(waited, [`process ${process.pid} on ${os.hostname()}`]);
 });
 
-test('a holder that stands still keeps its lock, however old it looks', async (t) => {
+test('a holder that is stopped keeps its lock, however old it looks', async (t) => {
   const file = await lockFile(t);
   const pid = await holder(t, file);
   process.kill(pid, 'SIGSTOP');
@@ -133,7 +133,7 @@ test('a process is the same only with the same start', async () => {
 });
 
 test('a process that has ended runs no more, even while nobody waits for it', async (t) => {
-  // The shell becomes a program that never asks how its child ended; it has become one once it repeats what it is told.
+  // The shell becomes a program that never asks how its child ended; it has become one once it repeats its input.
   const parent = spawn('sh', ['-c', 'sleep 600 & echo $!; exec cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -67,7 +67,7 @@ test('a model in the cache whose bytes changed, size kept, is not taken for the 
   assert.equal(await findModel(DEFAULT_MODEL, env), null);
 });
 
-test('a truncated, a different and a missing file are told apart', async (t) => {
+test('a truncated, a different and a missing file have different messages', async (t) => {
   const home = await scratch(t);
   const file = path.join(home, 'model.gguf');
   const env = { HOME: home, PATH: '', ESCADA_MODEL_PATH: file };

@@ -38,7 +38,7 @@ test('where packages and engine are there to stay, nothing that makes them is as
   ]);
 });
 
-test('versions that are too old are named; what stands in for a tool makes it unnecessary', async (t) => {
+test('versions that are too old are named; a replacement of a tool makes it unnecessary', async (t) => {
   const home = await scratch(t);
   const bin = path.join(home, 'bin');
   for (const name of ['npm', 'cc']) await program(bin, name, 'exit 0');

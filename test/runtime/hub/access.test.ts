@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { hubSettings } from '../../../runtime/hub/settings.ts';
-import { sha256, TOKEN, type Repository } from './stand-in.ts';
+import { sha256, TOKEN, type Repository } from './fake-hub.ts';
 import { COMMIT, NAME, withHub, type Scene } from './support.ts';
 
 function mark({ hub }: Scene, marks: Partial<Repository>): void {
@@ -25,7 +25,7 @@ suite('access', () => {
     });
   });
 
-  test('a token without access is told from none', async () => {
+  test('a token without access and no token have different messages', async () => {
     await withHub(async ({ hub, env, pull }) => {
       env['HF_TOKEN'] = TOKEN;
       hub.fault(

@@ -10,7 +10,7 @@ import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
 import { findModelPath } from '../../../plugins/sdk/model-folder/model-path.ts';
 import { openModel, TINY_MODEL, trainRows } from '../../plugins/nf4-lora/support.ts';
-import { sha256, TOKEN } from './stand-in.ts';
+import { sha256, TOKEN } from './fake-hub.ts';
 import { COMMIT, ID, NAME, TINY, withHub } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
@@ -119,7 +119,7 @@ suite('escada model pull ORG/NAME', () => {
     }, split);
   });
 
-  test('killed in the middle, it goes on where it was', async () => {
+  test('killed in the middle, it resumes where it was', async () => {
     const body = Buffer.alloc(300_000, 'weights');
     const large = (files: Record<string, Buffer>) => void (files['model.safetensors'] = body);
     await withHub(async ({ hub, env, folder }) => {
@@ -148,7 +148,7 @@ suite('escada model pull ORG/NAME', () => {
     }, large);
   });
 
-  test('failures are told with code and advice, and never with the token', async () => {
+  test('failures are reported with code and advice, and never with the token', async () => {
     await withHub(async ({ hub, env }) => {
       const secret = { ...env, HF_TOKEN: TOKEN };
       hub.fault('hub', /\/revision\//, (_, response) => {

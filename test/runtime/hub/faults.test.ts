@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { cutInHalf, gitBlob, sha256, SIGNATURE, type Fault } from './stand-in.ts';
+import { cutInHalf, gitBlob, sha256, SIGNATURE, type Fault } from './fake-hub.ts';
 import { closedEndpoint, COMMIT, ID, NAME, tinyFiles, withHub, type Scene } from './support.ts';
 
 const WEIGHTS = 'model.safetensors';
@@ -35,7 +35,7 @@ async function breakOff({ hub, pull, folder }: Scene): Promise<number> {
 }
 
 suite('a pull that is disturbed', () => {
-  test('goes on where a connection was cut, in the same pull', async () => {
+  test('resumes where a connection was cut, in the same pull', async () => {
     await withHub(async (scene) => {
       scene.hub.fault('storage', AT_STORAGE, cutInHalf, 3);
       const { receivedBytes, manifest } = await scene.pull();
@@ -56,7 +56,7 @@ suite('a pull that is disturbed', () => {
     }, large);
   });
 
-  test('goes on in the next pull', async () => {
+  test('resumes in the next pull', async () => {
     await withHub(async (scene) => {
       const size = await breakOff(scene);
       scene.hub.seen.length = 0;

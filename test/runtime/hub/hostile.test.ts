@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { nextUrl } from '../../../runtime/hub/client.ts';
 import { sanitizeForTerminal } from '../../../runtime/hub/failures.ts';
-import { entryOf } from './stand-in.ts';
+import { entryOf } from './fake-hub.ts';
 import { COMMIT, MODEL_FILES, NAME, withHub, type Scene } from './support.ts';
 
 const PATHS = [
@@ -60,7 +60,7 @@ suite('a hub that means ill', () => {
     };
     await withHub(async ({ pull, folder, hub }) => {
       hub.fault('hub', /\/tree\//, (_, response) => {
-        // As they are: the stand-in itself would take some of them for folders.
+        // As they are: the fake hub itself would take some of them for folders.
         const files = hub.repositories[NAME]?.commits[COMMIT] ?? {};
         response.setHeader('content-type', 'application/json');
         response.end(JSON.stringify(Object.entries(files).map(([path, body]) => entryOf(path, body))));

@@ -3,7 +3,7 @@ import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { findModelPath } from '../../../plugins/sdk/model-folder/model-path.ts';
-import { sha256 } from './stand-in.ts';
+import { sha256 } from './fake-hub.ts';
 import { closedEndpoint, COMMIT, ID, MODEL_FILES, NAME, tinyFiles, withHub } from './support.ts';
 
 const OTHER = 'beef0123456789abcdefbeef0123456789abcdef';

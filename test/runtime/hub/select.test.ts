@@ -112,7 +112,7 @@ suite('parseTarget', () => {
     }
   });
 
-  test('ids are names that findModelPath takes, and stand for one commit', () => {
+  test('ids are names that findModelPath takes, each of one commit', () => {
     const commit = '0123456789abcdef0123456789abcdef01234567';
     assert.equal(modelIdOf(parseTarget('o/n'), commit), 'o--n--0123456789ab');
     assert.equal(

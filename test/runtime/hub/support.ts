@@ -7,7 +7,7 @@ import { pullModel, type PulledModel } from '../../../runtime/hub/pull.ts';
 import { parseTarget } from '../../../runtime/hub/repository.ts';
 import { withLock } from '../../../runtime/bootstrap/lock.mjs';
 import { inFolder } from '../../plugins/nf4-lora/support.ts';
-import { HubStandIn } from './stand-in.ts';
+import { FakeHub } from './fake-hub.ts';
 
 export const TINY = fileURLToPath(new URL('../../fixtures/tiny-llama3', import.meta.url));
 export const NAME = 'tests/tiny-llama3';
@@ -23,7 +23,7 @@ export async function tinyFiles(): Promise<Record<string, Buffer>> {
 }
 
 export interface Scene {
-  readonly hub: HubStandIn;
+  readonly hub: FakeHub;
   /** Empty folder of this test. */
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
@@ -46,7 +46,7 @@ export async function withHub(
   work: (scene: Scene) => Promise<void>,
   change: (files: Record<string, Buffer>) => void = () => undefined,
 ): Promise<void> {
-  const hub = await HubStandIn.start();
+  const hub = await FakeHub.start();
   const files = await tinyFiles();
   change(files);
   hub.repositories[NAME] = { refs: { main: COMMIT }, commits: { [COMMIT]: files } };
@@ -72,7 +72,7 @@ export async function withHub(
 
 /** An address at which nobody listens. */
 export async function closedEndpoint(): Promise<string> {
-  const hub = await HubStandIn.start();
+  const hub = await FakeHub.start();
   const { endpoint } = hub;
   await hub.close();
   return endpoint;

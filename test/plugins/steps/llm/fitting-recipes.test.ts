@@ -1,4 +1,4 @@
-/** Recipes whose prompts do not fit the model are left out by name; the others are kept. */
+/** Recipes whose prompts do not fit the model are left out by name; the others are measured. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

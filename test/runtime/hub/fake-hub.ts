@@ -40,7 +40,7 @@ export const TOKEN = 'hf_the-token-of-the-tests';
 export const SIGNATURE = 'Signature=of-the-storage';
 const LARGE_BYTES = 4096;
 
-export class HubStandIn {
+export class FakeHub {
   readonly repositories: Record<string, Repository> = {};
   readonly faults: Fault[] = [];
   readonly seen: Seen[] = [];
@@ -51,13 +51,13 @@ export class HubStandIn {
   readonly #hub = createServer((request, response) => this.#serve('hub', request, response));
   readonly #storage = createServer((request, response) => this.#serve('storage', request, response));
 
-  static async start(): Promise<HubStandIn> {
-    const standIn = new HubStandIn();
-    for (const server of [standIn.#hub, standIn.#storage]) {
+  static async start(): Promise<FakeHub> {
+    const hub = new FakeHub();
+    for (const server of [hub.#hub, hub.#storage]) {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
     }
-    return standIn;
+    return hub;
   }
 
   get endpoint(): string {

@@ -1,7 +1,7 @@
 /** What is found in a handful of replies after an epoch, and what is not. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { findVices, hasLoop } from '../../../../plugins/steps/train/vices.ts';
+import { findDegeneration, hasLoop } from '../../../../plugins/steps/train/degeneration.ts';
 import type { TrainingSample } from '../../../../plugins/sdk/contracts/trainer.ts';
 
 const WANTED = [
@@ -34,26 +34,26 @@ function samples(
   }));
 }
 
-const found = (all: readonly TrainingSample[]) => findVices(all).map(({ message }) => message);
+const found = (all: readonly TrainingSample[]) => findDegeneration(all).map(({ message }) => message);
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `r${index}`);
 
-suite('vices of replies', () => {
+suite('degenerate outputs', () => {
   test('replies as different as their answers have none', () => {
     assert.deepEqual(found(samples((_, reference) => reference)), []);
     assert.deepEqual(
       found(samples((index) => `This one is number ${index}.`.replace('This', WANTED[index] ?? ''))),
       [],
     );
-    assert.deepEqual(findVices([]), []);
+    assert.deepEqual(findDegeneration([]), []);
   });
 
-  test('a repeated opening is told with its numbers, step and rows', () => {
+  test('a repeated opening is reported with its numbers, step and rows', () => {
     const habit = samples((index, reference) =>
       index < 6 ? `Meet your new favourite: ${reference}` : reference,
     );
-    assert.deepEqual(findVices(habit), [
+    assert.deepEqual(findDegeneration(habit), [
       {
-        kind: 'vice',
+        kind: 'degenerate-output',
         step: 60,
         message: 'after epoch 2 6 of 8 replies begin with "meet your new" (at most 1 of the answers)',
         rows: ids(6),
@@ -70,7 +70,7 @@ suite('vices of replies', () => {
     );
   });
 
-  test('an opening that the answers share is no vice', () => {
+  test('an opening that the answers share is no degeneration', () => {
     const house = (text: string) => `Dear customer, thank you. ${text}`;
     const styled = samples((_, reference) => house(reference)).map((s) => ({
       ...s,
@@ -129,7 +129,7 @@ suite('vices of replies', () => {
     const first = samples((_, reference) => reference);
     const second = samples(() => '').map((sample) => ({ ...sample, epoch: 3, step: 90 }));
     assert.deepEqual(
-      findVices([...first, ...second]).map(({ step, rows }) => [step, rows.length]),
+      findDegeneration([...first, ...second]).map(({ step, rows }) => [step, rows.length]),
       [[90, 8]],
     );
   });

@@ -1,7 +1,7 @@
 /**
- * Vices of a model in training, seen in a handful of greedy replies after an epoch: replies that begin alike, are alike,
- * go in circles, are empty or do not end, where the answers do nothing of the kind. Thresholds are shares of the replies:
- * with few of them a vice should be plain to see before it is told.
+ * Degenerate outputs of a model in training, found in a few greedy replies after an epoch: replies that begin alike, are
+ * alike, repeat themselves, are empty or do not end, where the answers do none of this. Thresholds are shares of the
+ * replies: with few of them a degeneration has to be plain before it becomes a warning.
  */
 import type { TrainingSample } from '../../sdk/contracts/trainer.ts';
 import type { TrainingWarning } from '../../../schemas/outcome/warning.ts';
@@ -12,7 +12,7 @@ const OPENING_WORDS = 3;
 const ALIKE_SHARE = 0.5;
 const ALIKE_EXCESS = 0.3;
 /** Fewer replies say nothing about what they share. */
-const FEWEST_REPLIES = 4;
+const MIN_REPLIES = 4;
 /** Share of replies that loop, or are empty. */
 const FAULTY_SHARE = 0.25;
 /** Share of replies that do not end, and how much longer than its answer one is by then. */
@@ -23,13 +23,13 @@ const WORD_LOOP = { unit: 12, times: 3, length: 6 };
 const CHARACTER_LOOP = { unit: 30, times: 4, length: 20 };
 const SHOWN_CHARACTERS = 60;
 
-/** The vices of each epoch, as warnings. */
-export function findVices(samples: readonly TrainingSample[]): TrainingWarning[] {
+/** The degenerate outputs of each epoch, as warnings. */
+export function findDegeneration(samples: readonly TrainingSample[]): TrainingWarning[] {
   const steps = [...new Set(samples.map(({ step }) => step))];
-  return steps.flatMap((step) => vicesOf(samples.filter((sample) => sample.step === step)));
+  return steps.flatMap((step) => degenerationAfter(samples.filter((sample) => sample.step === step)));
 }
 
-function vicesOf(samples: readonly TrainingSample[]): TrainingWarning[] {
+function degenerationAfter(samples: readonly TrainingSample[]): TrainingWarning[] {
   const { epoch = 0, step = 0 } = samples[0] ?? {};
   const collapse = collapseOf(samples);
   const found = [
@@ -38,21 +38,21 @@ function vicesOf(samples: readonly TrainingSample[]): TrainingWarning[] {
     faulty('go in circles', samples, FAULTY_SHARE, loops),
     faulty('are empty', samples, FAULTY_SHARE, isEmpty),
     faulty('do not end', samples, ENDLESS_SHARE, isEndless),
-  ].filter((vice) => vice !== null);
+  ].filter((degeneration) => degeneration !== null);
   return found.map(({ what, rows }) => ({
-    kind: 'vice',
+    kind: 'degenerate-output',
     step,
     message: `after epoch ${epoch} ${rows.length} of ${samples.length} replies ${what}`,
     rows,
   }));
 }
 
-interface Vice {
+interface Degeneration {
   readonly what: string;
   readonly rows: string[];
 }
 
-function collapseOf(samples: readonly TrainingSample[]): Vice | null {
+function collapseOf(samples: readonly TrainingSample[]): Degeneration | null {
   const alike = alikeBy(samples, (text) => wordsOf(text).join(' '));
   if (alike === null) return null;
   return {
@@ -61,7 +61,7 @@ function collapseOf(samples: readonly TrainingSample[]): Vice | null {
   };
 }
 
-function openingOf(samples: readonly TrainingSample[]): Vice | null {
+function openingOf(samples: readonly TrainingSample[]): Degeneration | null {
   const alike = alikeBy(samples, (text) => {
     const words = wordsOf(text);
     return words.length < OPENING_WORDS ? '' : words.slice(0, OPENING_WORDS).join(' ');
@@ -79,7 +79,7 @@ function alikeBy(
   keyOf: (text: string) => string,
 ): { readonly text: string; readonly amongReferences: number; readonly rows: string[] } | null {
   const different = [...new Map(samples.map((sample) => [sample.input, sample])).values()];
-  if (different.length < FEWEST_REPLIES) return null;
+  if (different.length < MIN_REPLIES) return null;
   const replies = mostFrequent(different, ({ reply }) => keyOf(reply));
   const amongReferences = mostFrequent(different, (sample) => keyOf(sample.reference)).among.length;
   const share = replies.among.length / different.length;
@@ -105,7 +105,7 @@ function faulty(
   samples: readonly TrainingSample[],
   least: number,
   isFaulty: (sample: TrainingSample) => boolean,
-): Vice | null {
+): Degeneration | null {
   const rows = samples.filter(isFaulty).map(({ id }) => id);
   return rows.length > 0 && rows.length >= least * samples.length ? { what, rows } : null;
 }

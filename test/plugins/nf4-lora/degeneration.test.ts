@@ -1,8 +1,8 @@
-/** Replies after every epoch, of the real engine: a training that collapses is told of, one that learns is not. */
+/** Replies after every epoch, of the real engine: a training that collapses is reported, one that learns is not. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { findVices } from '../../../plugins/steps/train/vices.ts';
+import { findDegeneration } from '../../../plugins/steps/train/degeneration.ts';
 import type { TrainingProgress, TrainResult } from '../../../plugins/sdk/contracts/trainer.ts';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { createNf4LoraPlugin } from '../../../plugins/nf4-lora/index.ts';
@@ -34,7 +34,7 @@ const STEPS = Array.from({ length: 20 }, (_, index) => 6 * (index + 1));
 interface Watched {
   readonly result: TrainResult;
   readonly seen: TrainingProgress[];
-  readonly vices: TrainingWarning[];
+  readonly warnings: TrainingWarning[];
 }
 
 async function train(settings: object, rows = ROWS): Promise<Watched> {
@@ -51,7 +51,7 @@ async function train(settings: object, rows = ROWS): Promise<Watched> {
         signal: new AbortController().signal,
         onProgress: (event) => seen.push(event),
       });
-      return { result, seen, vices: findVices(result.samples ?? []) };
+      return { result, seen, warnings: findDegeneration(result.samples ?? []) };
     } finally {
       await host.close();
     }
@@ -59,10 +59,11 @@ async function train(settings: object, rows = ROWS): Promise<Watched> {
 }
 
 /** What is said of the last replies. */
-const atEnd = ({ vices }: Watched) => vices.filter(({ step }) => step === 120).map(({ message }) => message);
+const atEnd = ({ warnings }: Watched) =>
+  warnings.filter(({ step }) => step === 120).map(({ message }) => message);
 
 suite('replies after every epoch', () => {
-  test('of a training that learns: right at the end, and no vice', async () => {
+  test('of a training that learns: right at the end, and no warning', async () => {
     const watched = await train({});
     const samples = watched.result.samples ?? [];
     assert.deepEqual(
@@ -77,7 +78,7 @@ suite('replies after every epoch', () => {
         [`A ${id}`, reference, THINGS[id as keyof typeof THINGS], referenceTokens, 'stop'],
       );
     assert.deepEqual(
-      watched.vices.filter(({ step }) => step > 60),
+      watched.warnings.filter(({ step }) => step > 60),
       [],
     );
     assert.deepEqual(
