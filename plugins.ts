@@ -24,7 +24,7 @@ const DEFAULTS: PluginDefaults = {
   trainer: 'nf4-lora',
 };
 
-/** In the order in which they register: a plugin stands after those that it needs. */
+/** In the order in which they register: a plugin comes after those that it needs. */
 const builtIn = (): ListedPlugin[] =>
   [
     corePlugin,

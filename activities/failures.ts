@@ -13,7 +13,7 @@ export interface FailureTable {
 /** Longest text of a failure: a history is no log. */
 const MAX_MESSAGE_CHARS = 8000;
 
-/** Causes that are kept: what lies deeper explains nothing to a person. */
+/** Causes that are kept: deeper ones explain nothing to a person. */
 const MAX_CAUSES = 4;
 
 /** Longest wait before the next attempt that a failure may ask for. */

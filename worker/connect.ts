@@ -41,7 +41,7 @@ export function notStarted(role: Role, namespace: string, cause: unknown): Escad
   });
 }
 
-/** A failure on one line, with what lies behind it. */
+/** A failure on one line, with its causes. */
 export function messageOf(error: unknown): string {
   const parts: string[] = [];
   for (let one = error; one instanceof Error && parts.length < 5; one = one.cause) {

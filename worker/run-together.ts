@@ -1,7 +1,7 @@
 /** Workers side by side in one process: all run, or none is left. */
 import type { Worker } from '@temporalio/worker';
 
-/** Something that runs until it is told to stop. */
+/** Something that runs until it is stopped. */
 export interface Runner {
   run(): Promise<void>;
   /** May be called at any time, more than once. */

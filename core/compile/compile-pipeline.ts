@@ -150,7 +150,7 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
   checkAfter(node.after, scope, options.path, issues);
   if (kind !== null) {
     checkOptions(kind, values, `${options.path}.with`, issues);
-    // A name that comes from a field of the spec is told there, and not once more for every step.
+    // A name that comes from a field of the spec is reported there, and not once more for every step.
     for (const { path, message } of [
       ...wrongComponentRefs(kind.names, values, `${options.path}.with`, options.registry),
       ...lacking(kind, values, scope, options),
@@ -224,7 +224,7 @@ function checkReferences(value: JsonValue, scope: Scope, path: string, issues: I
   return needs;
 }
 
-/** Checks options against the kind's schema; what stands where a reference stands is checked when the step runs. */
+/** Checks options against the kind's schema; what a reference resolves to is checked when the step runs. */
 function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues: IssueList): void {
   const parsed = checkValue(kind.withSchema, withoutLiterals(values));
   if (parsed.success) return;
@@ -235,7 +235,7 @@ function checkOptions(kind: StepKindV1, values: JsonObject, path: string, issues
   }
 }
 
-/** Where references stand, and all that is around them. */
+/** The places of references, and all that is around them. */
 function placesOfReferences(values: JsonObject): ReadonlySet<string> {
   const places = new Set<string>();
   for (const { text, path } of stringsIn(values)) {

@@ -40,7 +40,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
   const issues = new IssueList();
   const { registry } = host;
   const model = completeModel(parsed.model, registry, 'model', issues);
-  // A model that cannot be told hides nothing else that is wrong.
+  // A model that cannot be resolved hides nothing else that is wrong.
   const spec: AdaptationSpec = { ...parsed, model: model ?? { provider: '', id: '', options: {} } };
   checkMetrics(spec, host, issues);
   const { plan: curation, inputs } = compileCuration(spec, host, issues);

@@ -48,7 +48,7 @@ export class IssueList {
     }
   }
 
-  /** Throws `INVALID_SPEC` when anything was added. Issues stand in the message, since UIs fold the details away. */
+  /** Throws `INVALID_SPEC` when anything was added. Issues are in the message, since UIs fold the details away. */
   throwIfAny(): void {
     if (this.issues.length === 0) return;
     const shown = this.issues.slice(0, MAX_SHOWN);

@@ -1,10 +1,10 @@
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { literalIn, parseReference, resolveReferences } from '../../schemas/plan/references.ts';
 
-/** Values that references stand for, as far as they are known before a plan runs. */
+/** Values of references, as far as they are known before a plan runs. */
 export interface KnownValues {
   readonly inputs: JsonObject;
-  /** Of the body of a map whose list is in the spec. */
+  /** Item of a map whose list is in the spec, for the steps of its body. */
   readonly item?: JsonValue;
 }
 

@@ -18,7 +18,7 @@ export interface VerdictFacts {
  * The test rows decide. A target that was met on dev was one claim before test was looked at: the winner's lower bound
  * must reach it, or it is not confirmed. Where dev did not meet the target, any finalist might have reached it on test
  * by luck: the bound that is corrected for all of them must reach it; where only the plain bound does, the target is
- * not confirmed. Where neither does, the verdict is that of the climb.
+ * not confirmed. Where neither does, the verdict is that of the flowchart.
  */
 export function verdictOnTest({ reached, target, low, correctedLow }: VerdictFacts): MeasuredVerdict {
   if (reached === 'target-met') return low >= target ? 'target-met' : 'target-not-confirmed';

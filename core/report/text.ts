@@ -1,6 +1,6 @@
 import type { Immutable } from '../../schemas/common/immutable.ts';
 import type { ModelRef } from '../../schemas/common/model-ref.ts';
-/** How the report writes numbers and other people's words, in every format. */
+/** How the report writes numbers and user text, in every format. */
 import type { CutOffRecord, FailedRecord } from '../../schemas/outcome/decision.ts';
 
 /** A score. */
@@ -43,7 +43,7 @@ export function shown(text: string, limit: number = MAX_SHOWN_CHARS): string {
 /** Half of a character, as a cut may leave it, is no text. */
 const wellFormed = (text: string): string => text.replaceAll(/\p{Surrogate}/gu, '\ufffd');
 
-/** What stands in the place of a score of a rung that has none. */
+/** What a rung without a score shows in the score's place. */
 export const unscored = (one: FailedRecord | CutOffRecord): string =>
   one.outcome === 'failed' ? `failed: ${one.code}` : `cut off: no ${one.by} left`;
 

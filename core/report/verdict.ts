@@ -40,7 +40,7 @@ function verdictText(data: Decided): Omit<Headline, 'without'> {
     case 'release-rejected':
       return {
         advice: `${rung} was not released.`,
-        meaning: 'What was measured stands; a person decided against using it.',
+        meaning: 'The measurements are valid; a person decided against using the winner.',
       };
     case 'budget-exhausted':
       return {

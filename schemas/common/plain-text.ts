@@ -37,7 +37,7 @@ export function withoutLinks(text: string): string {
     .replaceAll('@', `@${JOINER}`);
 }
 
-/** Of a code unit: half of a pair of surrogates takes half of the four bytes that both take. */
+/** UTF-8 bytes of a code unit: half of a pair of surrogates takes half of the four bytes that both take. */
 function unitBytes(unit: number): number {
   if (unit < 0x80) return 1;
   return unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff) ? 2 : 3;

@@ -57,7 +57,7 @@ export const ERROR_CODES = {
     help: 'Add rows, lower data.sizes, or loosen the curation steps.',
   },
   DATA_NOT_LABELS: {
-    meaning: 'A column that was to hold labels holds free texts.',
+    meaning: 'The label column contains free text.',
     retryable: false,
     help: 'Choose a column of labels, or leave the step out.',
   },
@@ -72,7 +72,7 @@ export const ERROR_CODES = {
     help: 'Start the run again, so that the step that makes it runs again, or point the worker at the right store (ESCADA_HOME).',
   },
   ARTIFACT_DAMAGED: {
-    meaning: "An artifact's bytes do not fit its digest.",
+    meaning: 'The artifact does not match its digest.',
     retryable: false,
     help: 'Start the run again: the step that makes it writes it again. If it happens twice, check the disk.',
   },
@@ -227,7 +227,7 @@ export const ERROR_CODES = {
   HUB_INPUT_INVALID: {
     meaning: 'A repository, revision, file, option or variable of `escada model pull` cannot be used.',
     retryable: false,
-    help: 'The message names it and says what may stand there.',
+    help: 'The message names it and says what is allowed there.',
   },
   HUB_NOT_FOUND: {
     meaning: 'The hub has no such repository, revision or file.',
@@ -353,7 +353,7 @@ export const ERROR_CODES = {
   ENGINE_INTERNAL: {
     meaning: 'A broken invariant inside the engine.',
     retryable: false,
-    help: 'Report it with the message.',
+    help: 'This is a bug: please report it with the message above.',
   },
   TRAINING_DATA_INVALID: {
     meaning: 'The training rows cannot be used.',
@@ -436,7 +436,7 @@ export const ERROR_CODES = {
     help: 'Start a worker with `escada worker`, or look whether it is busy or stopped, then try again.',
   },
   OUTPUT_NOT_WRITABLE: {
-    meaning: 'A file cannot be written where the command was told to.',
+    meaning: 'A file cannot be written at the place given to the command.',
     retryable: false,
     help: 'Choose another path, or make its folder and allow writing there.',
   },

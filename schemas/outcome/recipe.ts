@@ -10,7 +10,7 @@ export const [MAX_SHOTS, MAX_PASSAGES] = [32, 20] as const;
 const shown = {
   /** Rows that demonstrations are chosen from. */
   rows: artifactRefSchema,
-  /** How many stand in the prompt. */
+  /** How many are in the prompt. */
   shots: z.int().min(1).max(MAX_SHOTS),
 };
 

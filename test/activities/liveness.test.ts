@@ -57,12 +57,12 @@ async function step(kind: string, input: JsonObject): Promise<JsonObject> {
   return (await alive<StepResult>(steps[kind], input)).output;
 }
 
-const words = (at: number, count: number): string =>
+const wordSequence = (at: number, count: number): string =>
   Array.from({ length: count }, (_, place) => `word${(at * 31 + place * 7) % 5003}`).join(' ');
 
 async function dataset(name: string, rows: number, length: number): Promise<ArtifactRef> {
   const lines = Array.from({ length: rows }, (_, at) =>
-    JSON.stringify({ input: `question ${at} ${words(at, 6)}`, output: words(at, length) }),
+    JSON.stringify({ input: `question ${at} ${wordSequence(at, 6)}`, output: wordSequence(at, length) }),
   );
   await writeFile(join(folder, name), `${lines.join('\n')}\n`);
   const columns = { input: 'input', output: 'output' };
@@ -78,8 +78,8 @@ async function score(salt: number): Promise<Score> {
   const answers = Array.from({ length: 800 }, (_, at) => ({
     id: `r${at}`,
     input: '',
-    reference: words(at, 30),
-    prediction: words(at + salt * (at % 3), 30),
+    reference: wordSequence(at, 30),
+    prediction: wordSequence(at + salt * (at % 3), 30),
   }));
   const voice = { id: 'voice-rules', with: { rules: [{ name: 'short', pattern: '^.{1,100}$' }] } };
   const output = await step('score.predictions@1', {

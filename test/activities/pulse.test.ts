@@ -75,18 +75,18 @@ suite('pulse', () => {
     assert.deepEqual(beats.at(-1), { phase: 'load', warning, tokens: 12 });
   });
 
-  test('a step that hangs is no longer heard of, is told to stop, and fails with a code', async () => {
-    let told: unknown;
+  test('a step that hangs no longer sends heartbeats, gets its signal aborted, and fails with a code', async () => {
+    let reason: unknown;
     const { beats, result } = await run(
       kindOf(async (context) => {
         context.heartbeat({ phase: 'loading' });
         const { signal } = context;
-        signal.addEventListener('abort', () => (told = signal.reason as unknown));
+        signal.addEventListener('abort', () => (reason = signal.reason as unknown));
         return await new Promise<JsonObject>(() => undefined);
       }),
     );
     await assert.rejects(result, (error) => stalled(error) && /"loading"/.test(String(error)));
-    assert.equal((told as { code?: string }).code, 'STEP_STALLED');
+    assert.equal((reason as { code?: string }).code, 'STEP_STALLED');
     const heard = beats.length;
     assert.ok(heard > 3, `${heard} heartbeats`);
     await pause(4 * TIMES.heartbeatTimeoutMs);
@@ -115,7 +115,7 @@ suite('pulse', () => {
     assert.equal(beats.length, heard);
   });
 
-  test('a step that moves goes on beyond the limit, whatever moves', async () => {
+  test('a step that makes progress runs beyond the limit, whatever moves', async () => {
     const moves = {
       progress: (context: StepContext) => context.heartbeat({ done: 1 }),
       'rows, threads, engines': () => noteMovement(),

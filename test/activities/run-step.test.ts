@@ -199,7 +199,7 @@ suite('ids of steps and runs', () => {
     assert.equal((await readdir(join(store.root, 'runs'))).length, 2 * ids.length + 1);
   });
 
-  test('attempts of a run and of those that go on from it share what they made; a run started later does not', async () => {
+  test('attempts of a run and of those that continue it share what they made; a run started later does not', async () => {
     const { run } = await setUp(fails);
     const first = { firstRunId: 'first' };
     assert.equal(await earlierOf(run({ n: 1 }, within({ runId: 'first' }), first)), 0);

@@ -32,7 +32,7 @@ test('docs/errors.md lists exactly the codes of the error table', async () => {
   assert.deepEqual(listed.sort(), Object.keys(ERROR_CODES).sort());
 });
 
-test('every code of the engine stands in the error table', async () => {
+test('every code of the engine is in the error table', async () => {
   const source = await readFile(new URL('plugins/nf4-lora/engine/formats/src/error.rs', root), 'utf8');
   const codes = [...source.matchAll(/Code::\w+ => "([A-Z0-9_]+)"/g)].map((match) => match[1] ?? '');
   assert.ok(codes.length >= 8, `found only ${codes.length} codes in error.rs`);

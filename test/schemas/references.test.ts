@@ -38,7 +38,7 @@ test('half references and unknown roots are refused', () => {
   assert.equal(parseReference('no reference, only $ and {}'), null);
 });
 
-test('strings are found with the path where they stand', () => {
+test('strings are found with their paths', () => {
   assert.deepEqual(stringsIn({ a: ['x', { b: 'y' }], n: 1 }), [
     { text: 'x', path: ['a', '0'] },
     { text: 'y', path: ['a', '1', 'b'] },

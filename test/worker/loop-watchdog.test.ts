@@ -13,7 +13,7 @@ async function until(done: () => boolean): Promise<void> {
 }
 
 suite('watchdog of the event loop', () => {
-  test('a block is told once in a while, with what was running or has just ended', async () => {
+  test('a block is reported once in a while, with what was running or has just ended', async () => {
     const warnings: string[] = [];
     takeRunning();
     const stop = startLoopWatchdog({

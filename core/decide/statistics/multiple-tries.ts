@@ -21,7 +21,7 @@ export function correctedLevel(level: number, tried: number): number {
 
 /**
  * Lower bound of the score of a candidate that is the best of `tried`: that of `bootstrapInterval` at `correctedLevel`.
- * Takes more resamples than asked for where the corrected bound lies so far out that too few would fall below it (at
+ * Takes more resamples than asked for where the corrected bound is so far out that too few would fall below it (at
  * most 100,000).
  */
 export async function correctedLow(

@@ -22,11 +22,11 @@ export const TOKENS: CostAxis = {
 };
 
 function altTextOf(points: readonly CostPoint[], axis: CostAxis, metric: string): AltText {
-  const told = points.map(
+  const texts = points.map(
     (one) =>
       `${one.rung}: ${metric} ${show(one.value)} (${interval(one)}) at ${axis.of(one).toFixed(2)}${axis.best(one) ? ', on the front' : ''}`,
   );
-  return { title: `Test score against ${axis.name}`, description: `${told.join('; ')}.` };
+  return { title: `Test score against ${axis.name}`, description: `${texts.join('; ')}.` };
 }
 
 type Point = CostPoint & {
@@ -62,8 +62,8 @@ function frontOf(points: readonly Point[], bottom: number, right: number) {
 }
 
 /**
- * Test score with its interval against cost. Filled points and the stepped line are the Pareto front: what lies below
- * and to the right of it is beaten in both.
+ * Test score with its interval against cost. Filled points and the stepped line are the Pareto front: what is below it
+ * and to its right is beaten in both.
  */
 export async function costChart(
   points: readonly CostPoint[],

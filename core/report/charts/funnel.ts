@@ -9,13 +9,13 @@ export function changeOf({ dropped, added }: Pick<FunnelStep, 'dropped' | 'added
 }
 
 function altTextOf(steps: readonly FunnelStep[]): AltText {
-  const told = steps.map(
+  const texts = steps.map(
     ({ node, rows, dropped, added }) => `${node}: ${rows} rows left, ${dropped} dropped, ${added} added`,
   );
-  return { title: 'Rows after each curation step', description: `${told.join('; ')}.` };
+  return { title: 'Rows after each curation step', description: `${texts.join('; ')}.` };
 }
 
-/** Rows after each curation step; what the step dropped or added stands at the end of its bar. */
+/** Rows after each curation step; what the step dropped or added is at the end of its bar. */
 export async function funnelChart(steps: readonly FunnelStep[], widthPx: number): Promise<string> {
   const parts = ['kept', 'added', 'dropped'];
   const values = steps.flatMap((step) => [

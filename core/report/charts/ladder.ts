@@ -18,10 +18,10 @@ function pointsOf(data: ReportData): Point[] {
 }
 
 function altTextOf(points: readonly Point[], target: number, metric: string): AltText {
-  const told = points.map((one) => `${one.rung} on ${one.split} ${show(one.value)} (${interval(one)})`);
+  const texts = points.map((one) => `${one.rung} on ${one.split} ${show(one.value)} (${interval(one)})`);
   return {
     title: `Scores of every rung (${metric}), with intervals`,
-    description: `Target ${show(target)}. ${told.join('; ')}.`,
+    description: `Target ${show(target)}. ${texts.join('; ')}.`,
   };
 }
 

@@ -30,11 +30,11 @@ function pointsOf({ rung, losses: all }: Training): Point[] {
 }
 
 function altTextOf(trainings: readonly Training[]): AltText {
-  const told = trainings.map(({ rung, losses }) => {
+  const texts = trainings.map(({ rung, losses }) => {
     const { first, last } = endsOf(losses);
     return `${rung}: from ${show(first)} to ${show(last)} nats per token in ${losses.length} steps`;
   });
-  return { title: 'Loss during training', description: `${told.join('; ')}.` };
+  return { title: 'Loss during training', description: `${texts.join('; ')}.` };
 }
 
 /** Loss in nats per labelled token over steps: every step faint, the running mean on top. */

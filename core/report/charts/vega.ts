@@ -20,10 +20,10 @@ export const COLOUR = {
   line: 'var(--line)',
 } as const;
 
-/** Colours of lines that must be told apart, in order. */
+/** Distinguishable colours of lines, in order. */
 export const SERIES = [COLOUR.dev, COLOUR.test, COLOUR.target, COLOUR.soft] as const;
 
-/** What a person who cannot see a picture is told. */
+/** Alternative text of a picture, for people who cannot see it. */
 export interface AltText {
   readonly title: string;
   readonly description: string;
@@ -53,13 +53,13 @@ const CONFIG: TopLevelSpec['config'] = {
 };
 
 /** Puts a title and a description into an SVG's head, for screen readers. */
-export function describeSvg(svg: string, words: AltText): string {
+export function describeSvg(svg: string, altText: AltText): string {
   // From the content, so that equal runs write equal reports.
   const id = `p${createHash('sha256').update(svg).digest('hex').slice(0, 10)}`;
-  const { title, description } = words;
+  const { title, description } = altText;
   const head = `<svg role="img" aria-labelledby="${id}-t ${id}-d"`;
   const body = `<title id="${id}-t">${escapeHtml(title)}</title><desc id="${id}-d">${escapeHtml(description)}</desc>`;
-  // Names and titles in a picture are other people's words, too.
+  // Names and titles in a picture are user text, too.
   return shown(
     svg.replace('<svg', () => head).replace('>', () => `>${body}`),
     Infinity,
@@ -70,7 +70,7 @@ export function describeSvg(svg: string, words: AltText): string {
 const QUIET = logger(ERRORS);
 
 /** Renders a vega-lite description to SVG text, without a browser. */
-export async function toSvg(spec: object, widthPx: number, words: AltText): Promise<string> {
+export async function toSvg(spec: object, widthPx: number, altText: AltText): Promise<string> {
   const whole = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     autosize: { type: 'fit-x', contains: 'padding' },
@@ -82,7 +82,7 @@ export async function toSvg(spec: object, widthPx: number, words: AltText): Prom
   const view = new View(parse(compile(whole, { logger: QUIET }).spec), { renderer: 'none' });
   const svg = await view.toSVG();
   view.finalize();
-  return describeSvg(svg, words);
+  return describeSvg(svg, altText);
 }
 
 /** The part of 0 to 1 that holds these scores, with some air. */

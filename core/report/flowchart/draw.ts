@@ -8,7 +8,7 @@ import { viewFlowchart, type ChartView } from './view.ts';
 const round = (value: number): number => Math.round(value * 10) / 10;
 const ARROW_PX = 7;
 
-/** Questions have pointed sides, rungs corners, ends round ones: not told apart by colour alone. */
+/** Questions have pointed sides, rungs corners, ends round ones: colour is not the only difference. */
 function outline({ node, x, y, width, height }: Box): string {
   if (node.form === 'ask') {
     const [cut, right, bottom, middle] = [9, x + width, y + height, y + height / 2];
@@ -67,8 +67,8 @@ function drawLine({ edge, points, label, anchor }: Line): string {
 
 function descriptionOf({ nodes }: ChartView): string {
   const visited = nodes.filter(({ visit }) => visit !== null).sort((a, b) => (a.visit ?? 0) - (b.visit ?? 0));
-  const told = visited.map(({ title, note }) => (note === '' ? title : `${title} (${note})`));
-  return `The path taken: ${told.join(' → ')}. ${nodes.length - visited.length} nodes were not visited.`;
+  const steps = visited.map(({ title, note }) => (note === '' ? title : `${title} (${note})`));
+  return `The path taken: ${steps.join(' → ')}. ${nodes.length - visited.length} nodes were not visited.`;
 }
 
 type Drawn = Pick<ReportData, 'path' | 'rungs'> & { readonly plan: Pick<ReportData['plan'], 'flowchart'> };

@@ -1,6 +1,6 @@
 /**
- * Where everything of a flowchart stands. Every question and rung has a layer of its own, one below the other, which a
- * phone can show; ends stand beside the node that leads to them; edges that skip layers run in lanes on the left.
+ * Layout of a flowchart. Every question and rung has a layer of its own, one below the other, which a phone can show;
+ * ends are beside the node that leads to them; edges that skip layers run in lanes on the left.
  */
 import type { ChartNode, ChartView, Edge } from './view.ts';
 
@@ -17,7 +17,7 @@ export interface Box {
 export interface Line {
   readonly edge: Edge;
   readonly points: readonly (readonly [number, number])[];
-  /** Where the label stands, and which side of it is there. */
+  /** Place of the label, and which side of it is there. */
   readonly label: readonly [number, number];
   readonly anchor: 'start' | 'middle' | 'end';
 }

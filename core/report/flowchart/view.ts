@@ -20,7 +20,7 @@ export interface ChartNode {
   readonly visit: number | null;
 }
 
-/** A flowchart with the path that a climb took through it. */
+/** A flowchart with the path that a run took through it. */
 export interface ChartView {
   /** Nodes that can be reached, each after all that lead to it. */
   readonly nodes: readonly ChartNode[];
@@ -86,12 +86,12 @@ function shortValue(one: FactValue): string {
 
 /** The comparisons of a step as a person reads them. */
 export function comparisonText({ comparisons }: PathStep): string {
-  const told = comparisons.map(({ fact, left, op, right, value: bound }) => {
+  const texts = comparisons.map(({ fact, left, op, right, value: bound }) => {
     if (typeof left === 'boolean' && op === '==' && typeof bound === 'boolean') return `${fact} is ${left}`;
     const named = typeof bound === 'object' ? `${bound.fact} ` : '';
     return `${fact} ${shortValue(left)} ${SIGNS[op]} ${named}${shortValue(right)}`;
   });
-  return told.join('; ');
+  return texts.join('; ');
 }
 
 function noteOf(node: FlowchartNode, step: PathStep | undefined, rungs: readonly DecisionRecord[]): string {

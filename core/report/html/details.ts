@@ -83,7 +83,7 @@ export function dataSection(data: ReportData, charts: Charts): Html {
     ${charts.funnel === null ? null : figure(charts.funnel, 'Rows after each step; behind the bar what the step dropped or added.')}
     ${table('Curation', ['step', 'rows in', 'dropped', 'added', 'rows out', 'what it does'], rows)}
     <p>
-      Split by group, so that no duplicate stands on two sides: ${train} train, ${dev} dev, ${test} test,
+      Split by group, so that no duplicate is on two sides: ${train} train, ${dev} dev, ${test} test,
       ${unused} unused.
     </p>
     ${data.funnel.map(droppedOf)}`;

@@ -1,4 +1,4 @@
-/** HTML that cannot be broken out of: what stands in a template is escaped unless it is HTML itself. */
+/** HTML that cannot be broken out of: a value in a template is escaped unless it is HTML itself. */
 import { shown } from '../text.ts';
 
 /** Text made safe for HTML, in content and in quoted attributes. */
@@ -35,14 +35,14 @@ export function markup(strings: TemplateStringsArray, ...parts: readonly Part[])
   );
 }
 
-/** A user's text: cut where they are endless, set apart so that their direction does not spread. */
+/** Text of a user: cut where it is endless, isolated so that its direction does not spread. */
 export function userText(text: string, limit?: number): Html {
   return markup`<bdi>${shown(text, limit)}</bdi>`;
 }
 
 export type Cell = Html | string | number;
 
-/** Columns of numbers stand in figures of equal width; the first cell of a row names the row. */
+/** Columns of numbers have figures of equal width; the first cell of a row names the row. */
 export function table(caption: string, head: readonly string[], rows: readonly (readonly Cell[])[]): Html {
   const cells = head.map((text) => markup`<th scope="col">${text}</th>`);
   const body = rows.map(([first, ...others]) => {

@@ -27,7 +27,7 @@ export async function withHold<T>(root: string, run: string, work: () => Promise
   }
 }
 
-/** The holds of processes that live, here or elsewhere. Whether one lives is never told by its age on this machine. */
+/** The holds of processes that live, here or elsewhere. Its age on this machine never decides whether one lives. */
 export async function liveHolds(root: string, nowMs: number): Promise<LiveHolds> {
   const runs = new Set<string>();
   let sinceMs = Number.POSITIVE_INFINITY;

@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { makeMissing, sha256OfBytes } from '../../../plugins/sdk/publish.ts';
 
 /**
- * 12 hexadecimal digits that tell this store from all others, also from a copy of it: made from a random file in it,
- * which the first look creates, and from where it lies.
+ * 12 hexadecimal digits that distinguish this store from all others, also from a copy of it: made from a random file in
+ * it, which the first look creates, and from its path.
  */
 export async function storeId(storeRoot: string): Promise<string> {
   await makeMissing(resolve(storeRoot));

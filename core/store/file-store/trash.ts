@@ -21,7 +21,7 @@ export class Trash {
     this.#dryRun = dryRun;
   }
 
-  /** Of `runs` the age was looked at already. */
+  /** Removes all that may be removed; the age of `runs` was checked already. */
   async removeAll(paths: readonly string[], kind: 'runs' | 'files'): Promise<Removed> {
     let [count, sizeBytes] = [0, 0];
     for (const path of paths) {

@@ -184,7 +184,11 @@ test('what a rung, a step or a pipeline of its own names must be there before an
   assert.deepEqual(issues({ ...GOOD_SPEC, rungs: { rag: { retriever: 'lexicon' } } }), [
     '- rungs.rag.retriever: There is no retriever "lexicon". Did you mean "lexical"? Known: lexical.',
   ]);
-  assert.deepEqual(issues({ ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } }).length, 1, 'told once');
+  assert.deepEqual(
+    issues({ ...GOOD_SPEC, metrics: { primary: { id: 'chrff' } } }).length,
+    1,
+    'reported once',
+  );
   const model = (provider: string) => ({ provider, id: 'tiny', options: { weightFormat: 'f32' } });
   const training = (provider: string, trainer: string) => ({
     name: 'own',

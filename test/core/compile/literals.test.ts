@@ -63,7 +63,7 @@ function membersCalled(name: string, value: JsonValue): JsonValue[] {
 }
 
 for (const text of TEXTS) {
-  test(`in a climb: ${text}`, () => {
+  test(`in an adaptation: ${text}`, () => {
     const spec = {
       ...GOOD_SPEC,
       task: { instruction: text, system: text },

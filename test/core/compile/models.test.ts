@@ -63,7 +63,7 @@ suite('the model of a plan', () => {
     refused(() => planFor(options({ zone: 1 })), /\n- model\.options\.zone: is not a known field/);
     refused(() => planFor({ provider: 'remote' }), /\n- model\.id: .*provider "remote" has no default model/);
     refused(() => planFor({ options: { weightFormat: 'int8' } }), /\n- model\.options\.weightFormat: /);
-    // Other mistakes are told with it.
+    // Other mistakes are reported with it.
     const two = { ...GOOD_SPEC, model: { provider: 'remot' }, metrics: { primary: { id: 'chrff' } } };
     for (const said of [/model\.provider: .*Did you mean "remote"/, /metrics\.primary\.id: .*"chrff"/])
       refused(() => compileSpec(two, host), said);

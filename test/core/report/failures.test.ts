@@ -1,4 +1,4 @@
-/** A climb in which not everything went well: what failed or was cut off is told beside what was measured. */
+/** A run in which not everything went well: what failed or was cut off is reported beside what was measured. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { renderCharts } from '../../../core/report/charts/index.ts';
@@ -36,7 +36,7 @@ const CUT_OFF: CutOffRecord = {
   reason: 'The budget of tokens ran out while it was running.',
 };
 
-suite('a climb in which rungs failed', () => {
+suite('a run in which rungs failed', () => {
   let place: ReportPlace;
   let data: ReportData;
 
@@ -107,7 +107,7 @@ suite('a climb in which rungs failed', () => {
     assert.match(meaning([], [refusal('seconds')]), /budget of time ran out/);
   });
 
-  test('a rung that the tokens do not cover was not refused for want of seconds', () => {
+  test('a rung that the tokens do not cover was not refused for lack of seconds', () => {
     const why = (...short: ('seconds' | 'tokens')[]) => {
       const plan = { ...data.plan, rungs: data.plan.rungs.filter(({ id }) => id === 'peft') };
       return skippedRungs({ ...plan, flowchart: STANDARD_FLOWCHART }, [refusal(...short)], []);

@@ -1,4 +1,4 @@
-/** A finished climb as the workflow hands it to the report, with real artifacts; every text can be chosen. */
+/** A finished run as the workflow hands it to the report, with real artifacts; every text can be chosen. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { Flowchart } from '../../../schemas/spec/flowchart.ts';
 import type { AdaptationPlan } from '../../../schemas/plan/adaptation-plan.ts';
 import type { PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
 
-/** What a test may choose: other people's words wherever they can stand. */
+/** Texts that a test selects: user text in every place that can hold it. */
 export interface Texts {
   readonly input: string;
   readonly answer: string;
@@ -125,7 +125,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
   };
 }
 
-/** A path through the standard flowchart that climbs everything but retrieval. */
+/** A path through the standard flowchart that runs every rung but retrieval. */
 function pathFor(texts: Texts): PathStep[] {
   const target = { fact: 'best.low', op: '>=', value: { fact: 'target' }, right: 0.62 } as const;
   const visit = (node: string, answer: PathStep['answer'], left?: number): PathStep => {
@@ -157,7 +157,7 @@ export interface ReportPlace {
   close(): Promise<void>;
 }
 
-/** Writes the artifacts of a climb into a store of its own. Close it. */
+/** Writes the artifacts of a run into a store of its own. Close it. */
 export async function reportPlace(
   changes: Partial<Texts> = {},
   flowchart: Flowchart = STANDARD_FLOWCHART,

@@ -1,4 +1,4 @@
-/** The drawn flowchart: everything in its place at any width, and the path taken told apart. */
+/** The drawn flowchart: everything in its place at any width, and the path taken is marked. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NARROW_PX, WIDE_PX } from '../../../core/report/charts/vega.ts';

@@ -1,4 +1,4 @@
-/** The report of a finished climb, in its three formats: complete, and safe with whatever the data holds. */
+/** The report of a finished run, in its three formats: complete, and safe with whatever the data holds. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { Charts } from '../../../core/report/charts/index.ts';
@@ -23,7 +23,7 @@ const HOSTILE = [
 
 const count = (text: string, piece: string | RegExp): number => text.split(piece).length - 1;
 
-suite('the report of a climb', () => {
+suite('the report of an adaptation', () => {
   let place: ReportPlace;
   let page: string;
   let charts: Charts;
@@ -46,9 +46,9 @@ suite('the report of a climb', () => {
     assert.doesNotMatch(page, /Chat template/);
     const details = { ...MODEL.details, 'Chat template': 'none of its own; no system role' };
     const model = { ...MODEL, details };
-    const told = renderHtml({ ...place.data, model }, charts);
-    assert.match(told, /Chat template/);
-    assert.match(told, /none of its own; no system role/);
+    const html = renderHtml({ ...place.data, model }, charts);
+    assert.match(html, /Chat template/);
+    assert.match(html, /none of its own; no system role/);
   });
 
   test('has every section', () => {
@@ -199,7 +199,7 @@ suite('the report of a climb', () => {
     assert.doesNotMatch((await place.store.readBytes(html)).toString(), /M parameters/);
   });
 
-  test('a climb without training or counted curation has no pictures of them', async () => {
+  test('a run without training or counted curation has no pictures of them', async () => {
     const candidates = place.input.candidates.map((one) => ({ ...one, training: null, adapter: null }));
     const input = { ...place.input, candidates, curation: {} };
     const { html } = await writeReport(input, { store: place.store, describeModel: async () => MODEL });

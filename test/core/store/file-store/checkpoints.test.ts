@@ -11,7 +11,7 @@ const place = (workflowId: string) => ({ namespace: 'n', workflowId, firstRunId:
 async function newStore() {
   const store = new FileStore(await mkdtemp(join(tmpdir(), 'escada-checkpoints-')));
   const index = async () => await readdir(join(store.root, 'checkpoints'));
-  /** An attempt that has written a complete checkpoint and told nobody, as one does that is killed. */
+  /** An attempt that has written a complete checkpoint and reported none, as one does that is killed. */
   const attempt = async (workflowId: string) => {
     const scratch = await store.openScratch(place(workflowId), KEY);
     await scratch.checkpoints.restore();
