@@ -69,9 +69,9 @@ suite('the report in a browser', { skip }, () => {
     });
   }
 
-  test('a person who cannot see the pictures is told what they show', async () => {
+  test('the pictures have accessible names that say what they show', async () => {
     const page = await openPage(browser, DESK);
-    await page.goto(await write('told'));
+    await page.goto(await write('accessible'));
     const pictures = await page.getByRole('img').all();
     const names = await Promise.all(pictures.map((one) => one.locator('title').textContent()));
     assert.deepEqual(names, [

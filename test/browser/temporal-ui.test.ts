@@ -1,4 +1,4 @@
-/** A climb started, watched and read in the Temporal UI, by hand. */
+/** An adaptation started, watched and read in the Temporal UI, by hand. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
@@ -16,7 +16,7 @@ const skip = (await reasonToSkip({ engine: true })) || (await reasonToSkipBrowse
 
 const RUN = 'by-hand';
 
-suite('a climb by hand in the Temporal UI', { skip }, () => {
+suite('an adaptation by hand in the Temporal UI', { skip }, () => {
   let server: TestServer;
   let place: Place;
   let browser: Browser;
@@ -48,15 +48,15 @@ suite('a climb by hand in the Temporal UI', { skip }, () => {
     assert.match(status.name, /RUNNING|COMPLETED/);
   });
 
-  test('the dashboard of the running climb tells its phase, its time and what it does', async () => {
+  test('the dashboard of the running adaptation shows its phase, its time and what it does', async () => {
     await openRun(page, uiUrl(server), RUN, 'User Metadata');
     const text = await dashboard(page).innerText();
-    assert.match(text.trim(), /^Phase: (?:compile|curate|climb|test|report|done)/);
+    assert.match(text.trim(), /^Phase: (?:compile|curate|ladder|test|report|done)/);
     assert.match(text, /Time: \d+ s of 36000 s/);
     await picture(page, 'ui-dashboard-running');
   });
 
-  test('the dashboard of the finished climb has the ladder, the path and the reasons', async () => {
+  test('the dashboard of the finished adaptation has the ladder, the path and the reasons', async () => {
     run = await finished(place, RUN);
     await openRun(page, uiUrl(server), RUN, 'User Metadata');
     const board = dashboard(page);
@@ -101,7 +101,7 @@ suite('a climb by hand in the Temporal UI', { skip }, () => {
     await phone.close();
   });
 
-  test('an approval is given with the JSON that the dashboard shows, and the run goes on', async () => {
+  test('an approval is given with the JSON that the dashboard shows, and the run continues', async () => {
     const client = await place.client();
     const { workflowId } = await client.startAdaptation(
       tinySpec({ name: 'asks', approvals: { rungs: ['peft'] } }),

@@ -35,16 +35,16 @@ export interface ResumeTrial {
   readonly trial: number;
   readonly variant: string;
   readonly saveSteps: number;
-  /** Of each process in turn: a run may go on with other threads than it began with. */
+  /** Threads of each process in turn: a run may continue with another number than it began with. */
   readonly threads: readonly number[];
   /** Last step that was reported before each kill; a process that was done before its kill counts none. */
   readonly killedAfterStep: readonly number[];
-  /** Step that the last process went on from. */
+  /** Step that the last process continued from. */
   readonly resumedFromStep: number;
   readonly problems: readonly string[];
 }
 
-const MOST_KILLS = 3;
+const MAX_KILLS = 3;
 const THREADS = [1, 2, 3, 4] as const;
 const SAVE_STEPS = [1, 2, 3, 5, 7, 10, 16] as const;
 /** What layers keep changes memory and time, no bit. */
@@ -146,7 +146,7 @@ export async function resumeTrial(
   const outDir = join(setting.room, `trial-${trial}`);
   await mkdir(outDir);
   const saveSteps = random.pick(SAVE_STEPS);
-  const kills = 1 + random.below(MOST_KILLS);
+  const kills = 1 + random.below(MAX_KILLS);
   const [threads, killedAfterStep]: [number[], number[]] = [[], []];
   let last: Outcome | undefined;
   for (let at = 0; at <= kills && last?.finished !== true; at += 1) {

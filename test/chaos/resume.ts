@@ -1,6 +1,6 @@
 /**
  * `npm run chaos:resume -- [--trials 20] [--seed N] [--model tiny|real] [--json]`: trainings of 40 steps are killed (kill -9)
- * up to three times at random moments and go on with other numbers of threads and other checkpoint intervals; SHA-256 of
+ * up to three times at random moments and continue with other numbers of threads and other checkpoint intervals; SHA-256 of
  * the result, the optimizer's state and the loss log must equal those of an undisturbed run. Exit code 1 otherwise.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -66,7 +66,7 @@ async function main(): Promise<number> {
     const done = await resumeTrials(setting, resumeVariants(values.model), { trials, seed, onTrial });
     const passed = done.filter(({ problems }) => problems.length === 0).length;
     const kills = done.reduce((sum, { killedAfterStep }) => sum + killedAfterStep.length, 0);
-    const head = ['trial', 'training', 'saved every', 'threads', 'killed after step', 'went on from', ''];
+    const head = ['trial', 'training', 'saved every', 'threads', 'killed after step', 'continued from', ''];
     print(table([head, ...done.map(row)]));
     print(`${passed} of ${trials} passed with ${kills} kills, seed ${seed}`);
     if (values.json) print(JSON.stringify({ seed, passed, kills, trials: done }));

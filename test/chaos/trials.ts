@@ -8,7 +8,7 @@ import type { HistoryActivity } from '../whole/support/history.ts';
 import { activitiesOf } from '../whole/support/history.ts';
 import { Place } from '../whole/support/place.ts';
 import { processesOf, until } from '../whole/support/processes.ts';
-import { climb, finished, writeRows, type FinishedRun } from '../whole/support/runs.ts';
+import { runAdaptation, finished, writeRows, type FinishedRun } from '../whole/support/runs.ts';
 import type { TestServer } from '../whole/support/server.ts';
 import { tinySpec } from '../whole/support/specs.ts';
 import { FAULTS, type Fault } from './faults.ts';
@@ -80,7 +80,7 @@ export async function calmRun(server: TestServer): Promise<Calm> {
   const place = await open(server, 'calm');
   try {
     const startedMs = Date.now();
-    const run = await climb(place, chaosSpec());
+    const run = await runAdaptation(place, chaosSpec());
     return { artifacts: artifactsOf(run.activities), seconds: (Date.now() - startedMs) / 1000 };
   } finally {
     await place.close();
@@ -129,7 +129,7 @@ export async function chaosTrial(
     await fault.strike({ server, place });
     await until('the run to end', () => ended(place, workflowId), { timeoutMs: 300_000, everyMs: 300 });
     const first = await conclusion(place, workflowId, fault);
-    const run = first ?? (await climb(place, chaosSpec()));
+    const run = first ?? (await runAdaptation(place, chaosSpec()));
     const runSeconds = (Date.now() - startedMs) / 1000;
     // What had finished before a failure that is allowed comes from the cache of the second run.
     problems.push(...judge(run.activities, first === null ? [] : before, calm));
@@ -173,7 +173,7 @@ async function ended(place: Place, workflowId: string): Promise<true | undefined
   return status === 'RUNNING' ? undefined : true;
 }
 
-/** A trial that did not come to its end is one that did not pass; the others go on. */
+/** A trial that did not come to its end did not pass; the others continue. */
 function brokenTrial(trial: number, fault: Fault, error: unknown): Trial {
   const nothing = { hitAtSeconds: 0, finishedBefore: 0, runSeconds: 0, attempts: 0, again: false };
   const messages = [...messagesOf(error)].join(' ← ');

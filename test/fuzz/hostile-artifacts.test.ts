@@ -57,7 +57,7 @@ suite('packed folders', () => {
     );
   });
 
-  test('a path that stands twice, or is a file and a folder, is refused', async () => {
+  test('a path that is there twice, or is a file and a folder, is refused', async () => {
     const entry = (path: string) => ({ path, ref: inner });
     await refuses({ entries: [entry('a'), entry('a')] }, /more than once/);
     await refuses({ entries: [entry('a/b'), entry('a')] }, /both a file and a folder/);

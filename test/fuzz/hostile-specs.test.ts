@@ -44,7 +44,7 @@ function nested(depth: number, open = '[', close = ']'): unknown {
   return JSON.parse(`${open.repeat(depth)}0${close.repeat(depth)}`);
 }
 
-test('nesting is bounded, wherever it stands', () => {
+test('nesting is bounded at every place', () => {
   for (const depth of [65, 50_000]) {
     for (const value of [nested(depth), nested(depth, '{"a":', '}')]) {
       const specs = [
@@ -208,7 +208,7 @@ test('a flowchart may be one long chain, but not endlessly long; a loop is found
   assert.match(refusal(() => compileSpec(chart({ n0: many, last: END }), host)).message, /n0\.all/);
 });
 
-test('thousands of wrong references and kinds are told of soon', () => {
+test('thousands of wrong references and kinds are reported soon', () => {
   const wrong = Object.fromEntries(Array.from({ length: 8000 }, (_, at) => [`o${at}`, `\${inputs.x${at}}`]));
   const inputs = Object.fromEntries(Array.from({ length: 2000 }, (_, at) => [`i${at}`, 0]));
   const node = { id: 'b', form: 'step', uses: 'curate.read@1', with: wrong };

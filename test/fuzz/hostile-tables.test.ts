@@ -10,7 +10,7 @@ import { watchMemory } from '../../tools/fuzz/memory.ts';
 import { READERS } from '../../tools/fuzz/readers.ts';
 
 /** The table engine's own limit is 256 MiB here; the rest is room for one record of each reader and for garbage. */
-const MOST_BYTES = 640 * 1024 * 1024;
+const MAX_BYTES = 640 * 1024 * 1024;
 /** Generous for a busy machine: a file is read once as a whole, for its digest. */
 const SOON_MS = 30_000;
 
@@ -39,11 +39,11 @@ suite('hostile data files', () => {
       return true;
     });
     const [bytes, ms] = [memory(), performance.now() - startMs];
-    assert.ok(bytes < MOST_BYTES, `${name}: ${bytes} bytes of memory`);
+    assert.ok(bytes < MAX_BYTES, `${name}: ${bytes} bytes of memory`);
     assert.ok(ms < SOON_MS, `${name}: ${ms} ms`);
   }
 
-  /** A file that starts with `text` and goes on with zeros up to `sizeBytes`; takes no room on the disk. */
+  /** A file that starts with `text` and continues with zeros up to `sizeBytes`; takes no room on the disk. */
   async function sparse(text: string, sizeBytes: number): Promise<string> {
     const path = join(folder, 'sparse');
     const file = await open(path, 'w');

@@ -1,4 +1,4 @@
-/** Replays every recorded history with the workflows as they are now: what was started must be able to go on. */
+/** Replays every recorded history with the workflows as they are now: what was started must be able to continue. */
 import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { before, suite, test } from 'node:test';

@@ -59,7 +59,7 @@ suite('the package, installed elsewhere', { skip }, () => {
       '--no-fund',
       '--loglevel=error',
     ]);
-    // Takes as long as the climb, and most of that waits.
+    // Takes as long as the adaptation, and most of that is waiting.
     types = runIn(host, env, ['node_modules/.bin/tsc', '-p', '.']);
   });
 
@@ -104,7 +104,7 @@ suite('the package, installed elsewhere', { skip }, () => {
     assert.deepEqual(loaded, { same: true, type: 'object', parsed: false });
   });
 
-  test("a climb runs in the host's worker, beside the host's own workflows", async () => {
+  test("an adaptation runs in the host's worker, beside the host's own workflows", async () => {
     await startWorker();
     const output = await mustRun(host, env, ['node', 'start.ts']);
     assert.match(output, /^(zero-shot|icl|peft): \S+ scores chrf 0\.\d+ .*8 test rows/);

@@ -1,4 +1,4 @@
-/** People in the loop: a climb that asks before a rung and before the release, and a pipeline with an approval node. */
+/** Approval gates: an adaptation that waits before a rung and before the release, and a pipeline with an approval node. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { EscadaClient } from '../../client.ts';
@@ -66,7 +66,7 @@ suite('approvals', { skip }, () => {
     });
   };
 
-  test('a climb asks before a rung and before the release; the waits cost no budget and leave a record', async () => {
+  test('an adaptation waits for approval before a rung and before the release; the waits cost no budget and leave a record', async () => {
     const { workflowId } = await client.startAdaptation(
       tinySpec({ approvals: { rungs: ['peft'], release: true }, target: 0.99 }),
     );
@@ -103,7 +103,7 @@ suite('approvals', { skip }, () => {
     );
   });
 
-  test('a pipeline waits for the answer to what its node names, and goes on', async () => {
+  test('a pipeline waits for the answer to what its node names, and continues', async () => {
     const handle = await startPipeline('goes-on');
     const { id, digest, title, subject } = await waiting(handle.workflowId);
     assert.deepEqual([id, title], ['pipeline/look', 'Are these the rows?']);

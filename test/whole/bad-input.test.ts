@@ -178,7 +178,7 @@ suite('bad input', { skip }, () => {
     });
   }
 
-  test('every issue of a spec is told at once', async () => {
+  test('every issue of a spec is reported at once', async () => {
     const failure = await failureOf(place, 'adaptModel', [
       { ...tinySpec(), target: 2, sede: 3, rungs: { peft: 1 } },
     ]);
@@ -210,7 +210,7 @@ suite('bad input', { skip }, () => {
     await expectFailure('adaptModle', [tinySpec()], { code: 'UNKNOWN_WORKFLOW', says: known });
   });
 
-  test("the failure stands at the head of a run, as the server's own tools show it", async () => {
+  test("the failure is at the head of a run, as the server's own tools show it", async () => {
     const workflowId = 'bad-head';
     const { temporal } = await place.client();
     await temporal.workflow.start('adaptModel', {

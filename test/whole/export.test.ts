@@ -1,11 +1,11 @@
-/** `escada export` of a climb that chose an adapter, on the tiny checkpoint. */
+/** `escada export` of an adaptation that chose an adapter, on the tiny checkpoint. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
-import { climb, writeRows, type FinishedRun } from './support/runs.ts';
+import { runAdaptation, writeRows, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
@@ -39,7 +39,7 @@ suite('escada export', { skip }, () => {
     place = await Place.open(server, 'export');
     await writeRows(place);
     await place.startWorker();
-    run = await climb(place, SPEC);
+    run = await runAdaptation(place, SPEC);
   });
 
   after(async () => {

@@ -1,11 +1,11 @@
-/** Rungs that fail for causes of their own: what the others measured is decided on, reported and told. */
+/** Rungs that fail for causes of their own: what the others measured is decided on and reported. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
-import { climb, writeRows, type FinishedRun } from './support/runs.ts';
+import { runAdaptation, writeRows, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
@@ -24,7 +24,10 @@ suite('rungs that fail', { skip }, () => {
     place = await Place.open(server, 'failing');
     await writeRows(place);
     await place.startWorker();
-    run = await climb(place, tinySpec({ rungs: { peft: { learningRates: [1e-2], config: NEVER_FITS } } }));
+    run = await runAdaptation(
+      place,
+      tinySpec({ rungs: { peft: { learningRates: [1e-2], config: NEVER_FITS } } }),
+    );
   });
 
   after(async () => {
@@ -76,7 +79,7 @@ suite('rungs that fail', { skip }, () => {
     const rows = Array.from({ length: 72 }, (_, at) => `${at} ${long},${at} A hat.`);
     rows.push(`beyond ${'every context there is '.repeat(120)},A book.`);
     await writeFile(join(place.dataDir, 'long.csv'), `input,output\n${rows.join('\n')}\n`);
-    const { outcome } = await climb(
+    const { outcome } = await runAdaptation(
       place,
       tinySpec({
         name: 'context',
@@ -115,8 +118,8 @@ suite('rungs that fail', { skip }, () => {
     assert.match(filter?.samples[0]?.reason ?? '', /more than the model's context of 512/);
   });
 
-  test('when no recipe fits, the rung fails and the ladder goes on', async () => {
-    const { outcome } = await climb(
+  test('when no recipe fits, the rung fails and the ladder continues', async () => {
+    const { outcome } = await runAdaptation(
       place,
       tinySpec({
         name: 'none-fits',

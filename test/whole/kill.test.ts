@@ -11,7 +11,14 @@ import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { engineOf, processesOf, until, untilNoneLeft } from './support/processes.ts';
 import { stepFolder } from './support/step-folder.ts';
-import { adapterOf, climb, FINAL_TRAINING, finished, writeRows, type FinishedRun } from './support/runs.ts';
+import {
+  adapterOf,
+  runAdaptation,
+  FINAL_TRAINING,
+  finished,
+  writeRows,
+  type FinishedRun,
+} from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
@@ -62,7 +69,7 @@ suite('a run that is disturbed in its final training', { skip }, () => {
   before(async () => {
     server = await TestServer.start();
     const place = await open('calm');
-    undisturbed = await climb(place, SPEC);
+    undisturbed = await runAdaptation(place, SPEC);
     await place.close();
   });
 
@@ -143,7 +150,7 @@ suite('a run that is disturbed in its final training', { skip }, () => {
     await place.close();
   });
 
-  test('kill -9 of the worker: its engine ends with it, another worker goes on', async () => {
+  test('kill -9 of the worker: its engine ends with it, another worker continues', async () => {
     const place = await open('worker');
     const { workflowId, dir } = await startAndWait(place);
     await place.killWorker();
@@ -154,7 +161,7 @@ suite('a run that is disturbed in its final training', { skip }, () => {
     await place.close();
   });
 
-  test('an orderly stop of the worker: another worker goes on', async () => {
+  test('an orderly stop of the worker: another worker continues', async () => {
     const place = await open('stop');
     const { workflowId } = await startAndWait(place);
     await place.stopWorker();

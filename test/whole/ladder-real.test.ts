@@ -1,4 +1,4 @@
-/** A whole climb with the real model on a few rows of the product descriptions: short, so that every `npm test` has one. */
+/** A whole adaptation run with the real model on a few rows of the product descriptions: short, so that every `npm test` has one. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,13 +9,13 @@ import type { ExportOutcome } from '../../schemas/outcome/export-run.ts';
 import { readJsonl, type Prediction } from '../../plugins/sdk/jsonl.ts';
 import { findRealModel, reasonToSkip, ROOT } from './support/needs.ts';
 import { Place } from './support/place.ts';
-import { climb, FINAL_TRAINING, measuredRungs, type FinishedRun } from './support/runs.ts';
+import { runAdaptation, FINAL_TRAINING, measuredRungs, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 
 const skip = await reasonToSkip({ engine: true, realModel: true });
 const EXAMPLE = join(ROOT, 'examples/product-descriptions/spec.json');
 
-suite('a whole climb with the real model', { skip }, () => {
+suite('a whole adaptation run with the real model', { skip }, () => {
   let server: TestServer;
   let place: Place;
   let run: FinishedRun;
@@ -25,7 +25,7 @@ suite('a whole climb with the real model', { skip }, () => {
     place = await Place.open(server, 'real', (await findRealModel()) ?? '');
     const spec = await loadSpec(EXAMPLE, place.store);
     await place.startWorker();
-    run = await climb(place, {
+    run = await runAdaptation(place, {
       ...spec,
       data: { ...spec.data, sizes: { train: 32, dev: 8, test: 8 } },
       // Out of reach, so that no rung is skipped.

@@ -1,4 +1,4 @@
-/** A whole climb on a tiny random checkpoint: every layer real, no language skill needed. */
+/** A whole adaptation run on a tiny random checkpoint: every layer real, no language skill needed. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { escapeHtml } from '../../core/report/html.ts';
@@ -9,7 +9,7 @@ import { payloadsOf } from './support/history.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { MARKER } from './support/rows.ts';
-import { climb, measuredRungs, writeRows, type FinishedRun } from './support/runs.ts';
+import { runAdaptation, measuredRungs, writeRows, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
@@ -34,7 +34,7 @@ const STEPS = [
   ...RUNGS.flatMap((rung) => [`test/${rung}/answers`, `test/${rung}/score`]),
 ];
 
-suite('a whole climb on the tiny checkpoint', { skip }, () => {
+suite('a whole adaptation run on the tiny checkpoint', { skip }, () => {
   let server: TestServer;
   let place: Place;
   let run: FinishedRun;
@@ -44,7 +44,7 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     place = await Place.open(server, 'tiny');
     await writeRows(place);
     await place.startWorker();
-    run = await climb(place, tinySpec());
+    run = await runAdaptation(place, tinySpec());
   });
 
   after(async () => {
@@ -57,7 +57,7 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
     assert.equal(n, rows);
   };
 
-  test('climbs every rung, decides on test and says why', () => {
+  test('runs every rung, decides on test and says why', () => {
     const { outcome } = run;
     assert.deepEqual(
       outcome.rungs.map(({ rung }) => rung),
@@ -153,7 +153,7 @@ suite('a whole climb on the tiny checkpoint', { skip }, () => {
   });
 
   test('a second run is served from the store and decides the same', async () => {
-    const again = await climb(place, tinySpec());
+    const again = await runAdaptation(place, tinySpec());
     assert.deepEqual(
       again.progress.finished.filter(({ cached }) => !cached),
       [],

@@ -13,7 +13,14 @@ import { readSettings } from '../../runtime/settings.ts';
 import { reasonToSkip, TINY_MODEL } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { engineOf, until } from './support/processes.ts';
-import { adapterOf, climb, FINAL_TRAINING, finished, writeRows, type FinishedRun } from './support/runs.ts';
+import {
+  adapterOf,
+  runAdaptation,
+  FINAL_TRAINING,
+  finished,
+  writeRows,
+  type FinishedRun,
+} from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
@@ -109,7 +116,7 @@ suite('a store in memory', { skip }, () => {
     const place = await Place.open(server, 'file');
     await writeRows(place);
     await place.startWorker();
-    reference = await climb(place, SPEC);
+    reference = await runAdaptation(place, SPEC);
     await place.close();
     home = join(server.folder, 'memory-home');
     process.env['ESCADA_HOME'] = home;
@@ -186,7 +193,7 @@ suite('a store in memory', { skip }, () => {
     assert.equal(attemptsOf(run), 2);
     assert.deepEqual(result(run), result(reference));
     assert.deepEqual(saved(blobs), [], 'a training that has ended leaves no checkpoint');
-    const again = await climb(place, SPEC);
+    const again = await runAdaptation(place, SPEC);
     assert.deepEqual(
       again.progress.finished.filter(({ cached }) => !cached),
       [],

@@ -12,7 +12,7 @@ import { activitiesOf } from './support/history.ts';
 import { reasonToSkip, TINY_MODEL } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { processesOf, until } from './support/processes.ts';
-import { climb, writeRows } from './support/runs.ts';
+import { runAdaptation, writeRows } from './support/runs.ts';
 import { stepFolder } from './support/step-folder.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
@@ -148,9 +148,9 @@ suite('training by another program', { skip }, () => {
     });
   });
 
-  test('a climb tunes with it, and the engine answers with its adapter', async () => {
-    const place = await open('climb');
-    const run = await climb(
+  test('an adaptation tunes with it, and the engine answers with its adapter', async () => {
+    const place = await open('adaptation');
+    const run = await runAdaptation(
       place,
       tinySpec({
         flowchart: {

@@ -1,4 +1,4 @@
-/** Retrieval in a whole climb: documents of the user's own, indexed, looked up, and counted. */
+/** Retrieval in a whole adaptation run: documents of the user's own, indexed, looked up, and counted. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,13 +8,13 @@ import type { MeasuredCandidate } from '../../schemas/outcome/candidate.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
 import { sampleRows } from './support/rows.ts';
-import { climb, measuredRungs, writeRows, type FinishedRun } from './support/runs.ts';
+import { runAdaptation, measuredRungs, writeRows, type FinishedRun } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec, TINY_ROWS } from './support/specs.ts';
 
 const skip = await reasonToSkip({ engine: true });
 
-suite('retrieval in a climb on the tiny checkpoint', { skip }, () => {
+suite('retrieval in an adaptation on the tiny checkpoint', { skip }, () => {
   let server: TestServer;
   let place: Place;
   let run: FinishedRun;
@@ -31,7 +31,7 @@ suite('retrieval in a climb on the tiny checkpoint', { skip }, () => {
     await writeFile(join(place.dataDir, 'documents.jsonl'), `${lines.join('\n')}\n`);
     await place.startWorker();
     const spec = tinySpec();
-    run = await climb(place, {
+    run = await runAdaptation(place, {
       ...spec,
       data: {
         ...spec.data,

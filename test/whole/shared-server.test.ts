@@ -75,7 +75,7 @@ suite('npm start on a server of others', { skip }, () => {
     assert.match(listed.output, new RegExp(`"name": "escada-${await place.store.storeId()}"|${idIn(ended)}`));
   });
 
-  test('a namespace that is not there, and a profile that is not there, are told by name', async () => {
+  test('a namespace that is not there, and a profile that is not there, are reported by name', async () => {
     const nowhere = await quickstart('n.json', tinySpec({ name: 'n' }), { TEMPORAL_NAMESPACE: 'nowhere' });
     assert.match(nowhere.stderr, /TEMPORAL_CONFIG_INVALID: The Temporal server has no namespace "nowhere"/);
     const profile = await quickstart('n.json', tinySpec({ name: 'n' }), { TEMPORAL_PROFILE: 'missing' });

@@ -1,4 +1,4 @@
-/** `npm start` from its first line to its last, on the tiny checkpoint: server, worker, climb, figures, report. */
+/** `npm start` from its first line to its last, on the tiny checkpoint: server, worker, ladder, figures, report. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -4,13 +4,13 @@ import { after, before, suite, test } from 'node:test';
 import type { Flowchart } from '../../schemas/spec/flowchart.ts';
 import { reasonToSkip } from './support/needs.ts';
 import { Place } from './support/place.ts';
-import { climb, writeRows } from './support/runs.ts';
+import { runAdaptation, writeRows } from './support/runs.ts';
 import { TestServer } from './support/server.ts';
 import { tinySpec } from './support/specs.ts';
 
 const skip = await reasonToSkip({ engine: true });
 
-/** Climbs without asking what anything costs. */
+/** Runs every rung without asking what it costs. */
 const CARELESS: Flowchart = {
   name: 'careless',
   start: 'ask',
@@ -38,7 +38,7 @@ suite('a budget of tokens', { skip }, () => {
   });
 
   test('a rung that it does not cover is not begun', async () => {
-    const { outcome } = await climb(place, tinySpec({ budget: { seconds: 36_000, tokens: 9000 } }));
+    const { outcome } = await runAdaptation(place, tinySpec({ budget: { seconds: 36_000, tokens: 9000 } }));
     assert.equal(outcome.decision.verdict, 'budget-exhausted');
     assert.deepEqual(
       outcome.rungs.map(({ rung }) => rung),
@@ -50,10 +50,10 @@ suite('a budget of tokens', { skip }, () => {
     assert.ok(tokens !== undefined && tokens.left < tokens.right, JSON.stringify(tokens));
   });
 
-  test('a rung that passes it is cut off after the step that did, and what was measured stands', async () => {
+  test('a rung that passes it is cut off after the step that did, and what was measured is kept', async () => {
     // Answering the dev rows and, at the end, the test rows fits; two trainings do not.
     const spec = tinySpec({ flowchart: CARELESS, budget: { seconds: 36_000, tokens: 5800 } });
-    const { outcome, activities } = await climb(place, spec);
+    const { outcome, activities } = await runAdaptation(place, spec);
     assert.equal(outcome.decision.verdict, 'budget-exhausted');
     assert.equal(outcome.decision.rung, 'zero-shot');
     const trained = activities.filter(({ type, completed }) => type === 'train.adapter@1' && completed);

@@ -88,7 +88,7 @@ suite('one training', { skip }, () => {
     );
   });
 
-  test('escada train prints where the adapter lies', async () => {
+  test('escada train prints the path of the adapter', async () => {
     await writeFile(join(place.dataDir, 'train.json'), JSON.stringify(spec({ maxSteps: 4 })));
     const { code, stdout, stderr } = await place.escada(['train', 'train.json', '--json']);
     assert.equal(code, 0, stderr);
@@ -97,7 +97,7 @@ suite('one training', { skip }, () => {
     assert.ok(existsSync(join(outcome.adapterPath, 'adapter_model.safetensors')));
   });
 
-  test('all weights: escada train prints where the model lies, and it is the one of its steps', async () => {
+  test('full fine-tuning: escada train prints the path of the model, and it is the one of its steps', async () => {
     const full = {
       ...spec(),
       model: { options: { weightFormat: 'f32' } },

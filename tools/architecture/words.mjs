@@ -29,7 +29,6 @@ export const WORDS = [
     id: 'Shelf',
     pattern: /\bShelf\b|\bPart(?:Sort|Names)\b|part-names\b/g,
     use: 'NamedRegistry, ComponentKind, ComponentRefs',
-    pending: true,
   },
   {
     id: 'TrainedModel as the base',
@@ -130,7 +129,6 @@ export const WORDS = [
     id: 'nothing waits',
     pattern: /\bnothing waits\b|\bto say no\b|\bbe climbed\b|\? .* Answer with\b/gi,
     use: '"No pending approvals.", reject, "Run the peft rung?", "Approval needed: …"',
-    pending: true,
   },
   {
     id: 'climb',

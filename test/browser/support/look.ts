@@ -1,14 +1,14 @@
 /** What a page looks like, measured in the browser itself. */
 import type { Page } from 'playwright-core';
 
-/** A text whose colour is too close to what lies behind it. */
+/** A text whose colour is too close to its background. */
 export interface FaintText {
   readonly text: string;
   readonly ratio: number;
   readonly needed: number;
 }
 
-/** Contrast of ordinary text (WCAG 2, level AA), and of what is meant to stand back: paths not taken. */
+/** Contrast of ordinary text (WCAG 2, level AA), and of what is dimmed on purpose: paths not taken. */
 const [TEXT_RATIO, DIMMED_RATIO] = [4.5, 3];
 
 /** Runs in the page, where the types of this project do not reach. */

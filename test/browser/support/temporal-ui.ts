@@ -1,7 +1,7 @@
 /** What people do in the Temporal UI (2.54): start a run with a form, look at it, send it an update. */
 import type { Locator, Page } from 'playwright-core';
 
-/** The UI stands 1000 ports above its server. */
+/** The UI listens 1000 ports above its server. */
 const UI_OFFSET = 1000;
 
 /** What the form shows in every state, outside of the editor: a safe place to click. */
@@ -57,7 +57,7 @@ export async function openRun(page: Page, base: string, workflowId: string, tab?
       .click();
 }
 
-/** The dashboard as the UI renders it: the Markdown stands in a frame of its own. */
+/** The dashboard as the UI renders it: the Markdown is in a frame of its own. */
 export function dashboard(page: Page): Locator {
   return page.frameLocator('iframe[src*="/render"]').last().locator('body');
 }

@@ -34,7 +34,7 @@ export class Project {
     const inherited = Object.entries(process.env).filter(([name]) => !isForeign(name));
     this.env = {
       ...Object.fromEntries(inherited),
-      // The default; named, so that the processes of this project can be told from others.
+      // The default; named, so that the processes of this project can be distinguished from others.
       ESCADA_HOME: join(folder, '.escada'),
       ESCADA_MODEL_PATH: TINY_MODEL,
       TEMPORAL_CLI_PATH: cliPath,

@@ -42,7 +42,7 @@ function isPayload(value: object): value is Payload {
   return 'metadata' in value && 'data' in value && (value as { data: unknown }).data instanceof Uint8Array;
 }
 
-/** Every payload in a history, wherever it stands. */
+/** Every payload in a history, wherever it is. */
 export function payloadsOf(value: unknown): Payload[] {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return [];
   if (isPayload(value)) return [value];

@@ -3,7 +3,7 @@
 const THINGS = ['sock', 'kettle', 'pot', 'lamp', 'chair', 'scarf', 'bowl', 'knife', 'clock', 'basket'];
 const TRAITS = ['wool', 'blue', 'small', 'warm', 'heavy', 'round', 'plain', 'soft'];
 
-/** A word that only stands in the data: where it turns up, rows have leaked. */
+/** A word that is only in the data: where it turns up elsewhere, rows have leaked. */
 export const MARKER = 'zquix';
 
 export interface SampleRow {

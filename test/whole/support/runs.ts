@@ -1,4 +1,4 @@
-/** Starting and looking at runs the way the tests of whole climbs need it. */
+/** Starting and reading runs for the tests of whole adaptations. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const DIRT = [
   { input: '', output: 'An answer to nothing.' },
   { input: 'a question without an answer', output: '' },
   ...sampleRows(1),
-  { input: 'an endless tale', output: 'And then it went on. '.repeat(30) },
+  { input: 'an endless tale', output: 'And then it continued. '.repeat(30) },
 ];
 
 /** Writes the rows that tiny specs read. */
@@ -48,8 +48,11 @@ export async function finished(place: Pick<Place, 'client'>, workflowId: string)
   return { workflowId, outcome, history, progress, activities: activitiesOf(history) };
 }
 
-/** Starts a climb and waits for its end. */
-export async function climb(place: Pick<Place, 'client'>, spec: AdaptationSpecInput): Promise<FinishedRun> {
+/** Starts an adaptation and waits for its end. */
+export async function runAdaptation(
+  place: Pick<Place, 'client'>,
+  spec: AdaptationSpecInput,
+): Promise<FinishedRun> {
   const client = await place.client();
   return await finished(place, (await client.startAdaptation(spec)).workflowId);
 }
