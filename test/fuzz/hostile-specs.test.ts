@@ -113,7 +113,7 @@ test('patterns that never end end the step, once and for all, with rule and row 
     };
     const input = {
       predictions,
-      usage: { rows: 2, promptTokens: 0, completionTokens: 0, seconds: 0 },
+      usage: { promptTokens: 0, completionTokens: 0, trainingTokens: 0, seconds: 0, peakMemoryBytes: null },
       metrics,
       statistics: { level: 0.95, resamples: 200, seed: 1 },
     };
