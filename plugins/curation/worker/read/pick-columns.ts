@@ -28,9 +28,9 @@ export function mappedColumns(map: ColumnMap): MappedColumn[] {
   return all.filter((one): one is typeof one & MappedColumn => one.name !== undefined);
 }
 
-const MOST_SHOWN = 50;
+const MAX_SHOWN = 50;
 /** A damaged file can have a whole book for a column name. */
-const MOST_CHARS = 80;
+const MAX_CHARS = 80;
 
 /** Throws `DATA_COLUMN_MISSING`, with the columns there are, when a mapped column is not among `known`. */
 export function checkColumns(file: DataFile, map: ColumnMap, known: readonly string[]): void {
@@ -42,8 +42,8 @@ export function checkColumns(file: DataFile, map: ColumnMap, known: readonly str
 function missing(file: DataFile, role: string, wanted: string, known: readonly string[]): EscadaFailure {
   const guess = nearest(wanted.trim(), known);
   const hint = guess === null ? '' : ` Did you mean "${guess}"?`;
-  const columns = known.slice(0, MOST_SHOWN).map(shortened);
-  const list = columns.join(', ') + (known.length > MOST_SHOWN ? ', …' : '');
+  const columns = known.slice(0, MAX_SHOWN).map(shortened);
+  const list = columns.join(', ') + (known.length > MAX_SHOWN ? ', …' : '');
   return new EscadaFailure({
     code: 'DATA_COLUMN_MISSING',
     message: `${file.name} has no column "${wanted}" (mapped as ${role}).${hint} Its columns: ${list}.`,
@@ -52,5 +52,5 @@ function missing(file: DataFile, role: string, wanted: string, known: readonly s
 }
 
 function shortened(name: string): string {
-  return name.length > MOST_CHARS ? `${name.slice(0, MOST_CHARS)}…` : name;
+  return name.length > MAX_CHARS ? `${name.slice(0, MAX_CHARS)}…` : name;
 }
