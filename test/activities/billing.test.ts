@@ -7,7 +7,7 @@ import { suite, test } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { z } from 'zod';
-import { stepActivity } from '../../activities/run-step.ts';
+import { stepActivity } from '../../activities/step-activities.ts';
 import { createServices } from '../../activities/services.ts';
 import { FileStore } from '../../core/store/file-store.ts';
 import { Registry } from '../../plugins/host/registry.ts';
@@ -37,7 +37,7 @@ async function setUp(
         paid.push(id);
         return `answer to ${id}`;
       }),
-  } as Parameters<ReturnType<Registry['registrarFor']>['addLanguageModelProvider']>[0]);
+  });
   const opened = registry.providers.get('hosted').open({ id: 'm' } as never);
   const services: StepServices = {
     ...createServices({ registry, store, dataRoots: [] }),

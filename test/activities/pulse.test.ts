@@ -11,7 +11,7 @@ import { FileStore } from '../../core/store/file-store.ts';
 import { noteMovement, whileWatchedElsewhere } from '../../plugins/sdk/movement.ts';
 import { Operation } from '../../plugins/sdk/process/operation.ts';
 import { createServices } from '../../activities/services.ts';
-import { stepActivity } from '../../activities/run-step.ts';
+import { stepActivity } from '../../activities/step-activities.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
 import { ENGINE_FAILURES } from '../../plugins/nf4-lora/worker/engine-errors.ts';
 import { Registry } from '../../plugins/host/registry.ts';

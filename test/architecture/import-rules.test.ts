@@ -70,7 +70,7 @@ test('what the table forbids is objected to', () => {
   const forbidden: [string, string, boolean][] = [
     ['workflows/adapt/x.ts', 'node:fs', false],
     ['workflows/adapt/x.ts', 'zod', false],
-    ['workflows/adapt/x.ts', '../../activities/run-step.ts', false],
+    ['workflows/adapt/x.ts', '../../activities/step-activities.ts', false],
     ['workflows/adapt/x.ts', '../../schemas/spec/profile.ts', false],
     ['workflow.ts', './activities/control-activities.ts', false],
     ['index.ts', './plugins.ts', false],
@@ -88,7 +88,7 @@ test('what the table forbids is objected to', () => {
     ['plugins/sdk/contracts/x.ts', '../../host/registry.ts', true],
     ['plugins/host/x.ts', '../nf4-lora/index.ts', false],
     ['activities/x.ts', '../plugins/nf4-lora/index.ts', false],
-    ['schemas/spec/x.ts', '../../activities/run-step.ts', true],
+    ['schemas/spec/x.ts', '../../activities/step-activities.ts', true],
   ];
   for (const [file, specifier, typeOnly] of forbidden) {
     assert.notEqual(objectionTo(file, specifier, typeOnly), null, `${file} imports ${specifier}`);

@@ -11,7 +11,7 @@ import { unwrapFailure } from '../shared/unwrap-failure.ts';
 import { handOver, takeUp, type CarriedAdaptation, type CompiledAdaptation } from './carry-adaptation.ts';
 import { release } from './release.ts';
 import { establishFacts, runLadder } from './run-ladder.ts';
-import { runSubPlan } from './run-sub-plan.ts';
+import { runSubPlan } from './try-rung.ts';
 import { control } from '../shared/control-activities.ts';
 import { nothingMeasured } from './nothing-measured.ts';
 import { scoreFinalists } from './score-finalists.ts';

@@ -7,7 +7,7 @@ import { fail } from '../shared/fail.ts';
 import { outputOf, toJson } from '../shared/plan-border.ts';
 import { control } from '../shared/control-activities.ts';
 import type { Reached } from './position.ts';
-import { runSubPlan } from './run-sub-plan.ts';
+import { runSubPlan } from './try-rung.ts';
 import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
 

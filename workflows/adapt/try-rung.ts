@@ -3,11 +3,12 @@ import type { DecisionRecord } from '../../schemas/outcome/decision.ts';
 import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan, PlannedRung } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
+import type { PipelinePlan } from '../../schemas/plan/pipeline-plan.ts';
+import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
-import { outputOf } from '../shared/plan-border.ts';
+import { outputOf, type NodeOutputs } from '../shared/plan-border.ts';
 import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
 import { control } from '../shared/control-activities.ts';
-import { runSubPlan } from './run-sub-plan.ts';
 import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
 
@@ -79,4 +80,16 @@ async function runRung(rung: PlannedRung, inputs: JsonObject, state: LadderState
   if (rung.plan === null) throw fail('INVALID_SPEC', `The rung "${rung.id}" has no plan.`);
   const outputs = await runSubPlan(rung.plan, inputs, rung.id, state);
   return outputOf<RungOutput>(outputs, 'result');
+}
+
+/** Runs one of the plans that an adaptation consists of; one at a time, so that one set of results is kept. */
+export async function runSubPlan(
+  plan: PipelinePlan,
+  inputs: JsonObject,
+  prefix: string,
+  state: LadderState,
+): Promise<NodeOutputs> {
+  const { approvals, continuation, position } = state;
+  const resumable = { results: position.results, continuation };
+  return await runPlan({ plan, inputs, prefix, observer: state, approvals, resumable });
 }

@@ -8,7 +8,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { z } from 'zod';
 import { FileStore } from '../../core/store/file-store.ts';
 import { createServices } from '../../activities/services.ts';
-import { stepActivity } from '../../activities/run-step.ts';
+import { stepActivity } from '../../activities/step-activities.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { StepContext, StepKindV1 } from '../../plugins/sdk/contracts/step-kind.ts';
 import { Registry } from '../../plugins/host/registry.ts';
