@@ -22,7 +22,7 @@ type Timed = Pick<StepKindV1, 'kind' | 'heartbeatTimeoutMs' | 'stallTimeoutMs'>;
 
 /**
  * Keeps an Activity alive for as long as its work moves, and repeats its newest details. Beats are counted and not
- * timed, so that a process that stood still (a closed lid, SIGSTOP) is not taken for work that does.
+ * timed, so that a process that was stopped (a closed lid, SIGSTOP) is not taken for work that stalls.
  */
 export function startPulse(context: Context, kind: Timed): Pulse {
   const pulseMs = Math.min(MAX_PULSE_MS, kind.heartbeatTimeoutMs / 2);

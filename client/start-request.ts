@@ -11,7 +11,7 @@ import { summaryLine } from '../schemas/common/plain-text.ts';
 import type { ResourceClass } from '../schemas/plan/queues.ts';
 import { MAX_RUN_SUMMARY_BYTES, type WorkflowName } from '../schemas/plan/constants.ts';
 
-/** Hexadecimal digits that tell runs of one name apart. */
+/** Hexadecimal digits that distinguish runs of one name. */
 export const ID_DIGITS = 8;
 
 /** What has to be true when a run starts and cannot be seen in the spec alone; `checkStart` looks. */

@@ -40,5 +40,5 @@ export function startLoopWatchdog(options: LoopWatchdogOptions): () => void {
 
 function messageFor(blockMs: number, suspects: readonly string[]): string {
   const work = suspects.length === 0 ? 'nothing of Escada was running' : `running: ${suspects.join(', ')}`;
-  return `The event loop of this worker stood still for ${(blockMs / 1000).toFixed(1)} s (or the machine did); ${work}. Heartbeats and cancellations had to wait.`;
+  return `The event loop of this worker was blocked for ${(blockMs / 1000).toFixed(1)} s (or the machine did); ${work}. Heartbeats and cancellations had to wait.`;
 }

@@ -115,7 +115,7 @@ export function describeStep({ id: activityId, kind, attempt, details }: Pending
   return `${id}${again}`;
 }
 
-/** Memory in use, and what was planned, where the trainer tells. */
+/** Memory in use, and what was planned, where the trainer reports it. */
 function describeMemory({ rssBytes, plannedPeakBytes }: JsonObject): string {
   if (typeof rssBytes !== 'number') return '';
   const megabytes = (bytes: number) => Math.round(bytes / 1e6).toLocaleString('en');

@@ -14,7 +14,7 @@ export interface RunServer {
   readonly uiUrl: string | null;
   /** Base name of the task queues. */
   readonly taskQueue: string;
-  /** What tells this home's runs from others' on the server; empty on a server of its own. */
+  /** What distinguishes this home's runs from others' on the server; empty on a server of its own. */
   readonly scope: string;
   /** Rejects when a server that was started here ends by itself. */
   readonly died: Promise<never>;

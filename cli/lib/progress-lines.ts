@@ -1,7 +1,7 @@
 import type { Progress } from '../../schemas/outcome/decision.ts';
 import type { TrainProgress } from '../../schemas/outcome/train-run.ts';
 
-/** What `escada status` tells of a run beside its running steps: phase, and an adaptation's finished steps or a training's failures. */
+/** What `escada status` prints of a run beside its running steps: phase, and an adaptation's finished steps or a training's failures. */
 export function progressLines(progress: Progress | TrainProgress): string[] {
   if ('failedAttempts' in progress) return trainingLines(progress);
   const { phase, rung, finished } = progress;

@@ -11,7 +11,7 @@ export class PullLog {
   readonly #what: string;
   readonly #status = new StatusLine();
   readonly #everyMs = process.stderr.isTTY ? REDRAW_EVERY_MS : LINE_EVERY_MS;
-  #toldMs = Date.now();
+  #writtenMs = Date.now();
   /** When the first bytes came; the speed is counted from there. */
   #sinceMs: number | null = null;
 
@@ -45,8 +45,8 @@ export class PullLog {
   #progress({ doneBytes, totalBytes, receivedBytes }: PullEvent & { kind: 'progress' }): void {
     const nowMs = Date.now();
     this.#sinceMs ??= nowMs;
-    if (nowMs - this.#toldMs < this.#everyMs || totalBytes === 0) return;
-    this.#toldMs = nowMs;
+    if (nowMs - this.#writtenMs < this.#everyMs || totalBytes === 0) return;
+    this.#writtenMs = nowMs;
     const perSecond = (receivedBytes / Math.max(1, nowMs - this.#sinceMs)) * 1000;
     const left = perSecond > 0 ? `, ${Math.ceil((totalBytes - doneBytes) / perSecond)} s left` : '';
     const share = Math.floor((doneBytes / totalBytes) * 100);

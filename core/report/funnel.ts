@@ -8,7 +8,7 @@ export interface FunnelStep {
   readonly node: string;
   /** What the step does, in a few words. */
   readonly summary: string;
-  /** Rows that came in, as far as the step before it tells. */
+  /** Rows that came in, as far as the step before it reports. */
   readonly before: number;
   readonly rows: number;
   readonly dropped: number;

@@ -44,7 +44,7 @@ function readLine(line, program, summary) {
 /**
  * What cargo is at, from a piece of what it prints with its progress bar switched on.
  * @param {string} text
- * @returns {string | null} null when the piece does not tell.
+ * @returns {string | null} null when the piece does not say.
  */
 export function cargoState(text) {
   const plain = withoutEscapes(text);

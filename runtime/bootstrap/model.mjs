@@ -66,7 +66,7 @@ export function cachedModelPath(id, env = process.env) {
 }
 
 /**
- * The command that brings a model: the one place that tells it.
+ * The command that brings a model, for every message that names it.
  * @param {string} id
  * @param {string} [from] A file brought by hand.
  */

@@ -8,7 +8,7 @@ import os from 'node:os';
  * When a process started, in a form that only compares: equal exactly for the same process until the next boot.
  * @param {number} pid
  * @returns {Promise<string | null>} null when there is no such process (one that nobody waited for does not count), or
- *   when this system does not tell.
+ *   when this system does not say.
  * @throws when Linux could not be asked, which says nothing: a living process must not be taken for dead.
  */
 export async function processStart(pid) {
@@ -42,7 +42,7 @@ function fieldsInProc(pid) {
 }
 
 /**
- * When a process started, as `ps` tells it: for systems without /proc.
+ * When a process started, as `ps` reports it: for systems without /proc.
  * @param {number} pid
  * @returns {Promise<string | null>} null without such a process.
  */

@@ -185,7 +185,7 @@ function unreachable(tried, wheel) {
   });
 }
 
-/** What serves in place of the pinned CLI: the one place that tells. */
+/** What serves in place of the pinned CLI, for every message that names it. */
 export function otherWays() {
   return [
     'Set TEMPORAL_ADDRESS to a server that runs, or TEMPORAL_CLI_PATH to a `temporal` program, or put one on PATH',

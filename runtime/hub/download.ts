@@ -102,7 +102,7 @@ function canResume(answer: HubAnswer, part: PartFile, file: WantedFile): boolean
   return isNext && isWhole && isPlain && isSame(answer.etag, part.etag);
 }
 
-/** A server that tells no ETag is taken at its word: the digest decides in the end. */
+/** A server that sends no ETag is trusted for now: the digest decides in the end. */
 function isSame(now: string | null, before: string | null): boolean {
   return now === null || before === null || now === before;
 }

@@ -45,7 +45,7 @@ export function refusal(
       fields,
     );
   }
-  // To a stranger the hub does not tell a private repository from none: both are 401.
+  // Without a token a private repository looks like a missing one: both are 401.
   if (status === 404 || code === 'RepoNotFound' || (status === 401 && token === null)) {
     const hint = token === null ? ', or it is private: then set HF_TOKEN' : ' that this HF_TOKEN may see';
     return notFoundFailure(`There is no repository ${repository} on ${endpoint}${hint}.`, fields);

@@ -83,7 +83,7 @@ async function launchOn(port: number, cliPath: string, files: ServerFiles): Prom
   return { ...id, port, died };
 }
 
-/** It has nobody to tell, belongs to no terminal and needs no environment. */
+/** It reports to nobody, belongs to no terminal and needs no environment. */
 function startGuard({ folder, database }: ServerFiles): void {
   const args = [
     '--disable-warning=ExperimentalWarning',

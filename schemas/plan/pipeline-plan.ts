@@ -63,7 +63,7 @@ export interface StepResult {
   readonly usage: Usage | null;
 }
 
-/** Where a step comes from, beside what Temporal tells an Activity. */
+/** Where a step comes from, beside what Temporal's Activity context holds. */
 export interface StepOrigin {
   /** First run of the chain of runs that continue as new: they share scratch folders, a run started later does not. */
   readonly firstRunId: string;

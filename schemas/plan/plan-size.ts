@@ -15,7 +15,7 @@ const STEPS_PER_APPROVAL = 2;
 export const mapSteps = (bodySteps: number, items: number): number => bodySteps * items;
 
 /**
- * Steps that a node comes to as far as the plan tells, approvals in steps. A map over a list that is not known yet
+ * Steps that a node comes to as far as the plan says, approvals in steps. A map over a list that is not known yet
  * counts as one item here; the run counts again when it knows.
  */
 export function stepsOfNode({ form, body = [], over }: Countable): number {

@@ -49,7 +49,7 @@ async function alive<T>(activity: unknown, input: unknown): Promise<T> {
   const result = await work;
   const whole = performance.now() - started;
   assert.ok(turns >= MIN_TURNS, `${turns} turns of the event loop in ${whole} ms`);
-  assert.ok(longest < whole / 2, `the event loop stood still for ${longest} of ${whole} ms`);
+  assert.ok(longest < whole / 2, `the event loop was blocked for ${longest} of ${whole} ms`);
   return result;
 }
 
@@ -93,7 +93,7 @@ async function score(salt: number): Promise<Score> {
 
 function candidateOf(rung: string, dev: Score): MeasuredCandidate {
   const recipe = { system: '', instruction: 'Answer.', demonstrations: null, retrieval: null };
-  const model = { provider: 'none', id: 'none', options: {} } as const;
+  const model = { provider: 'nf4-lora', id: 'none', options: {} } as const;
   return { id: rung, rung, model, recipe, adapter: null, diagnostics: [], training: null, dev };
 }
 

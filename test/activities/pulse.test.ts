@@ -177,7 +177,7 @@ suite('pulse', () => {
       kindOf(async () => ({ ended: await operation().promise }) as unknown as JsonObject),
     );
     await assert.rejects(silent.result, stalled);
-    const telling = await run(
+    const reporting = await run(
       kindOf(async () => {
         const load = operation();
         const timer = setInterval(() => load.event({ kind: 'alive' }), 50);
@@ -186,10 +186,10 @@ suite('pulse', () => {
         return {};
       }),
     );
-    await telling.result;
+    await reporting.result;
   });
 
-  test('a process that stood still is not taken for work that did', async () => {
+  test('a process that was stopped is not taken for work that stalls', async () => {
     const { result } = await run(
       kindOf(async () => {
         await pause(60);

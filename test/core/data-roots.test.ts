@@ -52,7 +52,7 @@ describe('files that specs may name', () => {
       assert.equal((await resolveDataPath(path, linked)).path, join(base, 'root/rows.csv'));
   });
 
-  test('the name that was given stays, so that its ending tells the format of what a link leads to', async () => {
+  test('the name that was given stays, so that its ending gives the format of what a link leads to', async () => {
     await symlink(join(base, 'cache/8f3a'), join(base, 'root/data.csv'));
     const both = { roots: [join(base, 'root'), join(base, 'cache')], closed: [] };
     const found = await resolveDataPath('data.csv', both);

@@ -34,7 +34,7 @@ suite('watchdog of the event loop', () => {
     await pause(300);
     stop();
     assert.equal(warnings.length, 1, warnings.join('\n'));
-    assert.match(warnings[0] ?? '', /stood still for \d+\.\d s.*peft\/train \(train\.adapter@1\)/);
+    assert.match(warnings[0] ?? '', /was blocked for \d+\.\d s.*peft\/train \(train\.adapter@1\)/);
     assert.match(warnings[0] ?? '', /rag\/index \(retrieve\.index@1\) \(just ended\)/);
   });
 

@@ -54,7 +54,7 @@ const visit = (node: string, answer: PathStep['answer']): PathStep => ({
 const PATH = [visit('try-zero-shot', 'tried'), visit('zero-shot-enough', 'no'), visit('try-icl', 'tried')];
 const APPROVAL = { id: 'promote', title: 'Promote the adapter', digest: 'sha256:ab12' };
 
-test('tells phase, time, steps, what runs, the ladder, what comes next and the path', () => {
+test('shows phase, time, steps, what runs, the ladder, what comes next and the path', () => {
   const text = renderDashboard(PROGRESS, [record('zero-shot')], 0.75, {
     path: PATH,
     flowchart: STANDARD_FLOWCHART,

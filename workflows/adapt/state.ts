@@ -23,7 +23,7 @@ export interface Finalist {
 const tokensOf = ({ promptTokens, completionTokens, trainingTokens }: Usage): number =>
   promptTokens + completionTokens + trainingTokens;
 
-/** What one run tells the next of what is known and shown. */
+/** What one run hands to the next of what is known and shown. */
 export interface Snapshot {
   readonly shown: Pick<LadderState, 'phase' | 'rung' | 'best' | 'tried' | 'tokensSpent'>;
   readonly facts: Facts;

@@ -167,7 +167,7 @@ const AFTER: Partial<Record<Progress['phase'], string>> = {
   test: 'decide on the test rows, which nothing was chosen on, then write the report',
 };
 
-/** What follows what is being worked on, as far as the flowchart tells. */
+/** The next step of the run, as far as the flowchart says. */
 function nextText({ progress: { phase }, path, flowchart }: View): string {
   if (flowchart !== null && phase === 'curate') return named(flowchart.nodes[flowchart.start]);
   if (flowchart !== null && phase === 'ladder') return afterRung(flowchart, path.at(-1)?.node);

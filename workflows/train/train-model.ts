@@ -101,7 +101,7 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
   }
 }
 
-/** Ends a training whose attempts fail before they can tell whether they made progress. */
+/** Ends a training whose attempts fail before they can report whether they made progress. */
 function refuseEndless(failedAttempts: number, lastFailure: string): void {
   if (failedAttempts < MAX_RESUMABLE_ATTEMPTS) return;
   throw fail('TRAINING_NO_PROGRESS', `${failedAttempts} attempts have failed. The last one: ${lastFailure}`);

@@ -1,6 +1,6 @@
 import type { Recipe } from '../../../schemas/outcome/recipe.ts';
 
-/** What tells recipes of one rung apart: `3-nearest`, `top-2`; empty for instructions alone. */
+/** What distinguishes recipes of one rung: `3-nearest`, `top-2`; empty for instructions alone. */
 export function recipeName({
   demonstrations,
   retrieval,

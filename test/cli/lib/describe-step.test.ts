@@ -16,7 +16,7 @@ function line(details: JsonObject, attempt = 1, id = 'peft'): string {
   return describeStep({ id, kind: 'train.lora', attempt, details, lastFailure: null });
 }
 
-test('a training: loss, speed, time left, memory where the trainer tells it, the newest warning', () => {
+test('a training: loss, speed, time left, memory where the trainer reports it, the newest warning', () => {
   assert.equal(line(training), 'peft: step 3/80, loss 1.250, 432 tokens/s, 30 s left');
   assert.match(line({ ...training, lossNats: null }, 2), /^peft \(attempt 2\): .*, loss not finite,/);
   const memory = { ...training, rssBytes: 435_400_000 };
@@ -26,7 +26,7 @@ test('a training: loss, speed, time left, memory where the trainer tells it, the
   assert.match(line({ ...memory, warnings, warningCount: 5 }), /435 MB, 5 warnings: step 2: loss 12$/);
 });
 
-test('answers, and steps that tell nothing', () => {
+test('answers, and steps that report nothing', () => {
   const generate = { kind: 'generate', done: 4, total: 32, tokensPerSecond: 99.5 };
   assert.equal(line(generate, 1, '7'), 'train.lora: 4/32 rows, 100 tokens/s');
   assert.equal(line({}), 'peft');

@@ -72,7 +72,7 @@ suite('a run in which rungs failed', () => {
     assert.match(page, /Few-shot prompting \(ICL\)/);
   });
 
-  test('the terminal tells them line by line, in the table and in JSON', () => {
+  test('the terminal reports them line by line, in the table and in JSON', () => {
     assert.equal(recordText(FAILED), `peft: failed. TRAINING_OUT_OF_MEMORY: ${MESSAGE}`);
     assert.match(recordText(CUT_OFF), /^full: cut off\. The budget of tokens ran out/);
     const outcome = { ...data, report: {} } as unknown as AdaptationOutcome;

@@ -21,7 +21,7 @@ const note = async (changes: object): Promise<string> => {
   return JSON.stringify({ token: 'another', ...own, space: processSpace(), ...changes });
 };
 
-/** As a jump of the clock by 61 seconds and a timer that stood still make it look. */
+/** As a jump of the clock by 61 seconds and a stopped timer make it look. */
 async function age(file: string): Promise<void> {
   const past = new Date(Date.now() - 3_600_000);
   await utimes(file, past, past);

@@ -42,7 +42,7 @@ suite('resampling', () => {
       { rows, aggregate: ratio, resamples: 1500, seed: 7 },
       { onProgress: (now) => (done = now) },
     );
-    assert.ok((await turnsDuring(work)) > 10, 'the event loop stood still');
+    assert.ok((await turnsDuring(work)) > 10, 'the event loop was blocked');
     const { low, high } = await work;
     assert.deepEqual({ low, high }, percentileInterval(values, 0.95));
     assert.equal(done, 1500);
