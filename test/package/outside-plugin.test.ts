@@ -42,6 +42,17 @@ interface Outcome {
   }[];
 }
 
+/** A flowchart that tries these rungs, whatever they score. */
+function chartOf(...rungs: readonly string[]) {
+  const names = [...rungs.map((rung) => `try-${rung}`), 'end'];
+  const tries = rungs.map((rung, index) => [
+    `try-${rung}`,
+    { form: 'try', title: rung, rung, next: names[index + 1] },
+  ]);
+  const end = { form: 'end', title: 'The end', verdict: 'target-not-met' };
+  return { name: rungs.join(' '), start: names[0], nodes: { ...(Object.fromEntries(tries) as object), end } };
+}
+
 /** A source of the example and everything of the example that it imports. */
 async function sourcesOf(file: string, found = new Set<string>()): Promise<Set<string>> {
   if (found.has(file)) return found;
@@ -166,12 +177,7 @@ suite('a plugin from outside', { skip }, () => {
   });
 
   test('a run that fails with its code ends with message, help and exit code 2', async () => {
-    const { 'try-zero-shot': first, ...others } = exampleSpec.flowchart.nodes;
-    const nodes = {
-      'try-zero-shot': { ...first, next: 'target-not-met' },
-      'target-not-met': others['target-not-met'],
-    };
-    const spec = { ...exampleSpec, flowchart: { ...exampleSpec.flowchart, nodes } };
+    const spec = { ...exampleSpec, flowchart: chartOf('zero-shot') };
     await writeFile(join(project, 'own-spec.json'), JSON.stringify(spec));
     const { code, output } = await escada('quickstart', '--spec', 'own-spec.json');
     assert.equal(code, 2, output);
@@ -183,15 +189,10 @@ suite('a plugin from outside', { skip }, () => {
   });
 
   test('its rung and metric serve the built-in model, too', async () => {
-    const nodes = {
-      ...exampleSpec.flowchart.nodes,
-      'zero-shot-enough': { ...exampleSpec.flowchart.nodes['zero-shot-enough'], no: 'try-hints' },
-    };
-    const { model: _own, ...spec } = exampleSpec;
     const { rungs } = await quickstart({
-      ...spec,
-      model: { provider: 'nf4-lora' },
-      flowchart: { ...exampleSpec.flowchart, nodes },
+      ...exampleSpec,
+      model: { provider: 'nf4-lora', id: 'smollm2-135m-instruct' },
+      flowchart: chartOf('zero-shot', 'hints'),
       rungs: { hints: { shots: 1 } },
     });
     assert.deepEqual(
