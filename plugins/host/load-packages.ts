@@ -21,6 +21,8 @@ export interface PackageList {
  */
 export async function loadPackages({ plugins, file, folder }: PackageList): Promise<readonly ListedPlugin[]> {
   const listed: ListedPlugin[] = [];
+  // Imported for its effect: what packages import as `escada` is this product.
+  if (plugins.length > 0) await import('../sdk/product-imports.ts');
   for (const [index, entry] of plugins.entries()) {
     const origin = `${file ?? 'the configuration'}, plugins[${index}]: ${entry.package}`;
     const found = findPackage(entry.package, folder, origin);

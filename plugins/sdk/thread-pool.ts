@@ -1,10 +1,22 @@
 import { Worker } from 'node:worker_threads';
 import { movementNoter } from './movement.ts';
+import { moduleUrl } from './package-paths.ts';
 
 interface Waiting<Job, Result> {
   readonly job: Job;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** The folder of the product's own plugins. */
+const OWN_PLUGINS = new URL('../', import.meta.url).href;
+
+/** Flags of a thread: module hooks are a thread's own, so one of an outside plugin installs those of its host anew. */
+function flagsFor(module: URL): string[] {
+  // A program given as text passes a flag on that a thread of a file refuses.
+  const inherited = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
+  if (module.href.startsWith(OWN_PLUGINS)) return inherited;
+  return [...inherited, '--import', moduleUrl('./product-imports.ts', import.meta.url).href];
 }
 
 /**
@@ -63,9 +75,7 @@ export class ThreadPool<Job, Result> {
   }
 
   #start(module: URL, settings: unknown): Worker {
-    // A program given as text passes a flag on that a thread of a file refuses.
-    const execArgv = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
-    const thread = new Worker(module, { workerData: settings, execArgv });
+    const thread = new Worker(module, { workerData: settings, execArgv: flagsFor(module) });
     thread.on('message', (result: Result) => {
       this.#moved();
       this.#busy.get(thread)?.resolve(result);

@@ -1,20 +1,16 @@
 /** `npm start` from its first line to its last, on the tiny checkpoint: server, worker, ladder, figures, report. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
-import { ROOT, TINY_MODEL, findTemporalCli, reasonToSkip } from './support/needs.ts';
-import { disown, own, untilNoneLeft } from './support/processes.ts';
+import { TINY_MODEL, findTemporalCli, reasonToSkip } from './support/needs.ts';
+import { untilNoneLeft } from './support/processes.ts';
 import { sampleRows, toCsv } from './support/rows.ts';
 import { TINY_ROWS, tinySpec } from './support/specs.ts';
+import { start } from './support/start.ts';
 
 const skip = await reasonToSkip({ engine: true, realModel: true, procfs: true });
-
-/** Nobody listens on this port: what asks a proxy for the way to the server never arrives. */
-const NO_PROXY_THERE = 'http://127.0.0.1:9';
 
 const SPEC = tinySpec({
   model: { id: TINY_MODEL },
@@ -36,38 +32,6 @@ interface Outcome {
   readonly seconds: { readonly setUp: number; readonly run: number };
 }
 
-interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly all: string;
-}
-
-async function start(home: string, args: readonly string[], cliPath: string): Promise<Ran> {
-  const isForeign = (name: string) => name.startsWith('TEMPORAL_') || name === 'NODE_TEST_CONTEXT';
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name)));
-  const child = spawn('node', [join(ROOT, 'runtime/bootstrap/start.mjs'), ...args], {
-    cwd: home,
-    env: {
-      ...inherited,
-      INIT_CWD: home,
-      ESCADA_HOME: home,
-      TEMPORAL_CLI_PATH: cliPath,
-      TEMPORAL_CONFIG_FILE: join(home, 'none.toml'),
-      http_proxy: NO_PROXY_THERE,
-      https_proxy: NO_PROXY_THERE,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  if (child.pid !== undefined) own(child.pid);
-  let [stdout, all] = ['', ''];
-  child.stdout.on('data', (piece) => (stdout += String(piece)));
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => (all += String(piece)));
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (child.pid !== undefined) disown(child.pid);
-  return { code, stdout, all };
-}
-
 async function homeFolder(t: TestContext): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'escada-start-'));
   t.after(async () => {
@@ -84,7 +48,7 @@ suite('npm start', { skip }, () => {
     const home = await homeFolder(t);
     const cliPath = await findTemporalCli();
     assert.ok(cliPath !== null);
-    const { code, stdout, all } = await start(home, ['--json', '--spec', 'spec.json'], cliPath);
+    const { code, stdout, all } = await start({ home, cliPath, args: ['--json', '--spec', 'spec.json'] });
     assert.equal(code, 0, all);
     const outcome = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Outcome;
     assert.deepEqual(
@@ -108,7 +72,7 @@ suite('npm start', { skip }, () => {
     const home = await homeFolder(t);
     const cliPath = await findTemporalCli();
     assert.ok(cliPath !== null);
-    const { code, stdout, all } = await start(home, ['--json', '--spec', 'absent.json'], cliPath);
+    const { code, stdout, all } = await start({ home, cliPath, args: ['--json', '--spec', 'absent.json'] });
     assert.equal(code, 2, all);
     assert.equal(stdout, '');
     assert.match(all, /FILE_NOT_FOUND: There is no spec file "absent\.json"\.\n {2}What to do: /);
