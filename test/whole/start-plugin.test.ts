@@ -40,7 +40,7 @@ suite('npm start with a plugin that the configuration file lists', { skip }, () 
     await cp(EXAMPLE, author, { recursive: true });
     // Types of `escada` are not there: they are checked with the clone's own sources.
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    await mustRun(author, env, ['node', tsc, '-p', '.', '--noCheck', '--types', '']);
+    await mustRun(author, env, ['node', tsc, '-p', '.', '--noCheck', '--types', 'null']);
     await mustRun(author, env, ['npm', 'pack', '--ignore-scripts', '--loglevel=error']);
     const tarball = (await readdir(author)).find((name) => name.endsWith('.tgz')) ?? assert.fail();
     await mkdir(project);

@@ -1,4 +1,4 @@
-/** `npm start` from its first line to its last, on the tiny checkpoint: server, worker, ladder, figures, report. */
+/** `npm start` (runtime/bootstrap/start.mjs) from first line to last, on the tiny checkpoint: server, worker, ladder, figures, report. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
