@@ -50,7 +50,14 @@ export { formatIssues } from './plugins/sdk/issues.ts';
 export { JSONL_TYPE, putJsonl, readJsonl, type Prediction } from './plugins/sdk/jsonl.ts';
 export { buildMessages, type PromptParts } from './plugins/sdk/prompts.ts';
 export { redact, redactJson } from './plugins/sdk/redact.ts';
-export { readRows, streamRows, type DataRow } from './plugins/steps/data/read-rows.ts';
+export {
+  DATASET_TYPE,
+  keepRows,
+  keptRowsSchema,
+  type KeptRows,
+  type SourceRow,
+} from './plugins/sdk/dataset/keep-rows.ts';
+export { readRows, streamRows, type DataRow } from './plugins/sdk/dataset/read-rows.ts';
 
 // Files that are there whole or not at all.
 export { fileFailure, withFileFailures } from './plugins/sdk/file-failures.ts';

@@ -36,7 +36,7 @@ export const ZONES = [
   { files: /^workflow\.ts$/, values: [/^workflows\/index\.ts$/], types: [], packages: [], node: false },
   {
     files: /^plugin-api\.ts$/,
-    values: [SDK, SCHEMAS, /^plugins\/steps\/data\/read-rows\.ts$/],
+    values: [SDK, SCHEMAS],
     types: [],
     packages: [],
     node: false,
@@ -95,6 +95,14 @@ export const ZONES = [
     values: [SDK, HOST, SCHEMAS],
     types: [],
     packages: ['zod'],
+    node: true,
+  },
+  {
+    // Datasets are Parquet files.
+    files: /^plugins\/sdk\/dataset\//,
+    values: [SDK, SCHEMAS],
+    types: [],
+    packages: ['zod', '@duckdb/node-api', '@uwdata/flechette', 'parquet-wasm'],
     node: true,
   },
   { files: SDK, values: [SDK, SCHEMAS, SET_UP_FACTS], types: [], packages: ['zod', 'ajv'], node: true },
@@ -163,7 +171,7 @@ export const ZONES = [
     files: /^examples\/plugin\//,
     values: [/^examples\/plugin\//],
     types: [],
-    packages: ['escada', 'escada-plugin-nearest-row', 'zod', '@duckdb/node-api'],
+    packages: ['escada', 'escada-plugin-nearest-row', 'zod'],
     node: true,
   },
   // Data and the scripts that made it; nothing of the product but what a user of the package has.

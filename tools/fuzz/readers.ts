@@ -7,7 +7,7 @@ import { noCheckpoints } from '../../plugins/sdk/testing/no-checkpoints.ts';
 import { compilePipelineSpec } from '../../core/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../../core/compile/compile-spec.ts';
 import { corePlugin } from '../../plugins/steps/index.ts';
-import { readRows } from '../../plugins/steps/data/read-rows.ts';
+import { readRows } from '../../plugins/sdk/dataset/read-rows.ts';
 import { readSpecFile } from '../../cli/lib/load-spec.ts';
 import type { StepContext } from '../../plugins/sdk/contracts/step-kind.ts';
 import { curationPlugin } from '../../plugins/curation/index.ts';

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
-import { EscadaFailure } from '../../sdk/contracts/failure.ts';
-import { noteMovement } from '../../sdk/movement.ts';
-import { moduleUrl } from '../../sdk/package-paths.ts';
+import { EscadaFailure } from '../contracts/failure.ts';
+import { noteMovement } from '../movement.ts';
+import { moduleUrl } from '../package-paths.ts';
 import type { ReaderAnswer } from './row-reader-thread.ts';
 
 /** A row of a dataset as training, prompting and scoring use it. */

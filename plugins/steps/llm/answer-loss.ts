@@ -5,7 +5,7 @@ import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { usageSchema } from '../../../schemas/outcome/usage.ts';
-import { readRows } from '../data/read-rows.ts';
+import { readRows } from '../../sdk/dataset/read-rows.ts';
 import { score, usageOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { RECIPE_REFS } from './recipe-refs.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { RetrieverHit } from '../../sdk/contracts/retriever.ts';
 import type { StepServices } from '../../sdk/contracts/step-kind.ts';
 import type { Demonstrations } from '../../../schemas/outcome/recipe.ts';
-import { readRows, type DataRow } from '../data/read-rows.ts';
+import { readRows, type DataRow } from '../../sdk/dataset/read-rows.ts';
 import { searchOthers } from '../retrieve/search-others.ts';
 import { rowFamily } from '../../sdk/row-family.ts';
 

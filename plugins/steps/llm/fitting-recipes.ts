@@ -10,7 +10,7 @@ import { skippedRecipeSchema } from '../../../schemas/outcome/candidate.ts';
 import { recipeSchema, type Recipe } from '../../../schemas/outcome/recipe.ts';
 import { capabilitiesOf, countTokens } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
-import { readRows, type DataRow } from '../data/read-rows.ts';
+import { readRows, type DataRow } from '../../sdk/dataset/read-rows.ts';
 import { recipePrompts } from './recipe-prompts.ts';
 import { recipeName } from './recipe-name.ts';
 

@@ -8,7 +8,7 @@ import { maxNewTokensSchema, seedSchema } from '../../../schemas/common/limits.t
 import { recipeSchema, type Demonstrations } from '../../../schemas/outcome/recipe.ts';
 import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { putJsonl, type Prediction } from '../../sdk/jsonl.ts';
-import { readRows } from '../data/read-rows.ts';
+import { readRows } from '../../sdk/dataset/read-rows.ts';
 import { generate, usageOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { recipePrompts, type RowPrompt } from './recipe-prompts.ts';

@@ -1,7 +1,7 @@
 import type { Message } from '../../sdk/contracts/language-model.ts';
 import type { StepServices } from '../../sdk/contracts/step-kind.ts';
 import type { Recipe } from '../../../schemas/outcome/recipe.ts';
-import type { DataRow } from '../data/read-rows.ts';
+import type { DataRow } from '../../sdk/dataset/read-rows.ts';
 import { openPassages, type Passage } from '../retrieve/passages.ts';
 import { buildMessages } from '../../sdk/prompts.ts';
 import { openDemonstrations } from './demonstrations.ts';

@@ -4,7 +4,7 @@ import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { RetrieverDocument } from '../../sdk/contracts/retriever.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import { streamRows, type DataRow } from '../data/read-rows.ts';
+import { streamRows, type DataRow } from '../../sdk/dataset/read-rows.ts';
 import { Slices } from '../../sdk/slices.ts';
 import { chunks, type ChunkOptions } from './chunk.ts';
 

@@ -3,7 +3,7 @@ import type { StoredIndexV1 } from '../../sdk/contracts/retriever.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { diagnosticSchema, type Diagnostic } from '../../../schemas/outcome/candidate.ts';
-import { readRows, type DataRow } from '../data/read-rows.ts';
+import { readRows, type DataRow } from '../../sdk/dataset/read-rows.ts';
 import { Slices } from '../../sdk/slices.ts';
 
 /** Hits searched to say whether the answer is anywhere that the question leads to. */

@@ -1,7 +1,7 @@
 import type { RetrieverHit, StoredIndexV1 } from '../../sdk/contracts/retriever.ts';
 import type { StepServices } from '../../sdk/contracts/step-kind.ts';
 import type { Retrieval } from '../../../schemas/outcome/recipe.ts';
-import type { DataRow } from '../data/read-rows.ts';
+import type { DataRow } from '../../sdk/dataset/read-rows.ts';
 import { searchOthers } from './search-others.ts';
 
 export interface Passage {

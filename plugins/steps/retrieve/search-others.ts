@@ -1,6 +1,6 @@
 import type { RetrieverHit, RetrieverIndexV1 } from '../../sdk/contracts/retriever.ts';
 import { rowFamily } from '../../sdk/row-family.ts';
-import type { DataRow } from '../data/read-rows.ts';
+import type { DataRow } from '../../sdk/dataset/read-rows.ts';
 
 /** Hits asked for beyond those that are needed, for the row itself and what was derived from it. */
 const SPARE_HITS = 4;

@@ -15,7 +15,7 @@ import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
-import { readRows, type DataRow } from '../data/read-rows.ts';
+import { readRows, type DataRow } from '../../sdk/dataset/read-rows.ts';
 import { methodOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { RECIPE_REFS } from '../llm/recipe-refs.ts';

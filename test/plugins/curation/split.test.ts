@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { readRows } from '../../../plugins/steps/data/read-rows.ts';
+import { readRows } from '../../../plugins/sdk/dataset/read-rows.ts';
 import type { ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import { Harness, csvOf } from './harness.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { buildMessages } from '../../../../plugins/sdk/prompts.ts';
-import { readRows, streamRows } from '../../../../plugins/steps/data/read-rows.ts';
+import { readRows, streamRows } from '../../../../plugins/sdk/dataset/read-rows.ts';
 
 let folder = '';
 
