@@ -1,6 +1,6 @@
 /**
- * Imports of `escada` by plugin code lead to this very product, wherever the plugin is installed and whatever lies
- * beside it: in a clone to its sources, in the npm package to its compiled files. So there is one copy of the contracts,
+ * Imports of `escada` by plugin code lead to this very product, wherever the plugin is installed and whatever is
+ * installed beside it: in a clone to its sources, in the npm package to its compiled files. So there is one copy of the contracts,
  * and failures and schemas of a plugin are the host's own. As a module it can be preloaded in a thread (`--import`); the import is the installation.
  */
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { movementNoter } from './movement.ts';
-import { moduleUrl } from './package-paths.ts';
+import { moduleUrl, PLUGINS_URL } from './package-paths.ts';
 
 interface Waiting<Job, Result> {
   readonly job: Job;
@@ -8,14 +8,11 @@ interface Waiting<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** The folder of the product's own plugins. */
-const OWN_PLUGINS = new URL('../', import.meta.url).href;
-
-/** Flags of a thread: module hooks are a thread's own, so one of an outside plugin installs those of its host anew. */
+/** Flags of a thread: module hooks are a thread's own, so one of an outside plugin installs those of its host again. */
 function flagsFor(module: URL): string[] {
   // A program given as text passes a flag on that a thread of a file refuses.
   const inherited = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
-  if (module.href.startsWith(OWN_PLUGINS)) return inherited;
+  if (module.href.startsWith(PLUGINS_URL)) return inherited;
   return [...inherited, '--import', moduleUrl('./product-imports.ts', import.meta.url).href];
 }
 

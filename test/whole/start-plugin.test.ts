@@ -63,7 +63,7 @@ suite('npm start with a plugin that the configuration file lists', { skip }, () 
     return await start({ home, cliPath, env, args: ['--spec', specPath, ...args] });
   }
 
-  test('nothing of the product lies beside it', async () => {
+  test('nothing of the product is installed beside it', async () => {
     const installed = (await readdir(join(project, 'node_modules'))).filter((name) => !name.startsWith('.'));
     assert.deepEqual(installed, ['escada-plugin-nearest-row']);
   });

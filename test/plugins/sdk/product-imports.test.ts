@@ -1,4 +1,4 @@
-/** What plugin code that lies outside of the product gets for the names of the product. */
+/** What plugin code outside of the product gets for the names of the product. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -38,7 +38,9 @@ suite('imports of an outside plugin', () => {
   const load = async (name: string, text: string) => {
     await writeFile(join(folder, name), text);
     const [listed] = await loadPackages({ plugins: [{ package: `./${name}` }], file: null, folder });
-    return (listed?.plugin ?? assert.fail()) as unknown as { readonly seen: Record<string, any> };
+    return (listed?.plugin ?? assert.fail()) as unknown as {
+      readonly seen: Record<string, Record<string, unknown>>;
+    };
   };
 
   test('are the modules of this very process', async () => {
@@ -46,8 +48,8 @@ suite('imports of an outside plugin', () => {
     assert.equal(seen['product'], product);
     assert.equal(seen['contracts'], contracts);
     assert.equal(seen['testing'], testing);
-    assert.equal(typeof seen['workflow'].adaptModel, 'function');
-    assert.equal(seen['schema'].type, 'object');
+    assert.equal(typeof seen['workflow']?.['adaptModel'], 'function');
+    assert.equal(seen['schema']?.['type'], 'object');
     assert.equal(seen['z'], z);
   });
 
@@ -63,7 +65,7 @@ suite('imports of an outside plugin', () => {
         optionsSchema: { safeParse: (data) => ({ success: true, data }) }, close: async () => {}, seen: { contracts, zod } };`;
     const { seen } = await load('own/plugin.js', text);
     assert.equal(seen['contracts'], contracts);
-    assert.equal(seen['zod'].copied, true);
+    assert.equal(seen['zod']?.['copied'], true);
   });
 
   test('an entry that the product does not have is refused as by Node', async () => {
