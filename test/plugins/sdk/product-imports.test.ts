@@ -53,7 +53,7 @@ suite('imports of an outside plugin', () => {
     assert.equal(seen['z'], z);
   });
 
-  test('a copy of the product beside the plugin is passed over, a zod of its own is used', async () => {
+  test('a copy of the product beside the plugin is not used, a zod of its own is', async () => {
     for (const name of ['escada', 'zod']) {
       await mkdir(join(folder, 'own/node_modules', name), { recursive: true });
       const manifest = { name, type: 'module', exports: { '.': './x.js', './plugin-api': './x.js' } };
