@@ -1,19 +1,16 @@
-import type { StepServices } from '../plugins/sdk/contracts/step-kind.ts';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import { MAX_BILLABLE_ATTEMPTS } from '../schemas/plan/constants.ts';
 import { translateFailure, type FailureTable } from './failures.ts';
-import { withPaidCalls, type Payer } from './paid-calls.ts';
+import type { Payer } from './paid-calls.ts';
 
 /** How an attempt of a step is run, depending on whether it costs money. */
 export interface Bill {
-  services(given: StepServices): StepServices;
   run<T>(work: () => Promise<T>): Promise<T>;
   publish(work: () => Promise<void>): Promise<void>;
 }
 
 /** Nothing is paid: what fails is tried again as its code allows. */
 export const UNBILLED: Bill = {
-  services: (given) => given,
   run: (work) => work(),
   publish: (work) => work(),
 };
@@ -40,7 +37,6 @@ export function billed(payer: BilledAttempt): Bill {
     });
   }
   return {
-    services: (given) => withPaidCalls(given, payer),
     run: async (work) => {
       try {
         return await work();

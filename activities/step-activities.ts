@@ -12,6 +12,7 @@ import { checkInput } from './check-input.ts';
 import { executeStep } from './execute-step.ts';
 import { translateFailure } from './failures.ts';
 import { publishedResult } from './published-result.ts';
+import { withProviderCalls } from './provider-calls.ts';
 import { startPulse } from './pulse.ts';
 import type { FinishedAction } from '../core/store/action-cache.ts';
 import { usageSchema } from '../schemas/outcome/usage.ts';
@@ -91,10 +92,13 @@ async function runStep(
     await requireInputs(store, input, place.nodeId);
     // What a plan could not know is known by now: the classes of this very step.
     const isBillable = stepClasses(kind, options, registry.lookups).retry === 'billable';
-    const billing = { attempt: context.info.attempt, table: registry.failureCodes, store, place, runId };
+    const payer = { store, place, runId };
+    const billing = { attempt: context.info.attempt, table: registry.failureCodes, ...payer };
     const bill = isBillable ? billed(billing) : UNBILLED;
     const scratch = await store.openScratch(place, result.key);
-    const attempt = { services: bill.services(services), pulse, scratch };
+    const { providers } = registry;
+    const find = (id: string) => (providers.has(id) ? providers.get(id) : undefined);
+    const attempt = { services: withProviderCalls(services, find, payer), pulse, scratch };
     const finished = await bill.run(() => pulse.guard(() => executeStep(kind, options, attempt)));
     await bill.publish(() => result.publish(finished));
     await scratch.finish();

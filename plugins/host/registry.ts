@@ -13,6 +13,7 @@ import type { PlanLookups, StepKindV1 } from '../sdk/contracts/step-kind.ts';
 import type { TrainerV1 } from '../sdk/contracts/trainer.ts';
 import { FailureCodes } from './failure-codes.ts';
 import { checkComponent } from './check-component.ts';
+import { checkProvider } from './check-provider.ts';
 import { checkRung } from './check-rung.ts';
 import { checkSharedFields, checkStepKind } from './check-step-kind.ts';
 import { NamedRegistry } from './named-registry.ts';
@@ -75,7 +76,10 @@ export class Registry {
       },
       addMetric: (metric) => add(this.metrics, metric),
       addRetriever: (retriever) => add(this.retrievers, retriever),
-      addLanguageModelProvider: (provider) => add(this.providers, provider),
+      addLanguageModelProvider: (provider) => {
+        checkProvider(provider, owner);
+        add(this.providers, provider);
+      },
       addTrainer: (trainer) => add(this.trainers, trainer),
       // Its own schema has checked the options that it is opened with.
       addArtifactStore: (factory) => add(this.stores, factory),

@@ -38,11 +38,7 @@ async function setUp(
         return `answer to ${id}`;
       }),
   });
-  const opened = registry.providers.get('hosted').open({ id: 'm' } as never);
-  const services: StepServices = {
-    ...createServices({ registry, store, dataRoots: [] }),
-    languageModel: () => opened,
-  };
+  const services: StepServices = createServices({ registry, store, dataRoots: [] });
   const kind: StepKindV1 = {
     specificationVersion: 'v1',
     kind: 'test.ask@1',
@@ -56,7 +52,7 @@ async function setUp(
     outputSchema: z.record(z.string(), z.json()),
     summarize: () => 'test',
     doRun: async (_input, context) => {
-      const model = (context.languageModel as (...choice: unknown[]) => typeof opened)({ id: 'm' });
+      const model = context.languageModel({ provider: 'hosted', id: 'm', options: {} });
       const ask = async (id: string): Promise<string> => {
         const settings = { maxNewTokens: 8, temperature: 0, topP: 1, seed: 1, stop: [] };
         const rows = [{ id, messages: [{ role: 'user' as const, content: id }] }];

@@ -246,6 +246,10 @@ export interface LanguageModelProviderV1 {
   readonly resource: ResourceClass;
   /** Calls cost money: a step that fails is not simply run again. */
   readonly billable: boolean;
+  /** Rows of one call; longer requests are sent in pieces. Default: 16 where calls are billable, otherwise all rows. */
+  readonly rowsPerCall?: number | undefined;
+  /** Calls that a worker has in flight at once, over all its steps. Default: one for each step. */
+  readonly maxConcurrentCalls?: number | undefined;
   /** Cautious speeds on a small machine. Default: `DEFAULT_TOKENS_PER_SECOND`. */
   readonly assumedTokensPerSecond?: TokensPerSecond | undefined;
   /**

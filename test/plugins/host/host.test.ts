@@ -30,6 +30,36 @@ const metric: MetricFactoryV1 = {
   },
 };
 
+test('a provider whose limits of calls are no whole numbers of 1 or more is refused', () => {
+  const bring = (limits: object) =>
+    createPluginHost([
+      {
+        plugin: plugin({
+          register: (registrar) =>
+            registrar.addLanguageModelProvider({
+              id: 'hosted',
+              resource: 'io',
+              billable: true,
+              optionsSchema: z.strictObject({}),
+              open: () => assert.fail('nothing is opened'),
+              ...limits,
+            }),
+        }),
+      },
+    ]);
+  bring({ rowsPerCall: 1, maxConcurrentCalls: 8 });
+  for (const [field, limit] of [
+    ['rowsPerCall', 0],
+    ['rowsPerCall', Number.NaN],
+    ['maxConcurrentCalls', 1.5],
+    ['maxConcurrentCalls', '2'],
+  ] as const)
+    assert.throws(() => bring({ [field]: limit }), {
+      code: 'PLUGIN_KIND_INVALID',
+      message: new RegExp(`model provider "hosted": ${field} must be a whole number of 1 or more`),
+    });
+});
+
 test('options are checked and defaults filled in before a plugin registers', () => {
   let seen: unknown;
   createPluginHost([{ plugin: plugin({ register: (_, options) => (seen = options) }) }]);
