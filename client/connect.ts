@@ -1,6 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
+import { START_SERVER } from '../schemas/errors/hints.ts';
 
 const DEFAULT_ADDRESS = 'localhost:7233';
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)(:\d+)?$/i;
@@ -32,7 +33,7 @@ export async function connectTemporal(): Promise<Client> {
   } catch (cause) {
     throw new EscadaFailure({
       code: 'SERVER_UNREACHABLE',
-      message: `No Temporal server answers at ${address}. Start one with \`escada server\`, or set TEMPORAL_ADDRESS.`,
+      message: `No Temporal server answers at ${address}. ${START_SERVER}`,
       fields: { address },
       cause,
     });

@@ -1,6 +1,7 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { EscadaFailure } from '../plugins/sdk/contracts/failure.ts';
 import { queueName, RESOURCE_CLASSES, type ResourceClass } from '../schemas/plan/queues.ts';
+import { startWorker } from '../schemas/errors/hints.ts';
 
 /** Temporal's numbers for the two kinds of task queue. */
 const [WORKFLOW_TASKS, ACTIVITY_TASKS] = [1, 2];
@@ -26,7 +27,7 @@ export async function requirePollers(
   if (missing.length === 0) return;
   throw new EscadaFailure({
     code: 'NO_WORKER',
-    message: `No worker is polling task queue ${missing.join(', ')}; the run would never start. Start one with \`escada worker\`, then try again.`,
+    message: `No worker is polling task queue ${missing.join(', ')}; the run would never start. ${startWorker(', then try again')}`,
     fields: { missing },
   });
 }

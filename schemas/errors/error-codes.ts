@@ -1,4 +1,4 @@
-import { BUILD_ENGINE, pullModel, RESUMES } from './hints.ts';
+import { BUILD_ENGINE, pullModel, RESUMES, START_SERVER, startWorker } from './hints.ts';
 
 /** Every failure a user can meet. Pure: workflow code may import it. `docs/errors.md` lists the same codes; a test compares. */
 export interface ErrorEntry {
@@ -403,7 +403,7 @@ export const ERROR_CODES = {
   SERVER_UNREACHABLE: {
     meaning: 'No Temporal server answers at the address.',
     retryable: true,
-    help: 'Start one with `escada server`, or set TEMPORAL_ADDRESS.',
+    help: START_SERVER,
   },
   TEMPORAL_CONFIG_INVALID: {
     meaning: "Temporal's environment variables, or the profile they name, cannot be used.",
@@ -428,12 +428,12 @@ export const ERROR_CODES = {
   NO_WORKER: {
     meaning: 'No worker is polling the task queue; the run would never start.',
     retryable: true,
-    help: 'Start a worker with `escada worker`.',
+    help: startWorker(),
   },
   RUN_UNRESPONSIVE: {
     meaning: 'No worker answered for a run in time.',
     retryable: true,
-    help: 'Start a worker with `escada worker`, or look whether it is busy or stopped, then try again.',
+    help: startWorker(', or look whether it is busy or stopped, then try again'),
   },
   OUTPUT_NOT_WRITABLE: {
     meaning: 'A file cannot be written at the place given to the command.',

@@ -7,5 +7,11 @@ export const pullModel = (id?: string, more = ''): string =>
 export const BUILD_ENGINE =
   'Run `escada engine build` (needs Rust and a C linker); in a clone, `npm start` and `npm test` do it too.';
 
+/** Gets a Temporal server to talk to. */
+export const START_SERVER = 'Start one with `escada server`, or set TEMPORAL_ADDRESS.';
+
+/** Gets a worker for a run. `more`: what else may help, or what to do then. */
+export const startWorker = (more = ''): string => `Start a worker with \`escada worker\`${more}.`;
+
 /** What happens after a failure of an engine or a trainer that another attempt can mend. */
 export const RESUMES = 'The step is tried again from its newest checkpoint';

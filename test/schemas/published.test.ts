@@ -50,7 +50,11 @@ test('a hint that several messages give is written once', async () => {
     exclude: (name) => /^(node_modules|fixtures)/.test(name),
   })) {
     const text = await readFile(new URL(file, root), 'utf8');
-    if (/or set ESCADA_MODEL_PATH|Run (\\)?`escada engine build|tried again from its newest/.test(text))
+    if (
+      /or set ESCADA_MODEL_PATH|Run (\\)?`escada engine build|tried again from its newest|with (\\)?`escada (server|worker)/.test(
+        text,
+      )
+    )
       written.push(file);
   }
   assert.deepEqual(written, ['schemas/errors/hints.ts']);
