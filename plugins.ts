@@ -36,12 +36,9 @@ const builtIn = (): ListedPlugin[] =>
     rungsPlugin,
   ].map((plugin) => ({ plugin }));
 
-/** The built-in plugins, then `others`; reads no configuration file. Throws `PLUGIN_*`. */
+/** The built-in plugins, then `others`; reads no configuration file. Throws `CONFIG_INVALID` and `PLUGIN_*`. */
 export function createProjectHost(others: readonly ListedPlugin[] = [], config: HostConfig = {}): PluginHost {
-  return createPluginHost([...builtIn(), ...others], {
-    ...config,
-    defaults: { ...DEFAULTS, ...config.defaults },
-  });
+  return createPluginHost([...builtIn(), ...others], { ...config, builtInDefaults: DEFAULTS });
 }
 
 /**

@@ -2,6 +2,7 @@ import type { PluginDefaults, StoreChoice } from '../../schemas/spec/project-con
 import { nearest } from '../../schemas/common/nearest.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import type { PluginV1 } from '../sdk/contracts/plugin.ts';
+import { checkDefaults, completeDefaults, fileOf } from './defaults.ts';
 import { checkContract, checkedOptions, checkNeeds, labelOf } from './check-plugin.ts';
 import { NamedRegistry } from './named-registry.ts';
 import { Registry, type Brought } from './registry.ts';
@@ -19,6 +20,8 @@ export interface HostConfig {
   /** Options by plugin name, for plugins that are listed without any. */
   readonly options?: Readonly<Record<string, unknown>>;
   readonly defaults?: PluginDefaults;
+  /** What is used where `defaults` says nothing. */
+  readonly builtInDefaults?: PluginDefaults;
   readonly store?: StoreChoice | undefined;
   /** The file, for messages. */
   readonly file?: string | null;
@@ -47,24 +50,34 @@ export interface PluginHost {
 
 /**
  * Checks and registers plugins in their listed order. Everything that can be wrong with a plugin fails here, with a code
- * of its own: `PLUGIN_*`, and `CONFIG_INVALID` for a default that no plugin brings.
+ * of its own: `PLUGIN_*`, and `CONFIG_INVALID` for a default that no plugin brings. Those that are registered by then are
+ * closed.
  */
 export function createPluginHost(listed: readonly ListedPlugin[], config: HostConfig = {}): PluginHost {
-  const { options: configured = {}, defaults = {} } = config;
+  const { options: configured = {} } = config;
+  const defaults = completeDefaults(config);
   const registry = new Registry(defaults);
   const seen = new NamedRegistry<PluginV1>('plugin');
   for (const one of listed) checkContract(one);
   checkConfigured(listed, config);
-  for (const one of listed) {
-    const { plugin } = one;
-    checkNeeds(one, seen);
-    seen.add(plugin.name, plugin, labelOf(one));
-    registry.failureCodes.add(plugin, labelOf(one));
-    const given =
-      one.options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
-    plugin.register(registry.registrarFor(plugin.name, plugin.version), checkedOptions(one, given));
+  const registered: PluginV1[] = [];
+  try {
+    for (const one of listed) {
+      const { plugin } = one;
+      checkNeeds(one, seen);
+      seen.add(plugin.name, plugin, labelOf(one));
+      registry.failureCodes.add(plugin, labelOf(one));
+      const given =
+        one.options ?? (Object.hasOwn(configured, plugin.name) ? configured[plugin.name] : undefined);
+      plugin.register(registry.registrarFor(plugin.name, plugin.version), checkedOptions(one, given));
+      registered.push(plugin);
+    }
+    checkDefaults(defaults, registry, config);
+  } catch (error) {
+    // What was refused is the message; a plugin that cannot be closed either adds nothing to it.
+    void closeAll(registered.reverse()).catch(() => undefined);
+    throw error;
   }
-  checkDefaults(defaults, registry, config);
   return {
     registry,
     defaults,
@@ -103,9 +116,6 @@ async function closeAll(plugins: readonly PluginV1[]): Promise<void> {
   throw new AggregateError(failures, `Several plugins could not be closed: ${messages.join('; ')}`);
 }
 
-/** The file that messages name. */
-const fileOf = ({ file }: HostConfig): string => (typeof file === 'string' ? `${file}: ` : '');
-
 function checkConfigured(listed: readonly ListedPlugin[], config: HostConfig): void {
   const twice = listed.find(
     ({ plugin, origin }) => origin !== undefined && Object.hasOwn(config.options ?? {}, plugin.name),
@@ -126,21 +136,4 @@ function checkConfigured(listed: readonly ListedPlugin[], config: HostConfig): v
     message: `${fileOf(config)}There are options for a plugin "${unknown}", which is not listed.${guess === null ? '' : ` Did you mean "${guess}"?`} Listed: ${names.join(', ')}.`,
     fields: { plugin: unknown, listed: names },
   });
-}
-
-function checkDefaults(defaults: PluginDefaults, registry: Registry, config: HostConfig): void {
-  const kinds = {
-    provider: registry.providers,
-    retriever: registry.retrievers,
-    trainer: registry.trainers,
-  } as const;
-  for (const [field, known] of Object.entries(kinds)) {
-    const name = defaults[field as keyof typeof kinds];
-    if (name === undefined || known.has(name)) continue;
-    throw new EscadaFailure({
-      code: 'CONFIG_INVALID',
-      message: `${fileOf(config)}defaults.${field}: no plugin brings the ${known.kind} "${name}". Known: ${known.names().join(', ')}.`,
-      fields: { field, name, known: known.names() },
-    });
-  }
 }

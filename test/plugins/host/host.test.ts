@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { createPluginHost } from '../../../plugins/host/host.ts';
 import { nearest } from '../../../schemas/common/nearest.ts';
@@ -189,6 +190,42 @@ test('closing reaches every plugin, last one first, and reports all that failed'
   const host = createPluginHost([closing('a', 'a is stuck'), closing('b'), closing('c', 'c is stuck')]);
   await assert.rejects(host.close(), /c is stuck; a is stuck/);
   assert.deepEqual(closed, ['c', 'b', 'a']);
+});
+
+test('when a plugin is refused, those that are registered are closed, last one first', async () => {
+  const closed: string[] = [];
+  const closing = (name: string, more: Partial<PluginV1> = {}) => ({
+    plugin: plugin({
+      name,
+      ...more,
+      close: async () => {
+        closed.push(name);
+        if (name === 'b') throw new Error('b is stuck');
+      },
+    }),
+  });
+  const refuse = () => {
+    throw new Error('no register');
+  };
+  const listed = [closing('a'), closing('b'), closing('c', { register: refuse }), closing('d')];
+  assert.throws(() => createPluginHost(listed), /no register/);
+  await setImmediate();
+  assert.deepEqual(closed.splice(0), ['b', 'a']);
+  const defaults = { provider: 'nobody', model: 'none' };
+  assert.throws(() => createPluginHost([closing('a')], { defaults }), { code: 'CONFIG_INVALID' });
+  await setImmediate();
+  assert.deepEqual(closed, ['a']);
+});
+
+test('the built-in default model is not used with another provider', () => {
+  const message =
+    /^\/p\.json: defaults\.provider is "other", and defaults\.model is missing: .*"smollm2-135m-instruct" is a model of the provider "nf4-lora"\. Set defaults\.model/;
+  assert.throws(() => createProjectHost([], { defaults: { provider: 'other' }, file: '/p.json' }), {
+    code: 'CONFIG_INVALID',
+    message,
+  });
+  const same = createProjectHost([], { defaults: { provider: 'nf4-lora' } });
+  assert.equal(same.defaults.model, 'smollm2-135m-instruct');
 });
 
 test('a step kind whose output has a field of a shared name and another shape is refused', () => {
