@@ -169,9 +169,12 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
     ...classes,
     startToCloseTimeoutMs: kind?.startToCloseTimeoutMs ?? 60_000,
     heartbeatTimeoutMs: kind?.heartbeatTimeoutMs ?? 10_000,
-    summary: (kind?.summarize(withoutLiterals(values) as JsonObject) ?? node.uses).slice(0, 200),
+    summary: summaryOf(kind, values, node.uses).slice(0, 200),
   };
 }
+
+const summaryOf = (kind: StepKindV1 | null, values: JsonObject, uses: string): string =>
+  kind?.summarize?.(withoutLiterals(values) as JsonObject) ?? kind?.title ?? uses;
 
 /** Stands in a plan that is refused anyway. */
 const UNKNOWN_CLASSES: StepClasses = { resource: 'cpu', retry: 'readOnly' };

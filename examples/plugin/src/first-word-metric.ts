@@ -15,7 +15,6 @@ export const firstWordMetric: MetricFactoryV1 = {
     return {
       specificationVersion: 'v1',
       id: 'first-word',
-      title: 'answers that begin with the right word',
       doRow: ({ prediction, reference }) => [form(prediction) === form(reference) ? 1 : 0, 1],
       doAggregate: ([hits = 0, rows = 0]) => (rows === 0 ? 0 : hits / rows),
     };

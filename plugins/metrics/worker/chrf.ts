@@ -60,7 +60,6 @@ export const chrfMetric: MetricFactoryV1 = {
   create: (): MetricV1 => ({
     specificationVersion: 'v1',
     id: 'chrf',
-    title: 'chrF2: overlap of character sequences with the reference',
     doRow: rowStatistics,
     doAggregate: aggregate,
   }),

@@ -35,7 +35,6 @@ export const containsMetric: MetricFactoryV1 = {
     const { ignoreCase, wholeWords } = options as z.infer<typeof optionsSchema>;
     return rowMean({
       id: 'contains',
-      title: 'Share of answers that contain the reference',
       score: ({ prediction, reference }) =>
         found(tidy(prediction, ignoreCase), tidy(reference, ignoreCase), wholeWords) ? 1 : 0,
     });

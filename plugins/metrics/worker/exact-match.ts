@@ -13,7 +13,6 @@ export const exactMatchMetric: MetricFactoryV1 = {
     const { ignoreCase } = options as z.infer<typeof optionsSchema>;
     return rowMean({
       id: 'exact-match',
-      title: 'Share of answers equal to the reference',
       score: ({ prediction, reference }) =>
         tidy(prediction, ignoreCase) === tidy(reference, ignoreCase) ? 1 : 0,
     });

@@ -19,7 +19,6 @@ export const tokenF1Metric: MetricFactoryV1 = {
     const { ignoreCase } = options as z.infer<typeof optionsSchema>;
     return rowMean({
       id: 'token-f1',
-      title: 'F1 of words shared with the reference',
       score: ({ prediction, reference }) =>
         wordF1(splitWords(prediction, ignoreCase), splitWords(reference, ignoreCase)),
     });

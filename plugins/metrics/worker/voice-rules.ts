@@ -73,7 +73,6 @@ export const voiceRulesMetric: MetricFactoryV1 = {
     return {
       specificationVersion: 'v1',
       id: 'voice-rules',
-      title: `Share of answers that keep the rules of the voice (${rules.map((rule) => rule.name).join(', ')})`,
       parts: rules.map((rule) => `rule "${rule.name}"`),
       doRow: ({ prediction }, enter) => {
         const kept = keeps(prediction, rules, enter);

@@ -26,8 +26,6 @@ export interface MetricWork {
 export interface MetricV1 {
   readonly specificationVersion: 'v1';
   readonly id: string;
-  /** What the numbers mean, in one line for reports. */
-  readonly title: string;
   /** Statistics of one row; all rows give the same number of them. */
   doRow(row: MetricRow): readonly number[];
   /**

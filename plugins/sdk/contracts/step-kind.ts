@@ -73,6 +73,7 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
   readonly specificationVersion: 'v1';
   /** `name@major`, also the Activity type. */
   readonly kind: string;
+  /** What the step does, in a few words: its line in timelines where `summarize` gives none. */
   readonly title: string;
   /** What the step needs. Options may be known in part: give a default for what is not, as `MODEL_STEP` does. */
   readonly resource: PlannedBy<ResourceClass, With>;
@@ -96,8 +97,8 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
   readonly names?: ComponentRefs;
   /** Capabilities that the model in `with.model` must have; a plan with another one is refused. */
   readonly modelCapabilities?: readonly ModelCapability[];
-  /** One plain-text line for timelines; `with` may still hold references. */
-  summarize(input: JsonObject): string;
+  /** One plain-text line for timelines, which says more of these options; `with` may still hold references. */
+  summarize?(input: JsonObject): string;
   /** What else the result depends on (engine build, instruction-set class …). */
   doCacheSalt?(input: With, services: StepServices, signal: AbortSignal): Promise<string>;
   doRun(input: With, context: StepContext): Promise<Output>;

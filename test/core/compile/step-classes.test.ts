@@ -17,7 +17,7 @@ import { GOOD_SPEC } from '../../fixtures/specs.ts';
 const kindOf = (name: string, resource: PlannedBy<ResourceClass>): StepKindV1 => ({
   specificationVersion: 'v1',
   kind: name,
-  title: name,
+  title: `Step ${name}`,
   resource,
   retry: MODEL_STEP.retry,
   cacheable: true,
@@ -25,7 +25,6 @@ const kindOf = (name: string, resource: PlannedBy<ResourceClass>): StepKindV1 =>
   heartbeatTimeoutMs: 5000,
   withSchema: z.record(z.string(), z.json()),
   outputSchema: z.record(z.string(), z.json()),
-  summarize: () => name,
   doRun: async () => ({}),
 });
 
@@ -45,6 +44,8 @@ const plugin: PluginV1 = {
       open: () => answeringModel(() => 'yes'),
     });
     registrar.addStepKind(kindOf('test.ask@1', MODEL_STEP.resource));
+    const summarize = ({ what }: JsonObject): string => `say ${JSON.stringify(what)}`;
+    registrar.addStepKind({ ...kindOf('test.say@1', 'cpu'), summarize });
     registrar.addStepKind(kindOf('test.wrong@1', (() => 'tpu') as unknown as PlannedBy<ResourceClass>));
     registrar.addStepKind(
       kindOf('test.careless@1', (input) => (input as { model: { resource: ResourceClass } }).model.resource),
@@ -86,6 +87,18 @@ suite('classes of steps', () => {
     assert.deepEqual(pipeline([made, ask({ model: '${nodes.made.output.model}' })]), [LOCAL, LOCAL]);
     assert.deepEqual(pipeline([ask({ model: { provider: 'toString', id: 'm' } })]), [LOCAL]);
     assert.deepEqual(pipeline([ask({ model: '${inputs.model}' })], { model: 7 }), [LOCAL]);
+  });
+
+  test('have the title of their kind as summary, or what the kind says of the options', () => {
+    const nodes = [
+      ask({ model: here }),
+      { id: 'say', form: 'step', uses: 'test.say@1', with: { what: 'a' } },
+    ];
+    const { plan } = compilePipelineSpec({ name: 'p', nodes }, host);
+    assert.deepEqual(
+      stepsIn(plan.nodes).map(({ summary }) => summary),
+      ['Step test.ask@1', 'say "a"'],
+    );
   });
 
   test('of a map are those that all of its items agree in', () => {

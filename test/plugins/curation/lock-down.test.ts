@@ -120,7 +120,7 @@ test('messages about a stored file name it as its owner wrote it', async () => {
       code: 'DATA_COLUMN_MISSING',
       message: /^\.\.\/data\/mine\.csv has no column "Question!"/,
     });
-    assert.match(harness.kind('curate.read@1').summarize({ source }), /mine\.csv/);
+    assert.match(harness.kind('curate.read@1').summarize?.({ source }) ?? '', /mine\.csv/);
   } finally {
     await harness.close();
   }

@@ -245,7 +245,7 @@ suite('curation steps', () => {
           heartbeatTimeoutMs: 10_000,
         },
       );
-      assert.ok(kind.summarize({}).length > 0);
+      assert.ok((kind.summarize?.({}) ?? kind.title).length > 0);
     }
   });
 });

@@ -20,7 +20,6 @@ function kindOf(name: string, retry: RetryClass, resource: ResourceClass = 'cpu'
     heartbeatTimeoutMs: 5000,
     withSchema: z.record(z.string(), z.json()),
     outputSchema: z.record(z.string(), z.json()),
-    summarize: () => name,
     doRun: () => Promise.reject(new Error('steps of this kind are scripted')),
   };
 }
