@@ -47,9 +47,10 @@ export async function keepRows(
   const source = `read_parquet(${text(path)}, hive_partitioning=false, file_row_number=true)`;
   const settings = { threads: '1', memory_limit: MEMORY_LIMIT, temp_directory: folder };
   const instance = await DuckDBInstance.create(':memory:', settings);
+  const [reader, writer] = [await instance.connect(), await instance.connect()];
+  const interrupt = (): void => [reader, writer].forEach((connection) => connection.interrupt());
+  context.signal.addEventListener('abort', interrupt);
   try {
-    const reader = await instance.connect();
-    const writer = await instance.connect();
     const counts = await markDropped(reader, writer, { source, keep, dataset, context });
     const kept = join(context.scratchDir, 'kept-rows.parquet');
     const select = `SELECT * EXCLUDE (file_row_number) FROM ${source} ANTI JOIN dropped USING (file_row_number) ORDER BY file_row_number`;
@@ -57,7 +58,12 @@ export async function keepRows(
     await whileWatchedElsewhere(() => writer.run(`COPY (${select}) TO ${text(kept)} (${form})`));
     context.signal.throwIfAborted();
     return { dataset: await context.store.putFile(kept, DATASET_TYPE), ...counts };
+  } catch (error) {
+    // An interrupted statement says so; what counts is who stopped it.
+    throw context.signal.aborted ? context.signal.reason : error;
   } finally {
+    context.signal.removeEventListener('abort', interrupt);
+    for (const connection of [reader, writer]) connection.closeSync();
     instance.closeSync();
   }
 }

@@ -18,7 +18,7 @@ import { openPluginBench, type PluginBench } from '../../../../testing.ts';
 
 const withSchema = z.strictObject({ dataset: artifactRefSchema, answer: z.string() });
 
-/** Keeps the rows with one answer; `fail` throws from the question whether to keep. */
+/** Keeps the rows with one answer; `fail` throws from the question whether to keep, `stop` cancels the step there. */
 const step: StepKindV1<z.infer<typeof withSchema>, KeptRows> = {
   specificationVersion: 'v1',
   kind: 'keeper.keep@1',
@@ -31,11 +31,14 @@ const step: StepKindV1<z.infer<typeof withSchema>, KeptRows> = {
   withSchema,
   outputSchema: keptRowsSchema,
   summarize: () => 'keep',
-  doRun: async ({ dataset, answer }, context) =>
-    await keepRows(dataset, context, ({ output }) => {
+  doRun: async ({ dataset, answer }, context) => {
+    const stop = new AbortController();
+    return await keepRows(dataset, { ...context, signal: stop.signal }, ({ output }) => {
+      if (answer === 'stop') stop.abort(new Error('the step was cancelled'));
       if (answer === 'fail') throw new Error('cannot decide');
       return output === (answer === 'null' ? null : answer);
-    }),
+    });
+  },
 };
 
 const plugin: PluginV1 = {
@@ -101,5 +104,6 @@ suite('keepRows', () => {
     const other = await bench.store.putJson({ rows: 1 });
     await assert.rejects(keep('x', other), { code: 'DATA_UNREADABLE' });
     await assert.rejects(keep('fail'), /cannot decide/);
+    await assert.rejects(keep('stop'), /the step was cancelled/);
   });
 });
