@@ -15,7 +15,7 @@ import { publishedResult } from './published-result.ts';
 import { withProviderCalls } from './provider-calls.ts';
 import { startPulse } from './pulse.ts';
 import type { FinishedAction } from '../core/store/action-cache.ts';
-import { usageSchema } from '../schemas/outcome/usage.ts';
+import { stepUsage } from './step-usage.ts';
 import { requireInputs } from './require-inputs.ts';
 import { whileRunning } from './running.ts';
 
@@ -88,7 +88,7 @@ async function runStep(
     const runId = runIdOf(context);
     const result = publishedResult(store, { kind, input, salt, plugins, place, runId });
     const found = await result.find();
-    if (found !== null) return resultOf(found, true);
+    if (found !== null) return resultOf(input, found, true);
     await requireInputs(store, input, place.nodeId);
     // What a plan could not know is known by now: the classes of this very step.
     const isBillable = stepClasses(kind, options, registry.lookups).retry === 'billable';
@@ -102,13 +102,12 @@ async function runStep(
     const finished = await bill.run(() => pulse.guard(() => executeStep(kind, options, attempt)));
     await bill.publish(() => result.publish(finished));
     await scratch.finish();
-    return resultOf(finished, false);
+    return resultOf(input, finished, false);
   } finally {
     pulse.stop();
   }
 }
 
-/** Registration has made sure that a field `usage` is one. */
-function resultOf({ output, seconds }: FinishedAction, cached: boolean): StepResult {
-  return { output, cached, seconds, usage: usageSchema.safeParse(output['usage']).data ?? null };
+function resultOf(input: JsonObject, { output, seconds }: FinishedAction, cached: boolean): StepResult {
+  return { output, cached, seconds, usage: stepUsage(input, output) };
 }

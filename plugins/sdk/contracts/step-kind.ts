@@ -91,7 +91,10 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
    */
   readonly stallTimeoutMs?: number;
   readonly withSchema: ValueSchema<With>;
-  /** A field `usage` is `usageSchema`: what the step passed through a model, which budgets and records count. */
+  /**
+   * A field `usage` is `usageSchema`: what the step passed through a model, which budgets and records count. Where `with`
+   * has a field `usage`, too, the step hands on what another one used, and nothing is counted twice.
+   */
   readonly outputSchema: ValueSchema<Output>;
   /** Fields of `with` that name what a plugin brings. */
   readonly names?: ComponentRefs;

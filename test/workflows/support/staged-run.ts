@@ -8,7 +8,7 @@ import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { Approval, ApprovalAnswer } from '../../../schemas/outcome/approval.ts';
 import type { StepOrigin, StepResult } from '../../../schemas/plan/pipeline-plan.ts';
 import type { History } from '../../whole/support/history.ts';
-import { usageSchema } from '../../../schemas/outcome/usage.ts';
+import { stepUsage } from '../../../activities/step-usage.ts';
 import { until } from '../../whole/support/processes.ts';
 import { closed, SCRIPTED_CODES, type Behaviour, type StepCall } from './behaviours.ts';
 
@@ -79,7 +79,7 @@ export class StagedRun {
       // Whatever a test that has failed left waiting must not keep the worker from ending.
       const result = await Promise.race([behaviour(call), closed(closing)]);
       call.ended = 'answered';
-      const usage = usageSchema.safeParse(result.output['usage']).data ?? null;
+      const usage = stepUsage(input, result.output);
       return { cached: false, seconds: 0.01, usage, ...result };
     } catch (error) {
       // As the product's own step activity does it.
