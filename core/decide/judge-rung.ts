@@ -72,12 +72,14 @@ export function costOf({ dev, training }: Pick<MeasuredCandidate, 'dev' | 'train
   const { promptTokens, completionTokens, seconds } = dev.usage;
   const peaks = [dev.usage.peakMemoryBytes, training?.usage.peakMemoryBytes ?? null];
   const known = peaks.filter((bytes) => bytes !== null);
+  const charged = [dev.usage.costUsd, training?.usage.costUsd].filter((cost) => cost !== undefined);
   return {
     promptTokens,
     completionTokens,
     trainingTokens: training?.usage.trainingTokens ?? 0,
     secondsPerAnswer: seconds / Math.max(1, dev.n),
     peakMemoryBytes: known.length === 0 ? null : Math.max(...known),
+    ...(charged.length === 0 ? {} : { costUsd: charged.reduce((sum, cost) => sum + cost, 0) }),
   };
 }
 

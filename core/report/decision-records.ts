@@ -1,6 +1,6 @@
 /** Tables of how every rung fared on the dev rows, in every format of the report. */
 import type { DecisionRecord } from '../../schemas/outcome/decision.ts';
-import { bytes, interval, perAnswer, seconds, show, signed, unscored } from './text.ts';
+import { bytes, dollars, interval, perAnswer, seconds, show, signed, unscored } from './text.ts';
 
 type Cells = (string | number)[];
 
@@ -25,8 +25,15 @@ export function recordCells(one: DecisionRecord): Cells {
   ];
 }
 
-/** Names of the columns of what the candidates cost. */
-export const RECORD_COST_HEAD = [
+/** Names of the columns of what the candidates cost; money only where a provider charges it. */
+export function recordCostHead(records: readonly DecisionRecord[]): string[] {
+  return isCharged(records) ? [...COST_HEAD, 'cost'] : [...COST_HEAD];
+}
+
+const isCharged = (records: readonly DecisionRecord[]): boolean =>
+  records.some((one) => one.outcome === 'measured' && one.cost.costUsd !== undefined);
+
+const COST_HEAD = [
   'candidate',
   'prompt tokens',
   'completion tokens',
@@ -37,12 +44,15 @@ export const RECORD_COST_HEAD = [
 
 /** What the candidate of every measured rung costs: tokens of answering the dev rows and of its training. */
 export function recordCosts(records: readonly DecisionRecord[]): Cells[] {
+  const charged = isCharged(records);
   return records.flatMap((one) => {
     if (one.outcome !== 'measured') return [];
-    const { promptTokens, completionTokens, trainingTokens, secondsPerAnswer, peakMemoryBytes } = one.cost;
+    const { promptTokens, completionTokens, trainingTokens, secondsPerAnswer, peakMemoryBytes, costUsd } =
+      one.cost;
     const peak = peakMemoryBytes === null ? '–' : bytes(peakMemoryBytes);
     const tokens = [promptTokens, completionTokens, trainingTokens];
-    return [[one.candidateId, ...tokens, perAnswer(secondsPerAnswer), peak]];
+    const money = charged ? [costUsd === undefined ? '–' : dollars(costUsd)] : [];
+    return [[one.candidateId, ...tokens, perAnswer(secondsPerAnswer), peak, ...money]];
   });
 }
 

@@ -5,7 +5,7 @@ import { RUN_AGAIN, runFacts, winnerFacts } from './run-again.ts';
 import { interval, perAnswer, show, shown, signed } from './text.ts';
 import {
   DIAGNOSTICS_HEAD,
-  RECORD_COST_HEAD,
+  recordCostHead,
   recordCells,
   recordCosts,
   recordDiagnostics,
@@ -58,7 +58,7 @@ function quality(data: ReportData): string[] {
     '## Decision records, on dev',
     ...table([...recordHead(metric), 'why'], records),
     'Cost of the candidates, on dev:',
-    ...table(RECORD_COST_HEAD, recordCosts(data.rungs)),
+    ...table(recordCostHead(data.rungs), recordCosts(data.rungs)),
     ...(diagnostics.length === 0 ? [] : ['Diagnostics, on dev:', ...table(DIAGNOSTICS_HEAD, diagnostics)]),
   ];
 }

@@ -23,6 +23,9 @@ export function seconds(value: number): string {
 export const bytes = (value: number): string =>
   value < 2 ** 30 ? `${(value / 2 ** 20).toFixed(0)} MiB` : `${(value / 2 ** 30).toFixed(1)} GiB`;
 
+/** US dollars, precise where they are few. */
+export const dollars = (value: number): string => `$${value < 0.1 ? value.toPrecision(2) : value.toFixed(2)}`;
+
 /** Seconds of a single answer: three digits that count. */
 export const perAnswer = (value: number): string => (value < 1 ? value.toPrecision(2) : value.toFixed(2));
 

@@ -36,6 +36,8 @@ export const candidateCostSchema = z.strictObject({
   secondsPerAnswer: z.number(),
   /** Of answering and of training, whichever is larger; null where no provider can say. */
   peakMemoryBytes: z.int().nullable(),
+  /** US dollars for answering the dev rows and for training; absent where providers charge nothing. */
+  costUsd: z.number().nonnegative().optional(),
 });
 
 const pairedSchema = z.strictObject({
@@ -131,6 +133,8 @@ export const adaptationOutcomeSchema = z.strictObject({
   facts: z.record(z.string(), factValueSchema),
   report: z.strictObject({ html: artifactRefSchema, json: artifactRefSchema, markdown: artifactRefSchema }),
   seconds: z.number(),
+  /** US dollars that providers charged for the steps of this run; absent where they charge nothing. */
+  costUsd: z.number().nonnegative().optional(),
   approvals: z.array(approvalRecordSchema),
 });
 

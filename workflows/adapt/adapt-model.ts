@@ -1,10 +1,10 @@
 import { ContinueAsNew, continueAsNew, defineQuery, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { AdaptationOutcome, DecisionRecord, Progress } from '../../schemas/outcome/decision.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
-import { QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts';
+import { MAX_RESULT_BYTES, QUERY_DECISIONS, QUERY_PROGRESS } from '../../schemas/plan/constants.ts';
 import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
 import { handedOver, orContinue } from '../shared/continuation.ts';
-import { guardSpec } from '../shared/payload.ts';
+import { guardPayload, guardSpec } from '../shared/payload.ts';
 import { requireVersion } from '../shared/plan-version.ts';
 import { outputOf, type NodeOutputs } from '../shared/plan-border.ts';
 import { unwrapFailure } from '../shared/unwrap-failure.ts';
@@ -73,10 +73,13 @@ async function adapt({ plan, artifact }: CompiledAdaptation, state: LadderState)
   const { decisions: rungs, path, facts } = state;
   const candidates = state.finalists.map((finalist) => finalist.candidate);
   const approvals = state.approvals.records;
-  const shared = { workflowId, decision, rungs, test, path, facts, seconds, approvals };
+  const cost = state.costUsd === null ? {} : { costUsd: state.costUsd };
+  const shared = { workflowId, decision, rungs, test, path, facts, seconds, ...cost, approvals };
   const report = await control.writeReport({ ...shared, plan: artifact, curation, candidates });
+  const outcome = { ...shared, report };
+  guardPayload('The result of the adaptation', outcome, MAX_RESULT_BYTES);
   state.enter('done');
-  return { ...shared, report };
+  return outcome;
 }
 
 async function curate(plan: AdaptationPlan, state: LadderState): Promise<NodeOutputs> {

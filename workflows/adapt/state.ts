@@ -25,7 +25,7 @@ const tokensOf = ({ promptTokens, completionTokens, trainingTokens }: Usage): nu
 
 /** What one run hands to the next of what is known and shown. */
 export interface Snapshot {
-  readonly shown: Pick<LadderState, 'phase' | 'rung' | 'best' | 'tried' | 'tokensSpent'>;
+  readonly shown: Pick<LadderState, 'phase' | 'rung' | 'best' | 'tried' | 'tokensSpent' | 'costUsd'>;
   readonly facts: Facts;
   readonly decisions: readonly DecisionRecord[];
   readonly finalists: readonly Finalist[];
@@ -49,6 +49,8 @@ export class LadderState implements StepObserver {
   tried = 0;
   /** Tokens that steps passed through the model; cached results cost nothing. */
   tokensSpent = 0;
+  /** US dollars that providers charged for steps; null where none charged anything. */
+  costUsd: number | null = null;
   /** Called after every step. */
   onSpent: () => void = () => undefined;
   readonly facts: Record<string, FactValue> = {};
@@ -107,9 +109,14 @@ export class LadderState implements StepObserver {
   finished(activityId: string, result: StepResult): void {
     this.#running.splice(this.#running.indexOf(activityId), 1);
     this.#finished.push({ node: activityId, seconds: result.seconds, cached: result.cached });
-    if (!result.cached && result.usage !== null) this.tokensSpent += tokensOf(result.usage);
+    if (!result.cached && result.usage !== null) this.#spend(result.usage);
     this.publish();
     this.onSpent();
+  }
+
+  #spend(usage: Usage): void {
+    this.tokensSpent += tokensOf(usage);
+    if (usage.costUsd !== undefined) this.costUsd = (this.costUsd ?? 0) + usage.costUsd;
   }
 
   /** A plan that has ended, whichever way, leaves nothing running, and results that nobody asks for again. */
@@ -120,8 +127,8 @@ export class LadderState implements StepObserver {
 
   /** For the run that continues this one, which has nothing running by then. */
   snapshot(): Snapshot {
-    const { phase, rung, best, tried, tokensSpent, facts, decisions, finalists, path } = this;
-    const shown = { phase, rung, best, tried, tokensSpent };
+    const { phase, rung, best, tried, tokensSpent, costUsd, facts, decisions, finalists, path } = this;
+    const shown = { phase, rung, best, tried, tokensSpent, costUsd };
     const { records } = this.approvals;
     const lists = { decisions, finalists, path, records, finished: this.#finished };
     return { shown, facts, ...lists, clock: this.#clock.reading };

@@ -2,7 +2,7 @@
 import type { Charts, Picture } from '../charts/index.ts';
 import {
   DIAGNOSTICS_HEAD,
-  RECORD_COST_HEAD,
+  recordCostHead,
   recordCells,
   recordCosts,
   recordDiagnostics,
@@ -84,7 +84,7 @@ export function ladderSection(data: ReportData, charts: Charts): Html {
   return markup`<h2>The ladder</h2>
     ${figure(charts.ladder, 'Dashed: the target. Lines: bootstrap intervals over rows. Choices were made on dev; the test rows were scored once.')}
     ${table('Decision records, measured on dev', recordHead(metric), data.rungs.map(recordCells))}
-    ${table('Cost of the candidates, measured on dev', RECORD_COST_HEAD, recordCosts(data.rungs))}
+    ${table('Cost of the candidates, measured on dev', recordCostHead(data.rungs), recordCosts(data.rungs))}
     ${diagnostics.length === 0 ? null : table('Diagnostics, measured on dev', DIAGNOSTICS_HEAD, diagnostics)}
     <ul>
       ${reasons}

@@ -31,8 +31,8 @@ export function ladderSpec(changes: Partial<AdaptationSpecInput> = {}): Adaptati
   };
 }
 
-/** Answers the rows of a split, so many of them (0 to 1) as their reference has it. Also says how many tokens it took. */
-export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
+/** Answers the rows of a split, so many of them (0 to 1) as their reference has it. Also says how many tokens it took, and what it cost. */
+export function answering(stage: Stage, share: number, tokens = 10, costUsd?: number): Behaviour {
   return async () => {
     const rows = Array.from({ length: ROWS }, (_, at): Prediction => ({
       id: `row-${at}`,
@@ -44,7 +44,8 @@ export function answering(stage: Stage, share: number, tokens = 10): Behaviour {
       finish: 'stop',
     }));
     const predictions = await putJsonl(stage.store, rows);
-    const usage = { ...UNUSED, promptTokens: ROWS * tokens, completionTokens: ROWS, seconds: 1 };
+    const used = { ...UNUSED, promptTokens: ROWS * tokens, completionTokens: ROWS, seconds: 1 };
+    const usage = costUsd === undefined ? used : { ...used, costUsd };
     return { output: { predictions, usage } as unknown as JsonObject };
   };
 }
