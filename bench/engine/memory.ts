@@ -16,7 +16,7 @@ import { createProgress } from '../../runtime/bootstrap/progress.mjs';
 import { buildExample, runForJson } from '../../tools/reference/programs.ts';
 import { LORA } from './task.ts';
 
-const SETTINGS = ['keep', 'recompute-mlp', 'checkpoint'] as const;
+const SETTINGS = ['none', 'mlp', 'full'] as const;
 
 const speedSchema = z.record(z.enum(SETTINGS), z.array(z.number()).min(1));
 type Speed = z.infer<typeof speedSchema>;
@@ -92,7 +92,7 @@ async function measure(
 const median = (values: readonly number[]) =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-/** One line a setting; times are medians with their extremes, and the median of each round's time over that of `keep`. */
+/** One line a setting; times are medians with their extremes, and the median of each round's time over that of `none`. */
 function show(runs: readonly Run[], speed: Speed): void {
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
   const lines = runs.map((run) => {
@@ -102,10 +102,10 @@ function show(runs: readonly Run[], speed: Speed): void {
     const off = `${(100 * (measuredPeakBytes / plannedPeakBytes - 1)).toFixed(1)} %`;
     const times = speed[run.setting];
     const spread = `${Math.min(...times).toFixed(2)}-${Math.max(...times).toFixed(2)}`;
-    const ratio = median(times.map((seconds, round) => seconds / (speed.keep[round] ?? Number.NaN)));
+    const ratio = median(times.map((seconds, round) => seconds / (speed.none[round] ?? Number.NaN)));
     return [run.setting, ...bytes.map(mebibytes), off, median(times).toFixed(2), spread, ratio.toFixed(2)];
   });
-  const head = ['setting', 'resident', 'saved', 'working', 'planned', 'measured', 'off', 's', '', 'of keep'];
+  const head = ['setting', 'resident', 'saved', 'working', 'planned', 'measured', 'off', 's', '', 'of none'];
   print('MiB, peaks of resident memory; seconds of a forward and backward pass');
   print(table([head, ...lines]));
 }

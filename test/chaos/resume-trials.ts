@@ -48,7 +48,7 @@ const MAX_KILLS = 3;
 const THREADS = [1, 2, 3, 4] as const;
 const SAVE_STEPS = [1, 2, 3, 5, 7, 10, 16] as const;
 /** What layers keep changes memory and time, no bit. */
-const KEPT = ['keep', 'recompute-mlp', 'checkpoint'] as const;
+const KEPT = ['none', 'mlp', 'full'] as const;
 
 interface Outcome {
   readonly lastStep: number;

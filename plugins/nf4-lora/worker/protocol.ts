@@ -79,28 +79,15 @@ export const memoryPlanSchema = z.strictObject({
 /** Not sent: the engine reports every step. */
 const NOT_SENT = { loggingSteps: true } as const;
 
-/** The engine's own names for activation checkpointing, by the public ones. */
-const ACTIVATION_CHECKPOINTING = {
-  none: 'keep',
-  mlp: 'recompute-mlp',
-  full: 'checkpoint',
-  auto: 'auto',
-} as const;
-
-const wireFields = { gradientCheckpointing: z.enum(Object.values(ACTIVATION_CHECKPOINTING)).optional() };
-
 const engineConfigSchema = z.discriminatedUnion('method', [
-  loraConfigSchema.omit(NOT_SENT).extend(wireFields),
-  fullConfigSchema.omit(NOT_SENT).extend(wireFields),
+  loraConfigSchema.omit(NOT_SENT),
+  fullConfigSchema.omit(NOT_SENT),
 ]);
 
 /** A training's settings as the engine reads them. */
 export function toWireConfig(config: TrainConfig): z.infer<typeof engineConfigSchema> {
-  const { loggingSteps: _, gradientCheckpointing: setting, ...sent } = config;
-  return {
-    ...sent,
-    gradientCheckpointing: setting === undefined ? undefined : ACTIVATION_CHECKPOINTING[setting],
-  };
+  const { loggingSteps: _, ...sent } = config;
+  return sent;
 }
 
 /** Parameters, result and event of each method. `z.never()` = the method has no events, not even signs of life. */

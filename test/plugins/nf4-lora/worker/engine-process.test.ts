@@ -302,11 +302,11 @@ suite('engine process: training', () => {
       await withEngine(async (engine) => {
         await engine.request('load', LOAD);
         const rowsPath = await writeTrainRows(folder, 6);
-        const of = async (gradientCheckpointing: 'keep' | 'checkpoint') => {
+        const of = async (gradientCheckpointing: 'none' | 'full') => {
           const config = { ...TRAIN_CONFIG, maxSteps: 3, gradientCheckpointing };
           return await train(engine, { rowsPath, outDir: join(folder, gradientCheckpointing) }, config);
         };
-        const [kept, repeated] = [await of('keep'), await of('checkpoint')];
+        const [kept, repeated] = [await of('none'), await of('full')];
         assert.equal(repeated.adapterSha256, kept.adapterSha256);
         assert.deepEqual(kept.memoryPlan.layers, { keep: 2, recomputeMlp: 0, checkpoint: 0 });
         assert.deepEqual(repeated.memoryPlan.layers, { keep: 0, recomputeMlp: 0, checkpoint: 2 });

@@ -70,8 +70,5 @@ fn main() {
     let [keep, mlp, checkpoint] = &seconds[..] else {
         return;
     };
-    println!(
-        "{}",
-        json!({ "keep": keep, "recompute-mlp": mlp, "checkpoint": checkpoint })
-    );
+    println!("{}", json!({ "none": keep, "mlp": mlp, "full": checkpoint }));
 }

@@ -15,16 +15,19 @@ pub enum ActivationPolicy {
     Checkpoint,
 }
 
-/// The setting of a run, for all layers.
+/// Activation checkpointing: the setting of a run, for all layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GradientCheckpointing {
     /// Of the mixtures that fit the free memory the one with the least to compute again.
     #[default]
     Auto,
-    Keep,
-    RecomputeMlp,
-    Checkpoint,
+    /// No layer computes anything again.
+    None,
+    /// Every layer computes the outputs of gate and up again.
+    Mlp,
+    /// Every layer keeps its input alone.
+    Full,
 }
 
 /// How many layers have which policy: those with `checkpoint` are the lowest, then come those with `recompute_mlp`.
@@ -57,9 +60,9 @@ impl LayerPolicies {
             checkpoint,
         };
         match setting {
-            GradientCheckpointing::Keep => vec![of(0, 0)],
-            GradientCheckpointing::RecomputeMlp => vec![of(0, layers)],
-            GradientCheckpointing::Checkpoint => vec![of(layers, 0)],
+            GradientCheckpointing::None => vec![of(0, 0)],
+            GradientCheckpointing::Mlp => vec![of(0, layers)],
+            GradientCheckpointing::Full => vec![of(layers, 0)],
             GradientCheckpointing::Auto => (0..=layers)
                 .flat_map(|checkpoint| (0..=layers - checkpoint).map(move |mlp| of(checkpoint, mlp)))
                 .collect(),
@@ -103,12 +106,9 @@ mod tests {
     #[test]
     fn a_setting_allows_its_policy_and_auto_every_mixture() {
         for (setting, policy) in [
-            (GradientCheckpointing::Keep, ActivationPolicy::Keep),
-            (
-                GradientCheckpointing::RecomputeMlp,
-                ActivationPolicy::RecomputeMlp,
-            ),
-            (GradientCheckpointing::Checkpoint, ActivationPolicy::Checkpoint),
+            (GradientCheckpointing::None, ActivationPolicy::Keep),
+            (GradientCheckpointing::Mlp, ActivationPolicy::RecomputeMlp),
+            (GradientCheckpointing::Full, ActivationPolicy::Checkpoint),
         ] {
             let allowed = LayerPolicies::allowed(setting, 3);
             assert_eq!(allowed.len(), 1);

@@ -95,7 +95,7 @@ impl Planned<'_> {
             if total <= available && best.as_ref().is_none_or(faster) {
                 best = Some((repeated, total, plan));
             }
-            if smallest.is_none_or(|than: MemoryPlan| total < than.total()) {
+            if smallest.is_none_or(|other: MemoryPlan| total < other.total()) {
                 smallest = Some(plan);
             }
         }
@@ -136,7 +136,7 @@ impl Planned<'_> {
             Method::Full => "lower maxSeqLengthTokens, take optim \"adamw_8bit\" or method \"lora\"",
         };
         let auto = match self.config.gradient_checkpointing {
-            GradientCheckpointing::Auto | GradientCheckpointing::Checkpoint => "",
+            GradientCheckpointing::Auto | GradientCheckpointing::Full => "",
             _ => " take gradientCheckpointing \"auto\",",
         };
         format!("one row of {longest} tokens does not fit either:{auto} {lower}")

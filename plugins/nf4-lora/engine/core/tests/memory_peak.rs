@@ -32,7 +32,7 @@ fn the_planned_peak_is_the_measured_one() {
         "r": 8, "loraAlpha": 16, "loraDropout": 0.1, "learningRate": 1e-3, "lrSchedulerType": "constant",
         "warmupSteps": 0, "weightDecay": 0, "adamBeta1": 0.9, "adamBeta2": 0.999, "adamEpsilon": 1e-8, "maxGradNorm": 1,
         "perDeviceTrainBatchSize": 8, "gradientAccumulationSteps": 1, "numTrainEpochs": 1, "maxSteps": 2,
-        "maxSeqLengthTokens": 512, "seed": 1, "saveSteps": 1, "gradientCheckpointing": "recompute-mlp"
+        "maxSeqLengthTokens": 512, "seed": 1, "saveSteps": 1, "gradientCheckpointing": "mlp"
     }))
     .unwrap();
     let row = |i: u32| TokenRow {

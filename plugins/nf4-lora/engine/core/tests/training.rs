@@ -176,13 +176,13 @@ fn interrupted_runs_end_in_the_same_bytes() {
 fn a_run_goes_on_in_the_same_bytes_with_other_activations_kept() {
     let with = |setting: &str| config(json!({ "gradientCheckpointing": setting }));
     let straight = folder("kept");
-    let whole = run(&straight, &with("keep"), None, &mut Vec::new()).unwrap();
+    let whole = run(&straight, &with("none"), None, &mut Vec::new()).unwrap();
     assert_eq!(whole.memory_plan.layers.keep, 2);
     let changing = folder("changing");
-    for (stop, setting) in [(2, "keep"), (4, "checkpoint"), (7, "recompute-mlp")] {
+    for (stop, setting) in [(2, "none"), (4, "full"), (7, "mlp")] {
         run(&changing, &with(setting), Some(stop), &mut Vec::new()).unwrap_err();
     }
-    let resumed = run(&changing, &with("checkpoint"), None, &mut Vec::new()).unwrap();
+    let resumed = run(&changing, &with("full"), None, &mut Vec::new()).unwrap();
     assert_eq!(resumed.memory_plan.layers.checkpoint, 2);
     assert_eq!((resumed.resumed_from_step, resumed.sha256()), (7, whole.sha256()));
     for file in ["checkpoint-9/state.safetensors", "checkpoint-9/log.jsonl"] {

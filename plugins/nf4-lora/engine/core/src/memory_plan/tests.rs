@@ -13,7 +13,7 @@ use crate::train_config::Optim;
 use serde_json::json;
 
 const F32: u64 = size_of::<f32>() as u64;
-const SETTINGS: [&str; 3] = ["keep", "recompute-mlp", "checkpoint"];
+const SETTINGS: [&str; 3] = ["none", "mlp", "full"];
 
 fn rows() -> Vec<TokenRow> {
     let row = |i: u32| TokenRow {
@@ -156,8 +156,9 @@ fn the_plan_is_what_the_buffers_take() -> Result<()> {
         json!({ "perDeviceTrainBatchSize": 2, "packing": true }),
     ] {
         for setting in SETTINGS {
-            let mut config = config(changes.clone());
-            config.gradient_checkpointing = serde_json::from_value(json!(setting)).unwrap_or_default();
+            let mut changes = changes.clone();
+            changes["gradientCheckpointing"] = json!(setting);
+            let config = config(changes.clone());
             let plan = plan_with(&shape, &config, u64::MAX)?;
             let held = allocated(&shape, &config, &plan)?;
             assert_eq!(held, plan.total() - plan.transfer_bytes, "{changes}: {plan:?}");
@@ -182,7 +183,7 @@ fn auto_repeats_more_the_less_memory_there_is() -> Result<()> {
     }
     let all = with_planned(&shape, &config, |planned| {
         let largest = planned.extents(&config);
-        Ok(planned.best(&largest, GradientCheckpointing::Checkpoint, 0))
+        Ok(planned.best(&largest, GradientCheckpointing::Full, 0))
     })?;
     assert_eq!(
         available,
@@ -224,14 +225,14 @@ fn what_does_not_fit_is_refused_with_what_would() -> Result<()> {
         let config = config(json!({ "perDeviceTrainBatchSize": 4, "gradientCheckpointing": setting }));
         plan_with(&shape, &config, u64::MAX).map(|plan| plan.total())
     };
-    let (keep, checkpoint) = (needs("keep")?, needs("checkpoint")?);
-    let (code, message) = refusal("keep", keep - 1);
+    let (keep, checkpoint) = (needs("none")?, needs("full")?);
+    let (code, message) = refusal("none", keep - 1);
     assert_eq!(code, Code::OutOfMemory);
     assert!(
         message.contains("gradientCheckpointing \"auto\" fits"),
         "{message}"
     );
-    for setting in ["auto", "checkpoint"] {
+    for setting in ["auto", "full"] {
         let (_, message) = refusal(setting, checkpoint - 1);
         let smaller = "perDeviceTrainBatchSize 2 with gradientAccumulationSteps 2 fits and trains the same up to rounding";
         assert!(message.contains(smaller), "{message}");
