@@ -19,7 +19,7 @@ export interface EngineProcessOptions extends ProtocolProcessOptions {
   readonly startMs?: number;
 }
 
-/** What a caller may add to a request: progress and signs of life are told apart. */
+/** What a caller may add to a request: progress and signs of life have a callback each. */
 export interface EngineRequestOptions<M extends Method> extends Omit<
   RequestOptions<typeof METHODS, M>,
   'onEvent'
@@ -60,8 +60,8 @@ export class EngineProcess extends ProtocolProcess<typeof METHODS> {
     return super.request(method, params, {
       ...rest,
       onEvent: (event) => {
-        const told: object = event;
-        if ('kind' in told) onAlive?.((event as AliveEvent).doing);
+        const received: object = event;
+        if ('kind' in received) onAlive?.((event as AliveEvent).doing);
         else onEvent?.(event as EventOf<M>);
       },
     });

@@ -27,7 +27,7 @@ import { withScratch, writeRows } from '../../sdk/process/rows.ts';
 import { toWireConfig, type EventOf, type ResultOf, type Sample } from './protocol.ts';
 import { readTrainingLog } from './training-log.ts';
 
-/** Trains LoRA adapters, or all weights, on the engine. Resumes from the checkpoints in `outDir`. */
+/** LoRA and full fine-tuning on the engine. Resumes from the checkpoints in `outDir`. */
 export class EngineTrainer implements TrainerV1 {
   readonly specificationVersion = 'v1';
   readonly id = TRAINER_ID;
@@ -142,7 +142,7 @@ function sourceOf({ provider, options, path, weightFormat }: BaseModel): ModelSo
   });
 }
 
-/** Says what stands in for a chat template, or for the system role of one: other programs must ask in the same way. */
+/** Says what replaces a missing chat template, or its missing system role: other programs must ask in the same way. */
 function templateWarnings({ chatTemplate, systemTurns }: EngineFacts): TrainingWarning[] {
   const plain =
     'the model brings no chat template: system text, instruction and input are put in lines before the answer';

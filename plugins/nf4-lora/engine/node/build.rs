@@ -37,7 +37,7 @@ fn digest() -> io::Result<String> {
     let mut hash = Sha256::new();
     for name in CRATES {
         let root = Path::new("..").join(name);
-        // Naming a missing path would build anew each time.
+        // Naming a missing path would build again each time.
         if !root.exists() {
             continue;
         }
@@ -75,11 +75,11 @@ fn part(hash: &mut Sha256, name: &str, content: &[u8]) {
 
 /// Version, commit and back end of the compiler that cargo uses.
 fn compiler() -> io::Result<Vec<u8>> {
-    let told = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    let version = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .arg("-vV")
         .output()?;
-    match told.status.success() {
-        true => Ok(told.stdout),
+    match version.status.success() {
+        true => Ok(version.stdout),
         false => Err(io::Error::other("`rustc -vV` failed")),
     }
 }

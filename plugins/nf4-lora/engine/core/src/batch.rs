@@ -117,7 +117,7 @@ fn shared_tokens(rows: &[&TokenRow], sharing: PrefixSharing) -> usize {
 pub struct SharedRows<B: Backend> {
     /// `[full_tokens] u32`: compact row of every full row.
     pub expand: GrowingIndex<B>,
-    /// `[tokens] u32`: full row of every compact row; prefix rows stand for those of the first sequence.
+    /// `[tokens] u32`: full row of every compact row; prefix rows are those of the first sequence.
     pub compact: GrowingIndex<B>,
     /// Per further sequence `[prefix_tokens] u32`: its prefix among the full rows.
     pub prefixes: Vec<GrowingIndex<B>>,

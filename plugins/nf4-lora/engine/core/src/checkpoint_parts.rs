@@ -8,7 +8,7 @@ use escada_engine_formats::error::{Code, EngineError, Result};
 use escada_engine_formats::safetensors_file::{Dtype, SafetensorsFile};
 use escada_engine_formats::safetensors_writer::LaterTensor;
 
-/// Which buffer a part lies in.
+/// Which buffer a part is in.
 #[derive(Clone, Copy)]
 enum Store {
     Parameters,

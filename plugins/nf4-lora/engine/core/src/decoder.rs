@@ -1,6 +1,6 @@
 //! Forward passes without gradients over cached keys and values: prompts in pieces, tokens one by one, and mixtures.
 //!
-//! All sequences of a call share one prefix, computed once; what follows lies in a slot of its own. By the back
+//! All sequences of a call share one prefix, computed once; what follows is in a slot of its own. By the back
 //! end's contract a row's result depends neither on the other rows of a pass nor on where the prefix ends.
 
 use crate::backend::{At, Backend, CachedKeys, Sequences};
@@ -137,7 +137,7 @@ impl<'a, B: Backend> Decoder<'a, B> {
         Ok(decoder)
     }
 
-    /// Gives a slot another adapter. What it holds was computed with the one before: start it anew.
+    /// Gives a slot another adapter. What it holds was computed with the one before: start it again.
     pub fn set_adapter(&mut self, slot: usize, adapter: Option<&'a Adapter<B>>) {
         self.adapters[slot] = adapter;
     }

@@ -1,4 +1,4 @@
-//! All weights of a model as one flat f32 buffer that learns: where each lies, how they are filled from a model.
+//! Full fine-tuning: every weight of a model in one flat f32 buffer, where each is, and how they are filled from a model.
 
 use crate::backend::{Backend, LinearSource};
 use crate::model::{WeightSource, rotation, upload_vector};
@@ -17,7 +17,7 @@ struct LayerOffsets {
     norm_mlp: usize,
 }
 
-/// Where every weight lies, by transformers' names: embedding (at 0), head, linear layers, then norms and biases, so
+/// Where every weight is, by transformers' names: embedding (at 0), head, linear layers, then norms and biases, so
 /// that what decays and what does not are two ranges.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FullLayout {

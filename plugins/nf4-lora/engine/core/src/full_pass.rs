@@ -1,4 +1,4 @@
-//! All weights of a model in a training pass.
+//! The training pass of full fine-tuning.
 
 use crate::backend::{At, AtMut, Backend, Layout, Matmul};
 use crate::batch::Batch;

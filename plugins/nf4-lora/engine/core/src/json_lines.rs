@@ -21,7 +21,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
             let message = format!("{}:{number}: {what}", path.display());
             EngineError::new(Code::RequestInvalid, message)
         };
-        // Only \n ends a line: U+2028 may stand unescaped inside a JSON string.
+        // Only \n ends a line: U+2028 may be unescaped inside a JSON string.
         let count = (&mut file)
             .take(MAX_LINE_BYTES as u64 + 1)
             .read_until(b'\n', &mut line)

@@ -81,7 +81,7 @@ impl<B: Backend> Loaded<B> {
     ) -> Result<Self> {
         nf4::check_blocksize(quantization.block_size)?;
         let source = ModelSource::open(path)?;
-        let (tokenizer, template) = source.words()?;
+        let (tokenizer, template) = source.tokenizer_and_template()?;
         let shape = shape_of(source.config());
         let model = Model::load(
             backend,
@@ -176,7 +176,7 @@ impl<B: Backend> Loaded<B> {
     }
 }
 
-/// SHA-256 of the model's files; of one without a chat template together with the one that stands in.
+/// SHA-256 of the model's files; of one without a chat template together with the one that takes its place.
 pub(crate) fn digest_of(source: &ModelSource, template: &ChatTemplate) -> Result<String> {
     let files = source.digest()?;
     if !template.is_plain() {
@@ -238,7 +238,7 @@ impl WeightSource for SourceWeights<'_> {
         if self.quantization.format == WeightFormat::F32 {
             return self.table(name, rows, cols, take);
         }
-        // A checkpoint that is NF4 already is taken as it is: encoding its values anew would round its scales again.
+        // A checkpoint that is NF4 already is taken as it is: encoding its values again would round its scales again.
         if let Some(tensor) = self.source.nf4_tensor(name)? {
             if (tensor.rows, tensor.cols) != (rows, cols) {
                 let message = format!("tensor {name} has shape [{}, {}]", tensor.rows, tensor.cols);

@@ -26,7 +26,7 @@ pub struct LoraModule {
     pub rank_before: usize,
 }
 
-/// Where every adapter tensor lies.
+/// Where every adapter tensor is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraLayout {
     pub modules: Vec<LoraModule>,
@@ -38,8 +38,8 @@ pub struct LoraLayout {
 }
 
 impl LoraLayout {
-    /// Lays out the chosen modules; `choose` gives rank and scale of a module or leaves it out.
-    pub fn new(shape: &ModelShape, choose: impl Fn(usize, Target) -> Option<(usize, f32)>) -> Result<Self> {
+    /// Lays out the chosen modules; `select` gives rank and scale of a module or leaves it out.
+    pub fn new(shape: &ModelShape, select: impl Fn(usize, Target) -> Option<(usize, f32)>) -> Result<Self> {
         let mut layout = Self {
             modules: Vec::new(),
             slots: vec![[None; 7]; shape.layers],
@@ -49,7 +49,7 @@ impl LoraLayout {
         for layer in 0..shape.layers {
             let mut ranks = 0;
             for target in Target::ALL {
-                let Some((rank, scale)) = choose(layer, target) else {
+                let Some((rank, scale)) = select(layer, target) else {
                     continue;
                 };
                 layout.push(shape, layer, target, (rank, scale), ranks)?;

@@ -147,7 +147,7 @@ impl<B: Backend> Pass<B> {
         loss
     }
 
-    /// As [`Pass::run`] for all weights; `gradients [weights.layout.len]`.
+    /// As [`Pass::run`] for full fine-tuning; `gradients [weights.layout.len]`.
     pub fn run_full(
         &mut self,
         backend: &B,

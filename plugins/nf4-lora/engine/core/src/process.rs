@@ -29,8 +29,8 @@ fn machine_bytes() -> Option<u64> {
         return None;
     }
     let asked = ["hw.memsize", "hw.physmem"].into_iter().find_map(|name| {
-        let told = Command::new("sysctl").args(["-n", name]).output().ok()?;
-        String::from_utf8(told.stdout).ok()?.trim().parse().ok()
+        let answer = Command::new("sysctl").args(["-n", name]).output().ok()?;
+        String::from_utf8(answer.stdout).ok()?.trim().parse().ok()
     });
     asked.filter(|bytes| *bytes > 0)
 }

@@ -1,5 +1,5 @@
 //! What prompts have in common is computed once. Keys depend on the adapter: while all rows of a call use the same one,
-//! the common prefix lies in the shared segment; else each adapter's rows have their own prefix, in a spare slot from
+//! the common prefix is in the shared segment; else each adapter's rows have their own prefix, in a spare slot from
 //! where it is copied into the slot of every row.
 
 use crate::backend::Backend;

@@ -7,15 +7,17 @@ use escada_engine_formats::math;
 /// How tokens are picked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// 0 = the likeliest token (after the penalty).
+    /// 0: greedy decoding (after the penalty).
     pub temperature: f64,
-    /// This many likeliest tokens are drawn from; 0 = all.
+    /// Top-k sampling; 0 disables it.
     pub top_k: usize,
-    /// Of these, the smallest set of likeliest tokens with at least this share of their probability.
+    /// Top-p (nucleus) sampling: of these, the smallest set of the most probable tokens with at least this share of their
+    /// probability.
     pub top_p: f64,
-    /// Of these, tokens with at least this share of the likeliest one's probability.
+    /// Min-p sampling: of these, tokens with at least this share of the most probable one's probability.
     pub min_p: f64,
-    /// Logits of tokens that occurred in the row are divided by this where positive, else multiplied; 1 = off.
+    /// Repetition penalty: logits of tokens that occurred in the row are divided by it where positive, else multiplied; 1
+    /// disables it.
     pub repetition_penalty: f64,
     pub seed: u64,
 }
@@ -80,7 +82,7 @@ impl Sampling {
         penalized
     }
 
-    /// The candidates that are drawn from and the sum of their weights; the likeliest has weight 1.
+    /// The candidates that are drawn from and the sum of their weights; the most probable one has weight 1.
     fn keep(&self, mut candidates: Vec<(u32, f64)>) -> (Vec<(u32, f64)>, f64) {
         let total = |candidates: &[(u32, f64)]| candidates.iter().map(|(_, w)| w).sum::<f64>();
         if self.top_k > 0 && self.top_k < candidates.len() {
@@ -181,7 +183,7 @@ mod tests {
         check(Sampling { top_k: 2, ..PLAIN }, &[], [0.0, 0.625, 0.0, 0.375]);
         check(Sampling { top_k: 1, ..PLAIN }, &[], [0.0, 1.0, 0.0, 0.0]);
         check(Sampling { top_k: 9, ..PLAIN }, &[], [0.15, 0.5, 0.05, 0.3]);
-        // 0.15 is 0.3 of the likeliest probability.
+        // 0.15 is 0.3 of the largest probability.
         let three = [0.15, 0.5, 0.0, 0.3].map(|x| x / 0.95);
         check(Sampling { min_p: 0.29, ..PLAIN }, &[], three);
         check(Sampling { min_p: 0.31, ..PLAIN }, &[], [0.0, 0.625, 0.0, 0.375]);

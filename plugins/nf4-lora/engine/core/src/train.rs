@@ -1,4 +1,4 @@
-//! Training: what is asked for, what comes out, and the ways in for an adapter and for all weights.
+//! Training: what is asked for, what comes out, and the entry points for an adapter and for full fine-tuning.
 
 mod diagnosis;
 mod outcome;
@@ -136,7 +136,7 @@ impl TrainResult {
     }
 }
 
-/// Trains an adapter (or goes on training it) and writes `out_dir/adapter`.
+/// Trains an adapter (or continues its training) and writes `out_dir/adapter`.
 ///
 /// Errors: `TrainingDataInvalid`, `RequestInvalid`, `Io`; `Cancelled`, and `NonFinite` (names step, rows and
 /// tensor), after a checkpoint of the last whole step.
@@ -165,8 +165,8 @@ pub fn train<'c, B: Backend>(
     Run::new(backend, &model.shape, learns, request, start)?.drive(emit, control.into())
 }
 
-/// Trains all weights of the model at `base` (or goes on training them) and writes `out_dir/model`. The weights start as
-/// the file has them, in f32.
+/// Full fine-tuning of the model at `base` (or its continuation); writes `out_dir/model`. The weights start as the file
+/// has them, in f32.
 ///
 /// Errors: as [`train`]; those of reading the model.
 pub fn train_full<'c, B: Backend>(
@@ -192,7 +192,7 @@ pub fn train_full<'c, B: Backend>(
     run.drive(emit, control)
 }
 
-/// All weights of a model as f32, whatever its file has. Errors: those of reading; `Cancelled`.
+/// Every weight of a model as f32, whatever its file has. Errors: those of reading; `Cancelled`.
 pub fn full_weights<B: Backend>(
     backend: &B,
     source: &ModelSource,

@@ -64,7 +64,7 @@ pub enum Method {
     /// Low-rank adapters on frozen weights.
     #[default]
     Lora,
-    /// All weights, in f32.
+    /// Full fine-tuning, in f32.
     Full,
 }
 
@@ -81,7 +81,7 @@ pub enum NonFinite {
     /// The training ends with an error that names step, rows and tensor.
     #[default]
     Stop,
-    /// The update is left out, counted and logged; the schedule goes on.
+    /// The update is left out, counted and logged; the schedule continues.
     Skip,
 }
 
@@ -91,7 +91,7 @@ pub const MAX_STEPS: usize = 10_000_000;
 const MAX_STEP_ROWS: usize = 1 << 24;
 
 /// Replies after an epoch at most: they are a look, not an evaluation.
-const MOST_SAMPLE_ROWS: usize = 64;
+const MAX_SAMPLE_ROWS: usize = 64;
 
 /// See the protocol's `train`. Units: learning rate none, lengths in tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,10 +127,12 @@ pub struct TrainConfig {
     /// -1 = by epochs; wins over them otherwise.
     pub max_steps: i64,
     pub max_seq_length_tokens: usize,
-    /// Whether rows that fit `max_seq_length_tokens` together count as one row of a batch. They never see each other.
+    /// Sequence packing: rows that fit `max_seq_length_tokens` together count as one row of a batch; attention is masked
+    /// between them.
     #[serde(default)]
     pub packing: bool,
-    /// Changes no result, and so no digest: a run may go on with another one where there is less memory.
+    /// Activation checkpointing. Changes no result, and so no digest: a run may continue with another setting where there is
+    /// less memory.
     #[serde(default, skip_serializing)]
     pub gradient_checkpointing: GradientCheckpointing,
     pub seed: u64,
@@ -251,7 +253,7 @@ impl TrainConfig {
             // Generation has no path for weights that learn as a whole.
             (
                 "sampleRows",
-                self.sample_rows <= MOST_SAMPLE_ROWS,
+                self.sample_rows <= MAX_SAMPLE_ROWS,
                 self.sample_rows == 0,
             ),
         ];

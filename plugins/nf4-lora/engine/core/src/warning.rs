@@ -1,16 +1,16 @@
-//! What a training wants people to know although it goes on.
+//! Training warnings.
 
 use serde::{Deserialize, Serialize};
 
 /// Rows that a warning names at most.
-pub const MOST_ROWS: usize = 64;
+pub const MAX_ROWS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WarningKind {
     /// A step that was not finite and therefore left out.
     SkippedStep,
-    /// A step whose loss or gradient stands out from those before it.
+    /// A step whose loss or gradient is far from those before it.
     Spike,
 }
 
@@ -22,6 +22,6 @@ pub struct Warning {
     /// Counted from 1.
     pub step: usize,
     pub message: String,
-    /// Ids of the rows concerned, at most `MOST_ROWS`.
+    /// Ids of the rows concerned, at most `MAX_ROWS`.
     pub rows: Vec<String>,
 }

@@ -1,5 +1,5 @@
 //! What layers keep changes no bit of a loss or gradient: every mixture of policies against layers that keep all, on random
-//! models of each family, with adapters and with all weights.
+//! models of each family, with adapters and with full fine-tuning.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -133,10 +133,7 @@ fn check_fixture<B: Backend>(backend: &B, name: &str) {
         };
         let keep = of(&vec![Keep; weights.shape.layers]);
         for policies in mixtures(weights.shape.layers) {
-            assert!(
-                of(&policies) == keep,
-                "{name}, all weights, {sharing:?}: {policies:?}"
-            );
+            assert!(of(&policies) == keep, "{name}, full, {sharing:?}: {policies:?}");
         }
     }
 }

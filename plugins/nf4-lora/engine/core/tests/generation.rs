@@ -72,7 +72,7 @@ impl<B: Backend> Fixture<B> {
         outcome.rows
     }
 
-    /// Greedy generation by computing everything anew for every token.
+    /// Greedy generation by computing everything again for every token.
     fn plain(&self, prompt: &[u32]) -> Vec<u32> {
         let mut all = prompt.to_vec();
         while all.len() < prompt.len() + 12 {

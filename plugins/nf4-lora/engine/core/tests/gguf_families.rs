@@ -191,7 +191,7 @@ fn a_folder_becomes_a_gguf_file_that_does_the_same() {
 }
 
 #[test]
-fn sentencepiece_and_named_words_survive_the_way_through_a_folder() {
+fn sentencepiece_and_named_tokenizers_survive_the_way_through_a_folder() {
     for name in ["tiny-llama", "tiny-llama3", "tiny-qwen2"] {
         let out = folder(&format!("{name}-there-and-back"));
         let (hf, path) = (out.join("hf"), out.join("model.gguf"));
@@ -208,8 +208,8 @@ fn sentencepiece_and_named_words_survive_the_way_through_a_folder() {
 }
 
 #[test]
-fn a_folder_that_gguf_has_no_words_for_is_refused() {
-    let out = folder("no-words");
+fn a_tokenizer_without_a_name_in_gguf_is_refused() {
+    let out = folder("no-name");
     let changed = |file: &str, change: &dyn Fn(&mut serde_json::Value)| {
         for entry in std::fs::read_dir(common::fixture("tiny-llama")).unwrap() {
             let path = entry.unwrap().path();
@@ -227,9 +227,9 @@ fn a_folder_that_gguf_has_no_words_for_is_refused() {
         assert!(!out.join("x.gguf").exists());
         error.message
     };
-    let words =
+    let whitespace =
         |json: &mut serde_json::Value| json["pre_tokenizer"] = serde_json::json!({ "type": "Whitespace" });
-    assert!(changed("tokenizer.json", &words).contains("no name in GGUF"));
+    assert!(changed("tokenizer.json", &whitespace).contains("no name in GGUF"));
     let composed = |json: &mut serde_json::Value| json["normalizer"] = serde_json::json!({ "type": "NFC" });
     assert!(changed("tokenizer.json", &composed).contains("no name in GGUF"));
     let bytes = |json: &mut serde_json::Value| json["model"]["byte_fallback"] = true.into();
@@ -263,20 +263,20 @@ fn compare_models(a: &Path, b: &Path) {
 }
 
 #[test]
-fn words_are_those_of_transformers_and_llama_cpp() {
-    for (model, words) in [
+fn token_ids_are_those_of_transformers_and_llama_cpp() {
+    for (model, name) in [
         ("tiny-qwen2", "qwen2"),
         ("tiny-llama3", "llama3"),
         ("tiny-llama", "sentencepiece"),
     ] {
-        compare_words(
+        compare_token_ids(
             model,
-            &common::json_fixture(&format!("gguf/{words}-tokenizer.json")),
+            &common::json_fixture(&format!("gguf/{name}-tokenizer.json")),
         );
     }
 }
 
-fn compare_words(model: &str, golden: &serde_json::Value) {
+fn compare_token_ids(model: &str, golden: &serde_json::Value) {
     let loaded = open(&CpuBackend::new(1).unwrap(), &gguf(model));
     if let Some(prompt) = golden.get("prompt") {
         let content = prompt["content"].as_str().unwrap().to_owned();

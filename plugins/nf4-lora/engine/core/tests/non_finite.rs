@@ -266,7 +266,7 @@ fn skip_leaves_the_update_out_and_tells() {
         assert_eq!(row["skipped"], if skipped { json!(true) } else { Value::Null });
         assert_eq!(row["lossNats"].is_null(), skipped);
     }
-    // The schedule goes on: equal falls from step to step.
+    // The schedule continues: equal falls from step to step.
     let rate = |i: usize| log[i]["learningRate"].as_f64().unwrap();
     assert!((rate(steps[1] - 2) - rate(steps[1] - 1) - 0.02 / 9.0).abs() < 1e-12);
     let warning = &log[steps[0] - 1]["warnings"][0];

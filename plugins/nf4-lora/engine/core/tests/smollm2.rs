@@ -17,7 +17,7 @@ const LOGIT_TOLERANCE: f64 = 5e-3;
 /// Two implementations may part where the two best logits are nearer than this.
 const NEAR_TIE: f64 = 2e-2;
 /// Of ten replies, so many must be equal to the reference's.
-const LEAST_EQUAL: usize = 9;
+const MIN_EQUAL: usize = 9;
 /// Length of the reference's replies at most.
 const NEW_TOKENS: usize = 32;
 
@@ -81,7 +81,7 @@ fn check_greedy(name: &str, backend: &CpuBackend, loaded: &Loaded<CpuBackend>, c
         .count();
     eprintln!("{name}: {equal} of {} replies equal", cases.len());
     assert!(
-        equal >= LEAST_EQUAL,
+        equal >= MIN_EQUAL,
         "{name}: only {equal} of {} replies equal",
         cases.len()
     );

@@ -15,7 +15,7 @@ const SHAPES: [(usize, usize); 5] = [(576, 576), (192, 576), (1536, 576), (576, 
 const ROWS: [usize; 5] = [1, 8, 32, 64, 512];
 /// Each figure is the fastest call of this long: on a shared machine a mean would measure the neighbours.
 const SECONDS: f64 = 0.2;
-const FEWEST_CALLS: usize = 5;
+const MIN_CALLS: usize = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1).as_deref() {
@@ -73,7 +73,7 @@ fn rate<P: Panels>(team: &Team, isa: Isa, m: usize, n: usize, k: usize, panels: 
     };
     let (mut best, start) = (f64::INFINITY, Instant::now());
     let mut calls = 0;
-    while calls < FEWEST_CALLS || start.elapsed().as_secs_f64() < SECONDS {
+    while calls < MIN_CALLS || start.elapsed().as_secs_f64() < SECONDS {
         let call = Instant::now();
         // SAFETY: the buffers above have the shapes given.
         unsafe { multiply(team, isa, &product, panels) };

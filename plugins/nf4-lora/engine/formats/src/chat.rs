@@ -158,8 +158,8 @@ impl ChatTemplate {
     }
 
     /// Token ids of `messages`. Contents (and roles) are plain text: control strings inside them stay text. For contents without
-    /// control strings the ids are those of the rendered whole. Where the template has no system role, system texts stand in
-    /// front of the next user turn; an empty system turn is left out, unless the template would write one of its own then.
+    /// control strings the ids are those of the rendered whole. Where the template has no system role, system texts come
+    /// before the next user turn; an empty system turn is left out, unless the template would write one of its own then.
     ///
     /// Errors: `RequestInvalid` if the template refuses the messages; `ModelFileInvalid` if it does not end, or writes
     /// without end.

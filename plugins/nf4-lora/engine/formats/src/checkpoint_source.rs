@@ -29,7 +29,7 @@ pub struct ModelSource {
 
 impl ModelSource {
     /// Opens `path` and checks that every tensor its configuration asks for is there with the right shape. A folder without
-    /// safetensors in which one GGUF file lies is that file.
+    /// safetensors and with one GGUF file means that file.
     ///
     /// Errors: `ModelNotFound`; `ModelIncomplete` says what is missing; `ModelUnreadable`; `ModelFileInvalid` for a damaged
     /// file; `ModelUnsupported` names a missing ability. None of them is one of a moment.
@@ -180,7 +180,7 @@ impl ModelSource {
 
     /// How texts become tokens: the tokenizer, with the token that ends a turn among its ends, and the model's chat template,
     /// or the plain one where it has none. Errors: as [`ModelSource::tokenizer`] and [`ModelSource::chat_template`].
-    pub fn words(&self) -> Result<(Tokenizer, ChatTemplate)> {
+    pub fn tokenizer_and_template(&self) -> Result<(Tokenizer, ChatTemplate)> {
         let tokenizer = self.tokenizer()?;
         let template = match self.chat_template()? {
             Some(template) => template,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
-/// Stable codes. Each one stands in the product's error table (`schemas/errors/error-codes.ts`) under the same name.
+/// Stable codes. Each one is in the product's error table (`schemas/errors/error-codes.ts`) under the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// A model, tokenizer, adapter or checkpoint file is damaged or not what its header says.

@@ -1,4 +1,4 @@
-//! What lies in a model's folder, and what to say when it is not what a model needs.
+//! What is in a model's folder, and what to say when it is not what a model needs.
 
 use crate::error::{Code, EngineError, Result};
 use serde_json::Value as Json;
@@ -302,7 +302,7 @@ pub(crate) fn check_single(path: &Path) -> Result<()> {
     }
 }
 
-/// What Git leaves in place of a large file must not stand for it. Errors: `ModelIncomplete`.
+/// Refuses the pointer that Git leaves in place of a large file. Errors: `ModelIncomplete`.
 pub(crate) fn check_pointer(path: &Path) -> Result<()> {
     let small =
         std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_POINTER_BYTES);
@@ -310,7 +310,7 @@ pub(crate) fn check_pointer(path: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "{} is a note of Git LFS that stands for the file; run `git lfs pull` in its folder, or fetch the model with `escada model pull`",
+        "{} is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder, or fetch the model with `escada model pull`",
         path.display()
     );
     Err(EngineError::new(Code::ModelIncomplete, message))

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Where a tensor lies and what it is.
+/// Where a tensor is and what it is.
 #[derive(Debug, Clone)]
 pub struct TensorEntry {
     /// Outermost dimension first (the file lists the innermost first).
@@ -36,8 +36,8 @@ pub struct GgufFile {
 const DEFAULT_ALIGNMENT_BYTES: usize = 32;
 const MAX_DIMENSIONS: usize = 4;
 /// Least bytes of a metadata entry (key length, type, value) and of a tensor entry (name length, rank, type, offset).
-const LEAST_METADATA_BYTES: usize = 8 + 4 + 1;
-const LEAST_TENSOR_BYTES: usize = 8 + 4 + 4 + 8;
+const MIN_METADATA_BYTES: usize = 8 + 4 + 1;
+const MIN_TENSOR_BYTES: usize = 8 + 4 + 4 + 8;
 
 impl GgufFile {
     /// Opens and checks `path`.
@@ -80,7 +80,7 @@ impl GgufFile {
         self.metadata.get(key)
     }
 
-    /// Number of metadata entries, and the entries as they stand in the file.
+    /// Number of metadata entries, and the entries as they are in the file.
     pub fn raw_metadata(&self) -> (u64, &[u8]) {
         (self.raw_metadata.0, &self.map[self.raw_metadata.1.clone()])
     }
@@ -193,8 +193,8 @@ type Header = (
 );
 
 fn parse(reader: &mut Reader) -> Parsed<Header> {
-    let tensor_count = reader.count(LEAST_TENSOR_BYTES)?;
-    let metadata_count = reader.count(LEAST_METADATA_BYTES)?;
+    let tensor_count = reader.count(MIN_TENSOR_BYTES)?;
+    let metadata_count = reader.count(MIN_METADATA_BYTES)?;
     let mut metadata = BTreeMap::new();
     let metadata_start = reader.position;
     for _ in 0..metadata_count {

@@ -17,7 +17,7 @@ const QUANTIZATION_VERSION: u32 = 2;
 
 /// What a `tokenizer.json` says, as far as GGUF can say it.
 #[derive(Deserialize)]
-struct Words {
+struct TokenizerJson {
     model: Model,
     #[serde(default)]
     added_tokens: Vec<Added>,
@@ -99,28 +99,27 @@ fn shape(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
 
 fn tokenizer(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
     let unsupported = |detail: String| EngineError::unsupported(source.path(), detail);
-    let (tokenizer, _) = source.words()?;
-    let words: Words = serde_json::from_str(&tokenizer.to_json()?)
+    let (tokenizer, _) = source.tokenizer_and_template()?;
+    let json: TokenizerJson = serde_json::from_str(&tokenizer.to_json()?)
         .map_err(|cause| unsupported(format!("the tokenizer in GGUF: {cause}")))?;
-    if words.model.kind != "BPE" {
+    if json.model.kind != "BPE" {
         return Err(unsupported(format!(
             "a tokenizer of kind {} in GGUF",
-            words.model.kind
+            json.model.kind
         )));
     }
-    let (tokens, types) = tokens(&words, source.config().vocab);
-    if words.model.byte_fallback {
-        let scores = scores(&words, &tokens).map_err(unsupported)?;
+    let (tokens, types) = tokens(&json, source.config().vocab);
+    if json.model.byte_fallback {
+        let scores = scores(&json, &tokens).map_err(unsupported)?;
         out.text("tokenizer.ggml.model", "llama");
         out.text("tokenizer.ggml.pre", "default");
         out.floats("tokenizer.ggml.scores", &scores);
     } else {
-        let name = pre_tokenizer(&words).ok_or_else(|| {
-            unsupported("a tokenizer that cuts words in a way that has no name in GGUF".to_owned())
-        })?;
+        let name = pre_tokenizer(&json)
+            .ok_or_else(|| unsupported("a tokenizer whose pre-tokenizer has no name in GGUF".to_owned()))?;
         out.text("tokenizer.ggml.model", "gpt2");
         out.text("tokenizer.ggml.pre", name);
-        let merges = words
+        let merges = json
             .model
             .merges
             .iter()
@@ -146,23 +145,23 @@ fn tokenizer(source: &ModelSource, out: &mut GgufMetadata) -> Result<()> {
 }
 
 /// Text and type of every row of the embedding.
-fn tokens(words: &Words, vocabulary: usize) -> (Vec<String>, Vec<i32>) {
+fn tokens(json: &TokenizerJson, vocabulary: usize) -> (Vec<String>, Vec<i32>) {
     let mut found = vec![None; vocabulary];
     let mut put = |id: u32, text: &str, kind: i64| {
         if let Some(place) = found.get_mut(id as usize) {
             *place = Some((text.to_owned(), kind as i32));
         }
     };
-    for (text, id) in &words.model.vocab {
-        let byte = words.model.byte_fallback && text.len() == 6 && text.starts_with("<0x");
+    for (text, id) in &json.model.vocab {
+        let byte = json.model.byte_fallback && text.len() == 6 && text.starts_with("<0x");
         put(*id, text, if byte { BYTE } else { NORMAL });
     }
-    for Added { id, content, special } in &words.added_tokens {
+    for Added { id, content, special } in &json.added_tokens {
         put(*id, content, if *special { CONTROL } else { USER_DEFINED });
     }
-    if words.model.byte_fallback
-        && let Some(unknown) = &words.model.unk_token
-        && let Some(id) = words.model.vocab.get(unknown)
+    if json.model.byte_fallback
+        && let Some(unknown) = &json.model.unk_token
+        && let Some(id) = json.model.vocab.get(unknown)
     {
         put(*id, unknown, UNKNOWN);
     }
@@ -172,19 +171,19 @@ fn tokens(words: &Words, vocabulary: usize) -> (Vec<String>, Vec<i32>) {
 }
 
 /// The name whose cutting, normalizing and joining are the tokenizer's own.
-fn pre_tokenizer(words: &Words) -> Option<&'static str> {
-    let own = without_offsets(words.pre_tokenizer.clone());
-    let normalizer = words.normalizer.get("type").and_then(Json::as_str);
+fn pre_tokenizer(json: &TokenizerJson) -> Option<&'static str> {
+    let own = without_offsets(json.pre_tokenizer.clone());
+    let normalizer = json.normalizer.get("type").and_then(Json::as_str);
     named_pre_tokenizers()
         .into_iter()
         .find_map(|(name, made, composes, whole_words)| {
             let same = without_offsets(serde_json::to_value(made).ok()?) == own;
             let wanted = composes.then_some("NFC");
-            (same && normalizer == wanted && words.model.ignore_merges == whole_words).then_some(name)
+            (same && normalizer == wanted && json.model.ignore_merges == whole_words).then_some(name)
         })
 }
 
-/// Where words lie in the text is no matter of their ids.
+/// Where words are in the text is no matter of their ids.
 fn without_offsets(mut json: Json) -> Json {
     match &mut json {
         Json::Object(fields) => {
@@ -203,7 +202,7 @@ fn without_offsets(mut json: Json) -> Json {
 
 /// Scores from which the merges follow: a piece's is the rank of the first pair that makes it. Errors: says what has no place
 /// in a SentencePiece tokenizer of GGUF.
-fn scores(words: &Words, tokens: &[String]) -> std::result::Result<Vec<f32>, String> {
+fn scores(json: &TokenizerJson, tokens: &[String]) -> std::result::Result<Vec<f32>, String> {
     let blanks = serde_json::json!({
         "type": "Sequence",
         "normalizers": [
@@ -211,14 +210,14 @@ fn scores(words: &Words, tokens: &[String]) -> std::result::Result<Vec<f32>, Str
             { "type": "Replace", "pattern": { "String": " " }, "content": "▁" },
         ],
     });
-    if words.normalizer != blanks || !words.pre_tokenizer.is_null() {
+    if json.normalizer != blanks || !json.pre_tokenizer.is_null() {
         return Err(
             "a SentencePiece tokenizer that treats blanks in another way than Llama 2, in GGUF".to_owned(),
         );
     }
     let mut ranks: HashMap<String, usize> = HashMap::new();
     let mut last = String::new();
-    for (rank, (left, right)) in words.model.merges.iter().enumerate() {
+    for (rank, (left, right)) in json.model.merges.iter().enumerate() {
         let piece = format!("{left}{right}");
         if piece != last && ranks.contains_key(&piece) {
             return Err(format!(
@@ -228,7 +227,7 @@ fn scores(words: &Words, tokens: &[String]) -> std::result::Result<Vec<f32>, Str
         ranks.entry(piece.clone()).or_insert(rank);
         last = piece;
     }
-    let merged = words.model.merges.len();
+    let merged = json.model.merges.len();
     let score = |(id, token): (usize, &String)| -(ranks.get(token).copied().unwrap_or(merged + id) as f32);
     Ok(tokens.iter().enumerate().map(score).collect())
 }

@@ -171,7 +171,7 @@ fn token_types<'a>(file: &'a GgufFile, tokens: &[String]) -> Result<&'a [i64]> {
 fn add_tokens(file: &GgufFile, inner: &mut HfTokenizer, tokens: &[String]) -> Result<()> {
     let invalid = |cause: &dyn std::fmt::Display| EngineError::invalid_file(file.path(), cause);
     let types = token_types(file, tokens)?;
-    // All at once: every call builds the search tables of all added tokens anew.
+    // All at once: every call builds the search tables of all added tokens again.
     let added = tokens
         .iter()
         .zip(types)

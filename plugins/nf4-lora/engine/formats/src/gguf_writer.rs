@@ -95,7 +95,7 @@ impl GgufMetadata {
         Ok(())
     }
 
-    /// Where type and value of an entry stand.
+    /// Where type and value of an entry are.
     fn place_of(&self, key: &str) -> Parsed<Option<Range<usize>>> {
         let mut reader = Reader::new(&self.bytes);
         for _ in 0..self.count {

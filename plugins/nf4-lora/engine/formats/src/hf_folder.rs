@@ -39,7 +39,7 @@ const DIGEST_FILES: [&str; 8] = [
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 const TEMPLATE_JSON: &str = "chat_template.json";
 const TEMPLATE_IN_FOLDER: &str = "additional_chat_templates/default.jinja";
-/// Special tokens that templates are told of.
+/// Special tokens that templates get.
 const SPECIAL: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
 
 impl HfFolder {

@@ -59,7 +59,7 @@ const HALF_PI: [f64; 3] = [
     -1.497_384_904_859_169_8e-33,
 ];
 
-/// The quarter that an angle lies in, and what is left of it, within `[-π/4, π/4]`.
+/// The quarter that an angle is in, and what is left of it, within `[-π/4, π/4]`.
 fn reduced(x: f64) -> (i64, Sum) {
     let quarters = (x * std::f64::consts::FRAC_2_PI).round();
     let parts = HALF_PI.map(|part| Sum::product(-quarters, part));

@@ -44,8 +44,11 @@ fn model(config: Value, added: &[(u32, &str, bool)], files: &[(&str, &str)]) -> 
     made
 }
 
-fn words(model: &TempDir) -> (Tokenizer, ChatTemplate) {
-    ModelSource::open(model.path()).unwrap().words().unwrap()
+fn tokenizer_and_template(model: &TempDir) -> (Tokenizer, ChatTemplate) {
+    ModelSource::open(model.path())
+        .unwrap()
+        .tokenizer_and_template()
+        .unwrap()
 }
 
 fn template(source: &str) -> ChatTemplate {
@@ -141,7 +144,7 @@ fn a_turn_ends_with_what_the_template_writes() {
     let mut config = config.as_object().unwrap().clone();
     config.insert("eos_token_id".to_owned(), json!(0));
     std::fs::write(made.path().join("config.json"), Value::Object(config).to_string()).unwrap();
-    let (tokenizer, template) = words(&made);
+    let (tokenizer, template) = tokenizer_and_template(&made);
     let end = tokenizer.token_id("<|eot|>").unwrap();
     assert_eq!(template.turn_end(&tokenizer), Some(end));
     assert!(tokenizer.eos_ids().contains(&end) && tokenizer.eos_ids().contains(&0));
@@ -169,7 +172,7 @@ fn without_a_word_from_the_template_the_named_end_of_a_text_is_taken() {
         &[],
         &[("generation_config.json", r#"{ "eos_token_id": [0, 2] }"#)],
     );
-    let (tokenizer, template) = words(&made);
+    let (tokenizer, template) = tokenizer_and_template(&made);
     assert_eq!(template.turn_end(&tokenizer), None);
     assert_eq!(
         (tokenizer.text_end(), tokenizer.eos_ids()),
@@ -184,7 +187,7 @@ fn without_a_word_from_the_template_the_named_end_of_a_text_is_taken() {
 #[test]
 fn a_model_without_a_template_is_given_plain_text() {
     let made = model(json!({ "chat_template": null }), &[], &[]);
-    let (tokenizer, template) = words(&made);
+    let (tokenizer, template) = tokenizer_and_template(&made);
     assert!(template.is_plain());
     assert_eq!(
         (template.origin(), template.system_turns()),
@@ -204,7 +207,7 @@ fn a_model_without_a_template_is_given_plain_text() {
     );
     assert_eq!(text(&row.answer), "zwei<|im_end|>");
     let with_start = model(json!({ "chat_template": null, "add_bos_token": true }), &[], &[]);
-    let (tokenizer, template) = words(&with_start);
+    let (tokenizer, template) = tokenizer_and_template(&with_start);
     assert!(tokenizer.starts_with_bos());
     let ids = template
         .encode(&tokenizer, &turns(&[("system", ""), ("user", "Hi")]), true)

@@ -139,7 +139,7 @@ fn impossible_tensors_are_refused() {
     }
     let mut short = tiny_tensors();
     (short[0].1, short[0].2) = (vec![257, 8], vec![0.0; 257 * 8]);
-    // A token without a row is no fault of the file: whoever uses it is told.
+    // A token without a row is no fault of the file: whoever uses it gets the error.
     let source = open(&gguf_bytes(&tiny_metadata(), &short)).unwrap();
     assert_eq!(source.config().vocab, 257);
     assert!(source.tokenizer().unwrap().token_text(257).is_some());
@@ -191,7 +191,7 @@ fn overlapping_tensors_are_refused() {
     );
 }
 
-/// Adding tokens one by one would build the search tables anew for each of them.
+/// Adding tokens one by one would build the search tables again for each of them.
 #[test]
 fn a_vocabulary_of_control_tokens_is_built_in_time() {
     let mut metadata = tiny_metadata();

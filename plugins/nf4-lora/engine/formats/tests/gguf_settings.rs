@@ -32,7 +32,7 @@ fn biases_and_windows_are_those_of_the_architecture() {
     );
     let name = "model.layers.0.self_attn.k_proj.bias";
     assert_eq!(source.tensor(name).unwrap().values, [0.5; 4]);
-    // Rows as they stand in the file: nothing is reordered for a qwen2.
+    // Rows as they are in the file: nothing is reordered for a qwen2.
     let q = source.tensor("model.layers.0.self_attn.q_proj.weight").unwrap();
     assert!(q.values.iter().enumerate().all(|(at, value)| *value == at as f32));
     let refusal = |metadata: &[(&'static str, Meta<'static>)], biases: &[(&str, usize)]| {
@@ -221,7 +221,7 @@ fn pieces_are_joined_by_their_scores() {
         assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
         ids.iter().map(|id| tokenizer.token_text(*id).unwrap()).collect()
     };
-    // `▁a` goes before `ab`, which goes before `ba`, wherever they stand.
+    // `▁a` goes before `ab`, which goes before `ba`, wherever they are.
     assert_eq!(texts(&sentencepiece(&pieces), "abab"), ["▁a", "b", "ab"]);
     assert_eq!(texts(&sentencepiece(&pieces), "bab a"), ["▁", "b", "ab", "▁a"]);
     assert_eq!(texts(&sentencepiece(&pieces), "é"), ["▁", "<0xC3>", "<0xA9>"]);

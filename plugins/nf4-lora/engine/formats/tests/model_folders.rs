@@ -24,8 +24,8 @@ fn folder(copied: &[&str], written: &[(&str, &str)]) -> TempDir {
 }
 
 fn refusal(path: &Path) -> EngineError {
-    let words = ModelSource::open(path).and_then(|source| source.words());
-    words.map(drop).expect_err("it was opened")
+    let opened = ModelSource::open(path).and_then(|source| source.tokenizer_and_template());
+    opened.map(drop).expect_err("it was opened")
 }
 
 fn assert_says(path: &Path, parts: &[&str]) {

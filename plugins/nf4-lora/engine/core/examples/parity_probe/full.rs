@@ -1,4 +1,4 @@
-//! Requests about full fine-tuning; the weights are read anew from the open model's file.
+//! Requests about full fine-tuning; the weights are read again from the open model's file.
 
 use crate::model::{Row, token_rows, write};
 use escada_engine_core::backend::Backend;

@@ -19,7 +19,7 @@ const EMBEDDING: &str = "model.embed_tokens.weight";
 struct Contents {
     /// The tensors of each module.
     tensors: Vec<Vec<LaterTensor>>,
-    /// Scales, tables and states, a sixteenth of the codes at most: they stand before the codes, so they are kept.
+    /// Scales, tables and states, a sixteenth of the codes at most: they come before the codes, so they are kept.
     companions: BTreeMap<String, Vec<u8>>,
     nested: bool,
     /// Linear layers that stay plain.

@@ -7,7 +7,7 @@ use crate::train_config::TrainConfig;
 use std::collections::HashMap;
 
 /// Beyond so many rows over all epochs the largest batch is bounded instead of looked for.
-const MOST_VISITS: usize = 20_000_000;
+const MAX_VISITS: usize = 20_000_000;
 
 impl Planned<'_> {
     /// The largest of each size over all micro-batches of the run: buffers grow to it and stay.
@@ -16,7 +16,7 @@ impl Planned<'_> {
         let units = units(config, &lengths);
         let plan = StepPlan::new(config, units.len());
         let sharing = PrefixSharing::of(config.lora_dropout);
-        if plan.visits() > MOST_VISITS {
+        if plan.visits() > MAX_VISITS {
             return self.bound(config, &units);
         }
         let mut largest = Extent::default();

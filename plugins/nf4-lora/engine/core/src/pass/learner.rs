@@ -1,5 +1,5 @@
 //! What a pass asks of the weights: their products, and where their gradients go. The rest of the pass is the same for an
-//! adapter and for all weights.
+//! adapter and for full fine-tuning.
 
 use crate::backend::{At, AttentionShape, Backend};
 use crate::batch::Batch;

@@ -1,4 +1,4 @@
-//! Limits of Linux' control groups: of the group of this process and of every group that it lies in.
+//! Limits of Linux' control groups: of the group of this process and of every group around it.
 
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,7 @@ mod tests {
             (left("0::/system.slice\n"), left(""), left("nonsense")),
             (None, None, None)
         );
-        // A container without a view of its host's groups: its own limit stands at the root.
+        // A container without a view of its host's groups: its own limit is at the root.
         group(root, "", &V2, "50", 8, 0)?;
         assert_eq!(left("0::/docker/abc\n"), Some(42));
         Ok(())

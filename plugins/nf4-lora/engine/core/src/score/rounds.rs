@@ -47,7 +47,7 @@ pub(super) fn places(group: &[ScoreRequest]) -> Vec<Place> {
 }
 
 /// Slots with which a group needs one round: each request's own, which its first continuation takes over, and one for each
-/// further continuation that goes on behind its first token.
+/// further continuation of more than one token.
 pub(super) fn wanted_slots(group: &[ScoreRequest]) -> usize {
     let long = |q: &ScoreRequest| q.continuations.iter().filter(|c| c.len() > 1).count();
     group.iter().map(|q| long(q).max(1)).sum()

@@ -16,7 +16,7 @@ use escada_engine_formats::error::{Code, EngineError, Result};
 use std::path::Path;
 
 impl<B: Backend> Session<B> {
-    /// Trains, resuming where an interrupted run stopped. Training all weights gives up the loaded ones first, so that no
+    /// Trains, resuming where an interrupted run stopped. Full fine-tuning gives up the loaded weights first, so that no
     /// model is held twice, and loads the model again afterwards.
     pub fn train(
         &mut self,
@@ -55,7 +55,7 @@ impl<B: Backend> Session<B> {
         // Cancelled or not: the next request wants it.
         match Loaded::open(&self.backend, &path, quantization) {
             Ok(again) => self.loaded = Some(again),
-            // The next request says that no model is loaded; what this one did stands.
+            // The next request says that no model is loaded; what this one did is kept.
             Err(error) => eprintln!("the model is not loaded again: {error}"),
         }
         result

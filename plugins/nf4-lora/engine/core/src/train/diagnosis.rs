@@ -4,14 +4,14 @@ use super::run::Run;
 use crate::backend::Backend;
 use crate::control::Control;
 use crate::pass::{Followed, Witness};
-use crate::warning::MOST_ROWS;
+use crate::warning::MAX_ROWS;
 use escada_engine_formats::error::Result;
 
 /// A step that is not finite, in words and by its rows.
 pub(super) struct Diagnosis {
     /// What happened and where: `the loss of step 3 is NaN …`.
     pub message: String,
-    /// Ids of the micro-batch's rows, at most `MOST_ROWS`.
+    /// Ids of the micro-batch's rows, at most `MAX_ROWS`.
     pub rows: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ impl<B: Backend> Run<'_, B> {
             Some(id) => id.clone(),
             None => (row + 1).to_string(),
         };
-        let ids: Vec<String> = rows.iter().take(MOST_ROWS).map(id).collect();
+        let ids: Vec<String> = rows.iter().take(MAX_ROWS).map(id).collect();
         let shown: Vec<String> = ids.iter().take(SHOWN).map(|id| format!("\"{id}\"")).collect();
         let more = match rows.len().saturating_sub(SHOWN) {
             0 => String::new(),

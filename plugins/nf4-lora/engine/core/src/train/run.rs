@@ -46,7 +46,7 @@ pub(super) struct Run<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Run<'a, B> {
-    /// Plans the memory, then makes what is trained with `start` and goes on from a checkpoint, if there is one.
+    /// Plans the memory, then makes what is trained with `start` and continues from a checkpoint, if there is one.
     pub(super) fn new(
         backend: &'a B,
         shape: &ModelShape,
@@ -255,7 +255,7 @@ impl<'a, B: Backend> Run<'a, B> {
             Code::Cancelled => !self.samples_pending(),
             // Weights and moments are those of the last whole step.
             Code::NoMemory => !self.samples_pending(),
-            // Weights that are not finite are no state to go on from: an older checkpoint is.
+            // Weights that are not finite are no state to continue from: an older checkpoint is.
             Code::NonFinite => {
                 let values = self.trained.values();
                 self.optimizer.non_finite(self.backend, values).is_none()
@@ -308,7 +308,7 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Log of the checkpoint that the run goes on from; empty for a new run.
+/// Log of the checkpoint that the run continues from; empty for a new run.
 fn resume<B: Backend>(
     backend: &B,
     request: &TrainRequest<'_>,

@@ -14,14 +14,14 @@ use crate::train_config::TrainConfig;
 use escada_engine_formats::error::Result;
 
 /// With more epochs than this, replies come after every second, third, … one.
-const MOST_SAMPLINGS: usize = 25;
+const MAX_SAMPLINGS: usize = 25;
 
 impl<B: Backend> Run<'_, B> {
     /// Whether the last step ends an epoch, its replies are wanted, and not there yet.
     pub(super) fn samples_pending(&self) -> bool {
         let (step, last) = (self.log.len(), self.log.last());
         let wanted = self.request.samples.is_some() && last.is_some_and(|row| row.samples.is_empty());
-        let every = self.plan.epoch(self.plan.total_steps - 1) / MOST_SAMPLINGS + 1;
+        let every = self.plan.epoch(self.plan.total_steps - 1) / MAX_SAMPLINGS + 1;
         let (before, after) = (self.plan.epoch(step.saturating_sub(1)), self.plan.epoch(step));
         let ends = after > before && after.is_multiple_of(every);
         wanted && (ends || step == self.plan.total_steps)

@@ -1,4 +1,4 @@
-//! Steps whose loss or gradient stands out from those before them.
+//! Steps whose loss or gradient is far from those before them.
 
 use super::run::Run;
 use crate::backend::Backend;

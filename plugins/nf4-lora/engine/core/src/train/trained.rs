@@ -1,4 +1,4 @@
-//! What a run trains: an adapter on frozen weights, or all weights.
+//! What a run trains: an adapter on frozen weights, or every weight (full fine-tuning).
 
 use super::{Made, TrainRequest};
 use crate::adapter_file;

@@ -22,7 +22,7 @@ const K_PART: usize = 12 * BLOCK;
 /// Most rows that are prepared at once: 6 MiB of integers.
 const ROW_PART: usize = 2048;
 /// Fewer rows do not repay preparing the panels.
-const FEWEST_ROWS: usize = 32;
+const MIN_ROWS: usize = 32;
 /// Steps of the summed index that are fetched of a panel at once; whole blocks.
 const FETCH: usize = K_BLOCK / BLOCK * BLOCK;
 /// Columns of a working panel.
@@ -33,7 +33,7 @@ const ROWS_OF_TASK: usize = 64;
 /// Whether this machine has the instructions and the product is one that gains.
 pub fn takes(product: &Product) -> bool {
     let plain = product.a_col == 1 && product.alpha == 1.0;
-    plain && product.m >= FEWEST_ROWS && product.k > 0 && available()
+    plain && product.m >= MIN_ROWS && product.k > 0 && available()
 }
 
 /// Whether this machine has the instructions.

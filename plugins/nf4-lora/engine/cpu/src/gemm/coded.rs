@@ -171,7 +171,7 @@ unsafe impl<C: Coded> Panels for CodedBackward<C> {
         while done < kc {
             let (panel, inside) = ((k0 + done) / nr, (k0 + done) % nr);
             let rows = (nr - inside).min(kc - done);
-            // The next piece lies far away.
+            // The next piece is far away.
             self.0.prefetch::<S>(panel + 1, column, columns);
             self.0.decode::<S, BOTH>(panel, column, columns, piece, nr);
             let to = scratch.add(done * row);

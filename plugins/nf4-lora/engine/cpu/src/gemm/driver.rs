@@ -20,7 +20,7 @@ pub fn k_block(k: usize) -> usize {
 
 /// Length of the blocks of a long `K` whose operands lie a row apart at every step: as many pages as are at hand.
 const TURNED_BLOCK: usize = 64;
-/// Most rows or columns of a result that is written anew after each such block.
+/// Most rows or columns of a result that is written again after each such block.
 const SLIM: usize = 64;
 
 impl Product {

@@ -4,7 +4,7 @@
 const SERIAL_WORK: usize = 100_000;
 /// Tasks per thread to even out unequal progress.
 const TASKS_PER_THREAD: usize = 3;
-/// Fewest rows of a task when the rows are split: each task fetches its panels anew.
+/// Fewest rows of a task when the rows are split: each task fetches its panels again.
 const SPLIT_ROWS: usize = 96;
 /// Most vectors of columns of one task: their blocks of `K` stay in the second-level cache while strips pass by.
 pub const TASK_VECTORS: usize = 24;

@@ -4,7 +4,7 @@ use crate::simd::Simd;
 use crate::simd_entry;
 
 /// Runs the body for whole vectors of `0..n`, then for the rest. A macro, because a closure would not be compiled for
-/// the instruction set of the function it stands in.
+/// the instruction set of the function around it.
 macro_rules! each_vector {
     ($s:ty, $n:expr, |$i:ident, $lanes:ident| $body:block) => {{
         let count = $n;

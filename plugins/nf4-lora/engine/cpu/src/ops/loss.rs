@@ -5,7 +5,7 @@ use crate::math::{exp, ln};
 use crate::simd::Simd;
 use crate::simd_entry;
 
-/// Columns summed in f32 lanes before the sum goes on in f64.
+/// Columns summed in f32 lanes before the sum continues in f64.
 const CHUNK: usize = 1024;
 
 #[inline(always)]

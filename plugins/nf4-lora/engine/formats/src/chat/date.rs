@@ -1,8 +1,8 @@
-//! `strftime_now` of a day that stands still.
+//! `strftime_now` with a fixed day.
 
 use minijinja::{Error, ErrorKind};
 
-/// The day that templates are told it is: Friday, 26 July 2024, midnight. With the real one, a prompt would be another one
+/// The day that templates get: Friday, 26 July 2024, midnight. With the real one, a prompt would be another one
 /// tomorrow: an adapter would meet text it was not trained on, and no run could be repeated.
 const DAY: [(char, &str); 29] = [
     ('Y', "2024"),

@@ -1,12 +1,12 @@
 //! What Python's Jinja reads and the template library does not, said in the library's own words: the tags
 //! `{% generation %}` and `{% endgeneration %}`, and `text % values`.
 //!
-//! Only what stands between `{{`, `{%` and their ends is looked at; the text around it, comments and raw blocks stay.
+//! Only what is between `{{`, `{%` and their ends is looked at; the text around it, comments and raw blocks stay.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Filter that stands for `%`.
+/// Filter that takes the place of `%`.
 pub(super) const PERCENT: &str = "percent__";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

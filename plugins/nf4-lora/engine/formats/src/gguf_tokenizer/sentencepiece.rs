@@ -27,7 +27,7 @@ pub(super) fn tokenizer(file: &GgufFile, tokens: &[String]) -> Result<HfTokenize
     }
     let types = token_types(file, tokens)?;
     let unknown = tokens.iter().zip(types).find(|(_, kind)| **kind == UNKNOWN);
-    let (unknown, _) = unknown.ok_or_else(|| invalid(&"no token stands for unknown text"))?;
+    let (unknown, _) = unknown.ok_or_else(|| invalid(&"there is no token for unknown text"))?;
     let merges = merges(file, tokens, types)?;
     let bpe = BPE::builder()
         .vocab_and_merges(vocabulary(tokens), merges)
