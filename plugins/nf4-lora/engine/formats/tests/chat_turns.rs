@@ -223,7 +223,8 @@ fn a_template_is_found_wherever_models_keep_it() {
     };
     let none = json!({ "chat_template": null });
     let as_json = json!({ "chat_template": "J" }).to_string();
-    let cases: [(Value, &[(&str, &str)], (&str, &str)); 6] = [
+    type Texts<'a> = (&'a str, &'a str);
+    let cases: [(Value, &[Texts], Texts); 6] = [
         (
             json!({ "chat_template": "C" }),
             &[],
