@@ -12,20 +12,18 @@
  */
 
 const PROSE = /\.(ts|mjs|md|rs)$/;
-const ENGINE_NAME = "a name of the engine's own protocol, which the trainer translates";
 const RUNS = 'the text of rows and of invented products is data, not ours';
 
 /** @type {Word[]} */
 export const WORDS = [
   { id: 'vice', pattern: /\b[vV]ices?\b|\bfindVices\b/g, use: 'degenerate outputs' },
-  { id: 'all weights', pattern: /\ball weights\b/gi, use: 'full fine-tuning', pending: true },
+  { id: 'all weights', pattern: /\ball weights\b/gi, use: 'full fine-tuning' },
   {
     id: 'words of a vocabulary',
     pattern: /gguf-words|-words\.json\b|\bstruct Words\b|shape, words and/g,
     use: 'tokenizer, vocabulary',
-    pending: true,
   },
-  { id: 'Words', pattern: /\binterface Words\b|\bwords\(/g, use: 'AltText; userText()', pending: true },
+  { id: 'Words', pattern: /\binterface Words\b|\bwords\(/g, use: 'AltText; userText()' },
   {
     id: 'Shelf',
     pattern: /\bShelf\b|\bPart(?:Sort|Names)\b|part-names\b/g,
@@ -52,7 +50,6 @@ export const WORDS = [
     id: 'choose fixed or similar',
     pattern: /\bchoose['"]?: |['"]similar['"]/g,
     use: "selection: 'random' | 'nearest'",
-    pending: true,
   },
   {
     id: 'holds',
@@ -63,13 +60,11 @@ export const WORDS = [
     id: 'is, than',
     pattern: /\bthan['"]?: |\bis['"]?: ['"](?:[<>]=?|[=!]=)['"]/g,
     use: '{ fact, op, value }',
-    pending: true,
   },
   {
     id: 'MOST_, LONGEST_, FEWEST_',
     pattern: /\b(?:MOST|LONGEST|FEWEST|SHORTEST|LEAST)_[A-Z]\w*|\bmostDrift\b|most-drift/g,
     use: 'MAX_…, MIN_…, --max-drift',
-    pending: true,
   },
   {
     id: 'greet',
@@ -94,26 +89,16 @@ export const WORDS = [
     id: 'recompute-mlp',
     pattern: /['"]recompute-mlp['"]|keep for the backward pass/g,
     use: "activation checkpointing: 'none' | 'mlp' | 'full' | 'auto'",
-    allow: {
-      'plugins/nf4-lora/engine/': ENGINE_NAME,
-      'plugins/nf4-lora/PROTOCOL.md': ENGINE_NAME,
-      'plugins/nf4-lora/worker/protocol.ts': ENGINE_NAME,
-      'test/plugins/nf4-lora/worker/protocol.test.ts': ENGINE_NAME,
-      'test/chaos/resume-trials.ts': ENGINE_NAME,
-      'bench/engine/': ENGINE_NAME,
-    },
   },
   {
     id: 'packing in other words',
     pattern: /never see each other/g,
     use: 'sequence packing: attention is masked between them',
-    pending: true,
   },
   {
     id: 'likeliest',
     pattern: /\blikeliest\b/g,
     use: 'top-k sampling; greedy decoding; repetition penalty',
-    pending: true,
   },
   {
     id: 'a comment that begins with Of',
@@ -189,26 +174,23 @@ export const WORDS = [
     id: 'doc comments of row 30',
     pattern: /wants people to know|no affair of the engine|in the words and codes of those/g,
     use: '"Training warnings", "Not sent: …", "Failures in the caller\'s error codes"',
-    pending: true,
   },
-  { id: 'told', pattern: /\btold\b/g, within: PROSE, use: 'reported, said in the message', pending: true },
+  { id: 'told', pattern: /\btold\b/g, within: PROSE, use: 'reported, said in the message' },
   {
     id: 'stands',
     pattern: /\bstands?\b/g,
     within: PROSE,
     use: 'is',
     allow: { 'tools/reference/letters.ts': RUNS },
-    pending: true,
   },
   {
     id: 'goes on',
     pattern: /\b(?:go|goes|going|went) on\b/g,
     within: PROSE,
     use: 'continues',
-    pending: true,
   },
-  { id: 'lies', pattern: /\blies\b/g, within: PROSE, use: 'is', pending: true },
-  { id: 'anew', pattern: /\banew\b/g, within: PROSE, use: 'again', pending: true },
+  { id: 'lies', pattern: /\blies\b/g, within: PROSE, use: 'is' },
+  { id: 'anew', pattern: /\banew\b/g, within: PROSE, use: 'again' },
   {
     id: 'for ever',
     pattern: /\bfor ever\b/g,
