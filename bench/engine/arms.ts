@@ -10,7 +10,7 @@ const phaseSchema = z.object({
   peakRssBytes: z.number().positive(),
 });
 
-/** Greedy generation; the rest where the program tells it. */
+/** Greedy generation; the rest where the program reports it. */
 const generationSchema = phaseSchema.extend({
   /** Of each call, until every row had its first token. */
   promptSeconds: z.array(z.number().positive()).optional(),

@@ -83,7 +83,7 @@ export async function importDataFile(
   if (known === undefined) {
     throw new EscadaFailure({
       code: 'DATA_UNREADABLE',
-      message: `Cannot tell the format of "${name}". Known endings: ${Object.keys(FORMATS).join(', ')}.`,
+      message: `The format of "${name}" is unknown. Known endings: ${Object.keys(FORMATS).join(', ')}.`,
     });
   }
   const artifact = await store.putFile(path, `application/x-escada-${known}`).catch((cause: unknown) => {

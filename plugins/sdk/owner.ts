@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { bootId, isRunning, pidNamespace, startInProc } from '../../runtime/bootstrap/process-identity.mjs';
 
-/** `unknown`: made on another machine, or the system does not say, so that nobody here can tell. */
+/** `unknown`: made on another machine, or the system does not say, so that nobody here can know. */
 export type OwnerState = 'alive' | 'dead' | 'unknown';
 
 /** In place of a start where the system does not say it at once. */

@@ -10,7 +10,7 @@ const PRODUCT = [
   '{activities,cli,client,core,plugins,runtime,schemas,worker,workflows}/**/*.{ts,mjs}',
 ];
 
-/** What one process tells another; nobody sets them by hand. */
+/** Variables that one process sets for another; nobody sets them by hand. */
 const INTERNAL = new Set(['ESCADA_SETUP_SECONDS', 'ESCADA_TEMPORAL_CLI']);
 
 test('the page about settings lists what is read, and only that', async () => {

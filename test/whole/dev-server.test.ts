@@ -216,7 +216,7 @@ suite('the Temporal server of a folder', { skip }, () => {
     const ports = listeningPorts(server.pid).filter((port) => !server.uiUrl.endsWith(`:${port}`));
     const statuses = async (host: string) =>
       await Promise.all(ports.map(async (port) => await statusFor(port, host)));
-    // The one port that serves HTTP for programs; the server does not tell which it is.
+    // The one port that serves HTTP for programs; the server does not say which it is.
     const api = await until('the API for programs', async () => {
       const at = (await statuses('127.0.0.1')).indexOf(200);
       return at === -1 ? undefined : at;

@@ -62,7 +62,7 @@ suite('rungs that fail', { skip }, () => {
     assert.match(report, /peft failed \(TRAINING_DATA_INVALID\) and was not measured/);
   });
 
-  test('the commands tell it', async () => {
+  test('the commands report it', async () => {
     const { stdout } = await place.escada(['decisions', run.workflowId]);
     const records = stdout
       .trim()

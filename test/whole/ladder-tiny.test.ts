@@ -96,7 +96,7 @@ suite('a whole adaptation run on the tiny checkpoint', { skip }, () => {
       assert.ok(correctedLow <= value, `${correctedLow} > ${value}`);
   });
 
-  test('tells its progress: every step once, nothing running at the end', () => {
+  test('reports its progress: every step once, nothing running at the end', () => {
     const { phase, finished, running, budgetSeconds } = run.progress;
     assert.equal(phase, 'done');
     assert.deepEqual(finished.map(({ node }) => node).sort(), [...STEPS].sort());

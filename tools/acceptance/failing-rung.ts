@@ -42,7 +42,7 @@ function problemsOf(result: Result, report: string): string[] {
     problems.push(`the failed rungs are ${JSON.stringify(failed)}`);
   if (!result.test.candidates.some(({ rung }) => rung === result.decision.rung))
     problems.push(`${result.decision.rung} won without being scored`);
-  if (!report.includes(`peft failed (${CODE})`)) problems.push('the report does not tell of it');
+  if (!report.includes(`peft failed (${CODE})`)) problems.push('the report does not mention it');
   return problems;
 }
 

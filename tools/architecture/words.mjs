@@ -177,6 +177,13 @@ export const WORDS = [
   },
   { id: 'told', pattern: /\btold\b/g, within: PROSE, use: 'reported, said in the message' },
   {
+    id: 'tell',
+    pattern: /\btell(?:s|ing)?\b/g,
+    within: /^(?!CHANGELOG|plugins\/nf4-lora\/engine\/).*\.(ts|mjs|md)$/,
+    use: 'reports, says',
+    allow: { 'test/plugins/curation/paraphrase.test.ts': RUNS },
+  },
+  {
     id: 'stands',
     pattern: /\bstands?\b/g,
     within: PROSE,

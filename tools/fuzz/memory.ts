@@ -6,7 +6,7 @@ function statusBytes(field: string): number {
 }
 
 /**
- * Starts to watch this process's memory, native parts included; the function it returns tells the most that was used
+ * Starts to watch this process's memory, native parts included; the function it returns gives the most that was used
  * at once beyond the start, in bytes. Linux lets a process reset its high-water mark; elsewhere only new records count.
  */
 export function watchMemory(): () => number {

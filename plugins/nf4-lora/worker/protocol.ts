@@ -239,7 +239,7 @@ export const METHODS = {
 export type Method = keyof typeof METHODS;
 export type ParamsOf<M extends Method> = process.ParamsOf<typeof METHODS, M>;
 export type ResultOf<M extends Method> = process.ResultOf<typeof METHODS, M>;
-/** Events that tell something; signs of life are no such. */
+/** Events that report progress; signs of life do not. */
 export type EventOf<M extends Method> = Exclude<process.EventOf<typeof METHODS, M>, AliveEvent>;
 
 /** Anything the child may send. */

@@ -25,7 +25,7 @@ export const capabilitiesSchema = z.strictObject({
   lrSchedulerTypes: z.array(config.lrSchedulerType.unwrap()).min(1),
   rsLora: z.boolean(),
   packing: z.boolean(),
-  /** What it can do about steps that are not finite; `["stop"]` if it does not tell. */
+  /** What it can do about steps that are not finite; `["stop"]` if it does not say. */
   nonFinite: z.array(config.nonFinite.unwrap()).min(1).optional(),
   /** `bitwise`: a resumed training gives the bytes of an uninterrupted one; `approximate`: nearly; `none`: it starts over. */
   resume: z.enum(['bitwise', 'approximate', 'none']),

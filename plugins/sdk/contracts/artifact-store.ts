@@ -127,7 +127,7 @@ export interface ArtifactStoreV1 extends ArtifactObjectsV1 {
   readonly location: string;
   /** Every folder on this machine in which the store keeps files: closed to paths that specs name. */
   readonly localRoots: readonly string[];
-  /** Twelve hexadecimal digits that tell this store from all others, also from a copy of it. The first call makes them. */
+  /** Twelve hexadecimal digits that identify this store; a copy of it has others. The first call makes them. */
   storeId(): Promise<string>;
   /** The finished action of a key, null when there is none or it is torn. Counts as a use. */
   getAction(key: string): Promise<StoredAction | null>;

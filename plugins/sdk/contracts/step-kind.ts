@@ -18,7 +18,7 @@ export interface StepServices {
   metric(choice: { readonly id: string; readonly with: JsonObject }): MetricV1;
   retriever(id: string): RetrieverV1;
   /**
-   * A user's file: its absolute path, links followed, and the name that the spec gave it, whose ending tells the format.
+   * A user's file: its absolute path, links followed, and the name that the spec gave it, whose ending gives the format.
    * Throws `PATH_OUTSIDE_DATA_ROOTS` or `FILE_NOT_FOUND`.
    */
   resolveDataPath(path: string): Promise<{ readonly path: string; readonly name: string }>;

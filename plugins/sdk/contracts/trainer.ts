@@ -62,7 +62,7 @@ export interface BaseModel extends ModelRef {
   readonly path: string;
   /** The provider's digest of the weights. */
   readonly digest: string;
-  /** Format in which the provider holds them, where it tells. */
+  /** Format in which the provider holds them, where it says so. */
   readonly weightFormat?: string | undefined;
 }
 
@@ -91,13 +91,13 @@ export interface TrainingProgress {
   /** Null where it is not finite. */
   readonly lossNats: number | null;
   readonly learningRate: number;
-  /** Before clipping; null where it is not finite. Not every trainer tells. */
+  /** Before clipping; null where it is not finite. Not every trainer reports it. */
   readonly gradientNorm?: number | null;
   readonly tokensPerSecond: number;
   readonly etaSeconds: number;
-  /** Resident memory of the training process. Not every trainer tells. */
+  /** Resident memory of the training process. Not every trainer reports it. */
   readonly rssBytes?: number;
-  /** Most resident memory that it planned to take, before the first step. Not every trainer tells. */
+  /** Most resident memory that it planned to take, before the first step. Not every trainer reports it. */
   readonly plannedPeakBytes?: number;
   /** Newest complete checkpoint, 0 when none. */
   readonly checkpointStep: number;

@@ -33,7 +33,7 @@ const child = spawn(program, args, { cwd, stdio: STDIO[pipes], detached: true })
 closeSync(REQUESTS);
 closeSync(REPLIES);
 
-const tell = (message: GuardMessage, then = (): void => undefined): void => {
+const report = (message: GuardMessage, then = (): void => undefined): void => {
   process.send?.(message, then);
 };
 
@@ -45,8 +45,8 @@ const killGroup = (): void => {
   }
 };
 
-child.on('spawn', () => tell({ pid: child.pid ?? -1 }));
-child.on('error', (error) => tell({ error: error.message }, () => process.exit(1)));
+child.on('spawn', () => report({ pid: child.pid ?? -1 }));
+child.on('error', (error) => report({ error: error.message }, () => process.exit(1)));
 child.on('exit', (code, signal) => {
   killGroup();
   if (signal === null) process.exit(code ?? 1);

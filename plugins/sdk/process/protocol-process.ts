@@ -138,7 +138,7 @@ export class ProtocolProcess<T extends MethodTable> {
     for (const log of logs) onEachLine(log, note, LOG_LINES);
     const refuse = (line: string): void => void this.kill(this.#refusal(line));
     onEachLine(replies, (line) => this.#onReply(line), { maxChars: MAX_MESSAGE_CHARS, onTooLong: refuse });
-    // A broken pipe means that the process is ending; `closed` tells how.
+    // A broken pipe means that the process is ending; `closed` says how.
     requests.on('error', () => undefined);
     replies.on('error', () => undefined);
     return this.#child.closed.then((exit) => {

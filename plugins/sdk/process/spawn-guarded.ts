@@ -14,7 +14,7 @@ export interface GuardedCommand {
   readonly pipes: 'descriptors' | 'stdio';
 }
 
-/** What the guard tells the worker. */
+/** What the guard reports to the worker. */
 export type GuardMessage = { readonly pid: number } | { readonly error: string };
 
 const GUARD = fileURLToPath(moduleUrl('./guard.ts', import.meta.url));

@@ -1,4 +1,4 @@
-/** What a training tells of itself: steps that are not finite, and settings of other trainers that run as written. */
+/** What a training reports: steps that are not finite, and settings of other trainers that run as written. */
 import assert from 'node:assert/strict';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -72,7 +72,7 @@ export interface Settings {
   /** LoRA adapter as GGUF. */
   readonly lora?: string | undefined;
   readonly flashAttention?: boolean;
-  /** Keeps the times that `logTimings` tells. */
+  /** Keeps the times that `logTimings` reports. */
   readonly timings?: boolean;
 }
 
