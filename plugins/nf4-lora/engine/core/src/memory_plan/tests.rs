@@ -240,7 +240,7 @@ fn what_does_not_fit_is_refused_with_what_would() -> Result<()> {
     let (_, message) = refusal("auto", 1000);
     assert!(message.contains("every layer computed again"), "{message}");
     assert!(message.contains("lower maxSeqLengthTokens"), "{message}");
-    let (_, message) = refusal("keep", 1000);
+    let (_, message) = refusal("none", 1000);
     assert!(
         message.contains("take gradientCheckpointing \"auto\""),
         "{message}"
