@@ -30,6 +30,7 @@ interface Scope {
   readonly inputs: ReadonlySet<string>;
   readonly nodes: ReadonlySet<string>;
   readonly known: JsonObject;
+  readonly cases: readonly JsonObject[];
   readonly insideMap: boolean;
   /** Items of the map around a step, where they are in the spec. */
   readonly items?: readonly JsonValue[];
@@ -46,6 +47,8 @@ export function compilePipeline(
     readonly inputs: readonly string[];
     /** Values of inputs that are known already. */
     readonly known?: JsonObject;
+    /** Values that inputs may have, one of which a run will bring: every step gets classes that hold for all of them. */
+    readonly cases?: readonly JsonObject[];
   },
   issues: IssueList,
 ): PipelinePlan {
@@ -61,6 +64,7 @@ export function compilePipeline(
     inputs: new Set([...options.inputs, ...Object.keys(spec.inputs)]),
     nodes: new Set(ids),
     known: { ...spec.inputs, ...options.known },
+    cases: options.cases ?? [{}],
     insideMap: false,
   };
   const nodes = spec.nodes.map((node, index) =>
@@ -182,11 +186,14 @@ const UNKNOWN_CLASSES: StepClasses = { resource: 'cpu', retry: 'readOnly' };
 function classesOf(
   kind: StepKindV1 | null,
   values: JsonObject,
-  { known: inputs, items = [] }: Scope,
+  { known: inputs, cases, items }: Scope,
   { lookups }: Registry,
 ): StepClasses {
   if (kind === null) return UNKNOWN_CLASSES;
-  const each = items.map((item) => knownOptions(values, { inputs, item }));
+  const each = cases.flatMap((one) => {
+    const known = { inputs: { ...inputs, ...one } };
+    return (items?.map((item) => ({ ...known, item })) ?? [known]).map((all) => knownOptions(values, all));
+  });
   return commonClasses(kind, each, knownOptions(values, { inputs }), lookups);
 }
 

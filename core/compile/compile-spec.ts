@@ -18,6 +18,7 @@ import { formatPath } from '../../plugins/sdk/issues.ts';
 import { assembleFlowchart, inPlace } from './assemble-flowchart.ts';
 import { checkFlowchart } from './check-flowchart.ts';
 import { wrongComponentRefs } from './check-component-refs.ts';
+import { candidateCases } from './candidate-cases.ts';
 import { compilePipeline } from './compile-pipeline.ts';
 import { completeModel, completeParts } from './complete-parts.ts';
 import { curationInputs } from './curation-inputs.ts';
@@ -53,6 +54,7 @@ export function compileSpec(raw: unknown, host: PluginHost): AdaptationPlan {
     {
       registry,
       inputs: ['test', 'candidate'],
+      cases: candidateCases(rungs),
       path: 'test',
     },
     issues,

@@ -38,8 +38,8 @@ export function stepClasses(kind: Kind, options: unknown, lookups: PlanLookups):
 }
 
 /**
- * The classes of a step that runs once for each of several options, such as the body of a map. Where they do not agree,
- * those of options without what they differ in.
+ * The classes of a step that runs with each, or with any, of several options, such as the body of a map. Where they do not
+ * agree: the resource of options without what they differ in, and `billable` if one of them costs money.
  */
 export function commonClasses(
   kind: Kind,
@@ -55,7 +55,8 @@ export function commonClasses(
       ? first[field]
       : usual[field];
   };
-  return { resource: agreed('resource'), retry: agreed('retry') };
+  const isBillable = all.some(({ retry }) => retry === 'billable');
+  return { resource: agreed('resource'), retry: isBillable ? 'billable' : agreed('retry') };
 }
 
 function call<Value>(kind: Kind, field: string, decide: () => Value): Value {

@@ -1,5 +1,6 @@
 /** The nodes that plans of rungs are made of, for rungs of every plugin. */
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
+import type { ModelRef } from '../../schemas/common/model-ref.ts';
 import type { Diagnostic, Score, SkippedRecipe } from '../../schemas/outcome/candidate.ts';
 import type { Recipe } from '../../schemas/outcome/recipe.ts';
 import type { Usage } from '../../schemas/outcome/usage.ts';
@@ -27,6 +28,8 @@ export function recipeOf(
 
 interface AnswerAndScore {
   readonly spec: AdaptationSpec;
+  /** Default: the model of the spec. */
+  readonly model?: ModelRef | Ref;
   readonly recipe: Planned<Recipe>;
   /** Null for the bare model. */
   readonly adapter: Planned<ArtifactRef | null>;
@@ -37,6 +40,7 @@ interface AnswerAndScore {
 /** Two nodes, `answers` and `score`: answer rows with one recipe and score the answers. */
 export function answerAndScore({
   spec,
+  model = spec.model,
   recipe,
   adapter,
   rows = ref('inputs.dev'),
@@ -44,7 +48,7 @@ export function answerAndScore({
   const { statistics, metrics, seed } = spec;
   return [
     planStep('answers', 'generate.answers@1', {
-      model: literal(spec.model),
+      model: typeof model === 'string' ? model : literal(model),
       recipe,
       adapter,
       rows,
@@ -74,6 +78,8 @@ export function fitNode(spec: AdaptationSpec, recipes: readonly Planned<Recipe>[
 export interface RungResult {
   readonly rung: string;
   readonly spec: AdaptationSpec;
+  /** The model that answered; default: the one of the spec. The candidate keeps it, on the test rows too. */
+  readonly model?: ModelRef;
   /** Candidates compared on dev in all, hyper-parameter trials included. */
   readonly tried: Planned<number>;
   readonly recipes: Planned<readonly Recipe[]>;
@@ -91,7 +97,7 @@ export interface RungResult {
 export function resultNode({ spec, rung, ...found }: RungResult): StepNode {
   return planStep('result', 'rung.result@1', {
     rung,
-    model: literal(spec.model),
+    model: literal(found.model ?? spec.model),
     tried: found.tried,
     recipes: found.recipes,
     scores: found.scores,

@@ -51,7 +51,8 @@ suite('the model of a plan', () => {
     assert.deepEqual(planFor({ provider: 'nf4-lora' }).spec.model, expected);
     assert.deepEqual(planFor({ id: 'other' }).spec.model, { ...expected, id: 'other' });
     assert.deepEqual(planFor(REMOTE).spec.model, { ...REMOTE, options: { region: 'eu' } });
-    const step = planFor(REMOTE).test.nodes.find(({ id }) => id === 'answers') as PlannedStep;
+    const zeroShot = planFor(REMOTE).rungs.find(({ id }) => id === 'zero-shot');
+    const step = zeroShot?.plan?.nodes.find(({ id }) => id === 'answers') as PlannedStep;
     assert.deepEqual(step.with['model'], { ...REMOTE, options: { region: 'eu' } });
     const icl = planFor(REMOTE).rungs.find(({ id }) => id === 'icl');
     assert.match(JSON.stringify(icl?.plan), /"retriever":"lexical"/);

@@ -7,7 +7,10 @@ import { compileSpec } from '../../../core/compile/compile-spec.ts';
 import { createProjectHost } from '../../../plugins.ts';
 import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
 import type { PlannedBy, StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
+import { zeroShotRung } from '../../../plugins/rungs/zero-shot.ts';
 import { MODEL_STEP } from '../../../plugins/sdk/model-step.ts';
+import { outputRef } from '../../../plugins/sdk/plan-values.ts';
+import { answerAndScore, recipeOf, resultNode } from '../../../plugins/sdk/rung-plan.ts';
 import { answeringModel } from '../../../plugins/sdk/testing/answering-model.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 import type { PlannedNode, PlannedStep } from '../../../schemas/plan/pipeline-plan.ts';
@@ -53,6 +56,29 @@ const plugin: PluginV1 = {
   },
   close: async () => undefined,
 };
+
+/** A rung that answers with the model `other` of a provider, whatever the spec's model is. */
+const bringsRung = (provider: string): PluginV1 => ({
+  ...plugin,
+  name: 'other-model',
+  register: (registrar) =>
+    registrar.addRung({
+      ...zeroShotRung,
+      id: 'other-model',
+      place: { order: 50 },
+      toPlan: ({ spec }) => {
+        const [model, recipe] = [{ provider, id: 'other', options: {} }, recipeOf(spec)];
+        const scores = [{ score: outputRef('score') }];
+        return {
+          name: 'other-model',
+          nodes: [
+            ...answerAndScore({ spec, model, recipe, adapter: null }),
+            resultNode({ spec, model, rung: 'other-model', tried: 1, recipes: [recipe], scores }),
+          ],
+        };
+      },
+    }),
+});
 
 suite('classes of steps', () => {
   const host = createProjectHost([{ plugin }]);
@@ -105,7 +131,7 @@ suite('classes of steps', () => {
     const each = (over: unknown): JsonObject =>
       ({ id: 'each', form: 'map', over, body: [ask({ model: '${item}' })] }) as JsonObject;
     assert.deepEqual(pipeline([each([elsewhere, elsewhere])]), [PAID]);
-    assert.deepEqual(pipeline([each([elsewhere, here])]), [LOCAL]);
+    assert.deepEqual(pipeline([each([elsewhere, here])]), ['gpu billable']);
     assert.deepEqual(pipeline([each('${inputs.models}')], { models: [elsewhere] }), [PAID]);
   });
 
@@ -134,6 +160,22 @@ suite('classes of steps', () => {
     });
     assert.deepEqual(classesWith('hosted'), expected(PAID));
     assert.deepEqual(classesWith('nf4-lora'), expected(LOCAL));
+  });
+
+  test('a finalist answers the test rows with its own model: the classes hold for the models of all rungs', () => {
+    const testedWith = (given: string, rung: string): string[] => {
+      const { test: plan } = compileSpec(
+        { ...GOOD_SPEC, model: { provider: given, id: 'm' } },
+        createProjectHost([{ plugin }, { plugin: bringsRung(rung) }]),
+      );
+      const [answers] = stepsIn(plan.nodes).filter(({ uses }) => uses === 'generate.answers@1');
+      assert.equal(answers?.with['model'], '${inputs.candidate.model}');
+      return answers === undefined ? [] : [classes(answers)];
+    };
+    assert.deepEqual(testedWith('hosted', 'hosted'), [PAID]);
+    assert.deepEqual(testedWith('nf4-lora', 'nf4-lora'), [LOCAL]);
+    assert.deepEqual(testedWith('nf4-lora', 'hosted'), ['gpu billable']);
+    assert.deepEqual(testedWith('hosted', 'nf4-lora'), ['gpu billable']);
   });
 
   test('a function that fails, or returns no class, is an issue that names kind and field', () => {
