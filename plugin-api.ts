@@ -24,6 +24,7 @@ export type { RequirementProfile } from './schemas/spec/profile.ts';
 
 export { diagnosticSchema, type Diagnostic } from './schemas/outcome/candidate.ts';
 export { recipeSchema, type Recipe } from './schemas/outcome/recipe.ts';
+export { droppedSampleSchema, rowCountsSchema, type RowCounts } from './schemas/outcome/row-counts.ts';
 export { usageSchema, type Usage } from './schemas/outcome/usage.ts';
 
 // Plans of rungs.

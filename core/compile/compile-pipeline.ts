@@ -174,6 +174,7 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
     startToCloseTimeoutMs: kind?.startToCloseTimeoutMs ?? 60_000,
     heartbeatTimeoutMs: kind?.heartbeatTimeoutMs ?? 10_000,
     summary: summaryOf(kind, values, node.uses).slice(0, 200),
+    ...(kind?.countsRows === true ? { countsRows: true } : {}),
   };
 }
 

@@ -1,14 +1,16 @@
+import { z } from 'zod';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { ArtifactRef } from '../../schemas/common/artifact-ref.ts';
-import type { JsonObject, JsonValue } from '../../schemas/common/json.ts';
+import type { JsonValue } from '../../schemas/common/json.ts';
+import { droppedSampleSchema, rowCountsSchema } from '../../schemas/outcome/row-counts.ts';
 
 /** What one curation step did to the rows. Steps may drop rows, add rows, or both. */
 export interface FunnelStep {
   readonly node: string;
   /** What the step does, in a few words. */
   readonly summary: string;
-  /** Rows that came in, as far as the step before it reports. */
+  /** Rows that came in, as far as the step before it counts rows. */
   readonly before: number;
   readonly rows: number;
   readonly dropped: number;
@@ -18,13 +20,9 @@ export interface FunnelStep {
 }
 
 type Curation = { readonly [node: string]: JsonValue };
-type Counted = JsonObject & { readonly rows: number; readonly dropped: number };
 
-function isCounted(value: JsonValue | undefined): value is Counted {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const output = value as JsonObject;
-  return typeof output['rows'] === 'number' && typeof output['dropped'] === 'number';
-}
+/** The counts in an output that may hold more. */
+const countedSchema = z.object(rowCountsSchema.shape);
 
 /** The steps that count rows, in the order of the plan. */
 export async function funnelSteps(
@@ -35,28 +33,26 @@ export async function funnelSteps(
   const steps = new Map<string, FunnelStep>();
   for (const node of plan.curation.nodes) {
     const output = curation[node.id];
-    if (!isCounted(output)) continue;
-    const { rows, dropped } = output;
+    if (output === undefined || node.form !== 'step' || node.countsRows !== true) continue;
+    const { rows, dropped, droppedSamples } = countedSchema.parse(output);
     // A step reads what the last of its needs left; the first one reads the file.
     const source = node.needs.flatMap((need) => steps.get(need) ?? []).at(-1);
     const before = source?.rows ?? rows + dropped;
     steps.set(node.id, {
       node: node.id,
-      summary: node.form === 'step' ? node.summary : '',
+      summary: node.summary,
       before,
       rows,
       dropped,
       added: Math.max(0, rows + dropped - before),
-      samples: await droppedSamples(output, store),
+      samples: droppedSamples === undefined ? [] : await samplesOf(droppedSamples, store),
     });
   }
   return [...steps.values()];
 }
 
-async function droppedSamples(output: JsonObject, store: ArtifactStoreV1): Promise<FunnelStep['samples']> {
-  const ref = output['droppedSamples'] as unknown as ArtifactRef | null | undefined;
-  if (ref == null) return [];
-  const dropped = (await store.readJson(ref)) as { reason: string; input: string | null }[];
+async function samplesOf(ref: ArtifactRef, store: ArtifactStoreV1): Promise<FunnelStep['samples']> {
+  const dropped = z.array(droppedSampleSchema).parse(await store.readJson(ref));
   // An empty cell is one of the reasons for which a row is dropped.
   return dropped.map(({ reason, input }) => ({ reason, input: input ?? '' }));
 }

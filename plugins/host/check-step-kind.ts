@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { rowCountsSchema } from '../../schemas/outcome/row-counts.ts';
 import { usageSchema } from '../../schemas/outcome/usage.ts';
 import { EscadaFailure } from '../sdk/contracts/failure.ts';
 import type { JsonSchema, ValueSchema } from '../sdk/contracts/value-schema.ts';
@@ -60,12 +61,12 @@ export function checkSharedFields(
   { kind, outputSchema }: Pick<StepKindV1, 'kind' | 'outputSchema'>,
   owner: string,
 ): void {
-  const properties = propertiesOf(outputSchema);
+  const { properties } = objectSchemaOf(outputSchema);
   for (const [field, schema] of Object.entries(SHARED_FIELDS)) {
     const given = properties[field];
     if (
       given === undefined ||
-      isDeepStrictEqual(given, propertiesOf(z.strictObject({ [field]: schema }))[field])
+      isDeepStrictEqual(given, objectSchemaOf(z.strictObject({ [field]: schema })).properties[field])
     )
       continue;
     throw new EscadaFailure({
@@ -76,9 +77,36 @@ export function checkSharedFields(
   }
 }
 
-/** Properties of an object's schema, as JSON Schema; none where it is no object's. */
-function propertiesOf(schema: ValueSchema | undefined): Readonly<Record<string, unknown>> {
+/** Throws `PLUGIN_KIND_INVALID` for a kind that declares `countsRows` and whose output lacks the counts. */
+export function checkRowCounts(
+  { kind, countsRows = false, outputSchema }: Pick<StepKindV1, 'kind' | 'countsRows' | 'outputSchema'>,
+  owner: string,
+): void {
+  if (!countsRows) return;
+  const { properties, required } = objectSchemaOf(outputSchema);
+  const shared = objectSchemaOf(rowCountsSchema);
+  for (const [field, schema] of Object.entries(shared.properties)) {
+    const given = properties[field];
+    const isLeftOut = given === undefined && !shared.required.includes(field);
+    const isRequired = required.includes(field) || !shared.required.includes(field);
+    if (isLeftOut || (isRequired && isDeepStrictEqual(given, schema))) continue;
+    throw new EscadaFailure({
+      code: 'PLUGIN_KIND_INVALID',
+      message: `Plugin ${owner}, step kind ${kind}: it declares countsRows, so the field ${field} of its output must be the one of rowCountsSchema of escada/plugin-api.`,
+      fields: { plugin: owner, kind, field },
+    });
+  }
+}
+
+/** Properties of an object's schema, as JSON Schema, and which of them are required; none where it is no object's. */
+function objectSchemaOf(schema: ValueSchema | undefined): {
+  readonly properties: Readonly<Record<string, unknown>>;
+  readonly required: readonly string[];
+} {
   const json: JsonSchema =
     schema instanceof z.ZodType ? z.toJSONSchema(schema, { unrepresentable: 'any' }) : (schema ?? {});
-  return (json['properties'] ?? {}) as Readonly<Record<string, unknown>>;
+  return {
+    properties: (json['properties'] ?? {}) as Readonly<Record<string, unknown>>,
+    required: (json['required'] ?? []) as readonly string[],
+  };
 }

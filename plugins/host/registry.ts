@@ -15,7 +15,7 @@ import { FailureCodes } from './failure-codes.ts';
 import { checkComponent } from './check-component.ts';
 import { checkProvider } from './check-provider.ts';
 import { checkRung } from './check-rung.ts';
-import { checkSharedFields, checkStepKind } from './check-step-kind.ts';
+import { checkRowCounts, checkSharedFields, checkStepKind } from './check-step-kind.ts';
 import { NamedRegistry } from './named-registry.ts';
 import { formatIssues } from '../sdk/issues.ts';
 import { checkValue } from '../sdk/schema-check/check-value.ts';
@@ -68,6 +68,7 @@ export class Registry {
         checkComponent(this.stepKinds.kind, kind.kind, kind, owner);
         checkStepKind(kind, owner);
         checkSharedFields(kind, owner);
+        checkRowCounts(kind, owner);
         this.stepKinds.add(kind.kind, kind, owner);
       },
       addRung: (rung) => {

@@ -24,6 +24,8 @@ export interface PlannedStep {
   readonly heartbeatTimeoutMs: number;
   /** One plain-text line for timelines. */
   readonly summary: string;
+  /** Its output has `RowCounts`. */
+  readonly countsRows?: true;
 }
 
 export interface PlannedMap {

@@ -23,6 +23,7 @@ export const dropLongAnswers: StepKindV1<With, KeptRows> = {
   heartbeatTimeoutMs: 10_000,
   withSchema,
   outputSchema: keptRowsSchema,
+  countsRows: true,
   summarize: ({ maxCharacters }) => `drop answers of more than ${JSON.stringify(maxCharacters)} characters`,
   doRun: async ({ dataset, maxCharacters }, context) =>
     await keepRows(dataset, context, ({ output }) => [...(output ?? '')].length <= maxCharacters),

@@ -3,7 +3,15 @@ import type { StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import type { JsonObject } from '../../../schemas/common/json.ts';
 
 type Specific =
-  'kind' | 'title' | 'withSchema' | 'outputSchema' | 'summarize' | 'doRun' | 'doCacheSalt' | 'names';
+  | 'kind'
+  | 'title'
+  | 'withSchema'
+  | 'outputSchema'
+  | 'summarize'
+  | 'doRun'
+  | 'doCacheSalt'
+  | 'names'
+  | 'countsRows';
 
 /**
  * Completes a step kind with what all of this plugin share: they only compute, so they may be run again at will, and
@@ -13,6 +21,8 @@ export function curationStep<With, Output extends JsonObject>(
   kind: Pick<StepKindV1<With, Output>, Specific>,
 ): StepKindV1<With, Output> {
   return {
+    // Every step but the split passes one dataset on.
+    countsRows: true,
     ...kind,
     specificationVersion: 'v1',
     resource: 'cpu',

@@ -31,6 +31,7 @@ export function splitKind(options: CurationOptions): StepKindV1<SplitInput, Spli
     title: 'Split into train, dev and test',
     withSchema: splitInputSchema,
     outputSchema: splitOutputSchema,
+    countsRows: false,
     summarize: () => 'split into train, dev and test without shared rows',
     // Files of before the optional columns were passed on must not come out of a cache.
     doCacheSalt: async () => 'with optional columns',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { rowCountsSchema } from '../../../schemas/outcome/row-counts.ts';
 
 /** Media type of datasets between steps. */
 export const PARQUET_TYPE = 'application/vnd.apache.parquet';
@@ -13,9 +14,7 @@ export const datasetInputSchema = z.strictObject({ dataset: artifactRefSchema })
  */
 export const datasetOutputSchema = z.strictObject({
   dataset: artifactRefSchema,
-  rows: z.int().nonnegative(),
-  dropped: z.int().nonnegative(),
-  droppedSamples: artifactRefSchema,
+  ...rowCountsSchema.required().shape,
   sizeBytes: z.int().nonnegative(),
 });
 

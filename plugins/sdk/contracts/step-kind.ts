@@ -96,6 +96,8 @@ export interface StepKindV1<With = unknown, Output extends JsonObject = JsonObje
    * has a field `usage`, too, the step hands on what another one used, and nothing is counted twice.
    */
   readonly outputSchema: ValueSchema<Output>;
+  /** True for a step that takes rows and passes rows on: its output has the fields of `rowCountsSchema`. */
+  readonly countsRows?: boolean;
   /** Fields of `with` that name what a plugin brings. */
   readonly names?: ComponentRefs;
   /** Capabilities that the model in `with.model` must have; a plan with another one is refused. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { z } from 'zod';
 import { artifactRefSchema, type ArtifactRef } from '../../../schemas/common/artifact-ref.ts';
+import { rowCountsSchema } from '../../../schemas/outcome/row-counts.ts';
 import { EscadaFailure } from '../contracts/failure.ts';
 import type { StepContext } from '../contracts/step-kind.ts';
 import { whileWatchedElsewhere } from '../movement.ts';
@@ -14,8 +15,7 @@ export const DATASET_TYPE = 'application/vnd.apache.parquet';
 /** Output of a step that passes a dataset on: the dataset, the rows that it has, and those that were left out. */
 export const keptRowsSchema = z.strictObject({
   dataset: artifactRefSchema,
-  rows: z.int().nonnegative(),
-  dropped: z.int().nonnegative(),
+  ...rowCountsSchema.omit({ droppedSamples: true }).shape,
 });
 
 export type KeptRows = z.infer<typeof keptRowsSchema>;

@@ -73,9 +73,9 @@ export const COST = {
   peakMemoryBytes: 3 * 2 ** 29,
 } as const;
 
-function step(id: string, summary: string, needs: readonly string[]): PlannedStep {
+function step(id: string, summary: string, needs: readonly string[], counts = true): PlannedStep {
   const times = { startToCloseTimeoutMs: 1, heartbeatTimeoutMs: 1 };
-  return { id, form: 'step', uses: `curate.${id}@1`, with: {}, needs, resource: 'cpu', retry: 'readOnly', summary, ...times }; // prettier-ignore
+  return { id, form: 'step', uses: `curate.${id}@1`, with: {}, needs, resource: 'cpu', retry: 'readOnly', summary, ...times, ...(counts ? { countsRows: true } : {}) }; // prettier-ignore
 }
 
 function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
@@ -102,7 +102,7 @@ function planFor(texts: Texts, flowchart: Flowchart): AdaptationPlan {
     step('read', 'read the data', []),
     step('null-filter', `drop rows without ${texts.title}`, ['read']),
     step('over-sample', 'repeat rows of rare groups', ['null-filter']),
-    step('split', 'split by group', ['over-sample']),
+    step('split', 'split by group', ['over-sample'], false),
   ];
   return {
     interpreterVersion: 1,

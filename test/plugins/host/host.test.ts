@@ -8,6 +8,7 @@ import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
 import type { MetricFactoryV1 } from '../../../plugins/sdk/contracts/metric.ts';
 import type { StepKindV1 } from '../../../plugins/sdk/contracts/step-kind.ts';
 import { createProjectHost } from '../../../plugins.ts';
+import { rowCountsSchema } from '../../../schemas/outcome/row-counts.ts';
 import { usageSchema } from '../../../schemas/outcome/usage.ts';
 
 function plugin(changes: Partial<PluginV1> = {}): PluginV1 {
@@ -228,32 +229,58 @@ test('the built-in default model is not used with another provider', () => {
   assert.equal(same.defaults.model, 'smollm2-135m-instruct');
 });
 
+/** A plugin that brings one step kind, which does nothing. */
+const bringing = (changes: Partial<StepKindV1>): PluginV1 =>
+  plugin({
+    register: (registrar) =>
+      registrar.addStepKind({
+        specificationVersion: 'v1',
+        kind: 'test.counting@1',
+        title: 'Counts',
+        resource: 'cpu',
+        retry: 'readOnly',
+        cacheable: false,
+        startToCloseTimeoutMs: 60_000,
+        heartbeatTimeoutMs: 10_000,
+        withSchema: z.strictObject({}),
+        outputSchema: z.strictObject({}),
+        summarize: () => 'count',
+        doRun: async () => ({}),
+        ...changes,
+      }),
+  });
+
 test('a step kind whose output has a field of a shared name and another shape is refused', () => {
-  const kindWith = (outputSchema: StepKindV1['outputSchema']): PluginV1 =>
-    plugin({
-      register: (registrar) =>
-        registrar.addStepKind({
-          specificationVersion: 'v1',
-          kind: 'test.counting@1',
-          title: 'Counts',
-          resource: 'cpu',
-          retry: 'readOnly',
-          cacheable: false,
-          startToCloseTimeoutMs: 60_000,
-          heartbeatTimeoutMs: 10_000,
-          withSchema: z.strictObject({}),
-          outputSchema,
-          summarize: () => 'count',
-          doRun: async () => ({}),
-        }),
-    });
   const own = z.strictObject({ usage: z.strictObject({ promptTokens: z.int() }) });
   const plain = { type: 'object', properties: { usage: { type: 'number' } } };
   for (const schema of [own, plain])
-    assert.throws(() => createPluginHost([{ plugin: kindWith(schema) }]), {
+    assert.throws(() => createPluginHost([{ plugin: bringing({ outputSchema: schema }) }]), {
       code: 'PLUGIN_KIND_INVALID',
       message: /test\.counting@1: the field usage of its output must be usageSchema/,
     });
-  createPluginHost([{ plugin: kindWith(z.strictObject({ usage: usageSchema, other: z.int() })) }]);
-  createPluginHost([{ plugin: kindWith(z.record(z.string(), z.json())) }]);
+  createPluginHost([
+    { plugin: bringing({ outputSchema: z.strictObject({ usage: usageSchema, other: z.int() }) }) },
+  ]);
+  createPluginHost([{ plugin: bringing({ outputSchema: z.record(z.string(), z.json()) }) }]);
+});
+
+test('a step kind that declares countsRows has the counts in its output; one that does not may use the names freely', () => {
+  const { rows, dropped, droppedSamples } = rowCountsSchema.shape;
+  const counting = (shape: z.core.$ZodLooseShape) =>
+    bringing({ countsRows: true, outputSchema: z.strictObject(shape) as never });
+  for (const [shape, field] of [
+    [{ rows }, 'dropped'],
+    [{ rows: z.string(), dropped }, 'rows'],
+    [{ rows: rows.optional(), dropped }, 'rows'],
+    [{ rows, dropped, droppedSamples: z.array(z.string()) }, 'droppedSamples'],
+  ] as const)
+    assert.throws(() => createPluginHost([{ plugin: counting(shape) }]), {
+      code: 'PLUGIN_KIND_INVALID',
+      message: new RegExp(
+        `declares countsRows, so the field ${field} of its output must be the one of rowCountsSchema`,
+      ),
+    });
+  createPluginHost([{ plugin: counting({ rows, dropped, kept: z.int() }) }]);
+  createPluginHost([{ plugin: counting({ rows, dropped, droppedSamples }) }]);
+  createPluginHost([{ plugin: bringing({ outputSchema: z.strictObject({ rows: z.string() }) }) }]);
 });
