@@ -2,7 +2,7 @@ import type { Registry } from '../../plugins/host/registry.ts';
 import type { ArtifactStoreV1 } from '../../plugins/sdk/contracts/artifact-store.ts';
 import { EscadaFailure } from '../../plugins/sdk/contracts/failure.ts';
 import type { TestResult } from '../../schemas/outcome/decision.ts';
-import type { DecideInput, DecideResult } from '../../schemas/plan/control-activities.ts';
+import type { DecideInput, DecideResult, ScoredFinalist } from '../../schemas/plan/control-activities.ts';
 import { rowStatistics } from './judge-rung.ts';
 import {
   correctedLow as lowAmong,
@@ -13,7 +13,6 @@ import {
 import { byCost } from './by-cost.ts';
 import { verdictOnTest, verdictText, type VerdictFacts } from './verdict-on-test.ts';
 
-type Finalist = DecideInput['finalists'][number];
 type Paired = { readonly delta: number; readonly low: number; readonly high: number };
 
 /**
@@ -27,7 +26,7 @@ export async function decide(
 ): Promise<DecideResult> {
   const metric = deps.registry.metric(input.primary);
   const aggregate = (sums: readonly number[]) => metric.doAggregate(sums);
-  const compare = async (winner: Finalist, other: Finalist): Promise<Paired> =>
+  const compare = async (winner: ScoredFinalist, other: ScoredFinalist): Promise<Paired> =>
     await pairedBootstrap(
       {
         ...input.statistics,
@@ -65,17 +64,17 @@ export async function decide(
   };
 }
 
-function asTestCandidate({ candidate, score }: Finalist): TestResult['candidates'][number] {
+function asTestCandidate({ candidate, score }: ScoredFinalist): TestResult['candidates'][number] {
   const { value, low, high, n } = score;
   return { id: candidate.id, rung: candidate.rung, value, low, high, n, score };
 }
 
 async function cheapestSufficient(
-  best: Finalist,
+  best: ScoredFinalist,
   input: DecideInput,
-  compare: (winner: Finalist, other: Finalist) => Promise<Paired>,
+  compare: (winner: ScoredFinalist, other: ScoredFinalist) => Promise<Paired>,
   registry: Registry,
-): Promise<Finalist> {
+): Promise<ScoredFinalist> {
   for (const finalist of byCost(input.finalists, registry)) {
     if (finalist === best) return best;
     if ((await compare(finalist, best)).low >= -input.nonInferiorityMargin) return finalist;
@@ -85,7 +84,7 @@ async function cheapestSufficient(
 
 /** What the verdict rests on; the correction is only looked for where it counts. */
 async function verdictFacts(
-  { score }: Finalist,
+  { score }: ScoredFinalist,
   input: DecideInput,
   resampling: Pick<BootstrapOptions, 'rows' | 'aggregate'>,
   work?: ResampleWork,
@@ -102,14 +101,14 @@ async function verdictFacts(
 const show = (value: number): string => value.toFixed(3);
 
 /** Measured tokens of an answer. */
-function tokensText({ score: { usage, n } }: Finalist): string {
+function tokensText({ score: { usage, n } }: ScoredFinalist): string {
   const each = (sum: number): string => (sum / Math.max(1, n)).toFixed(1);
   return `${each(usage.promptTokens)} prompt and ${each(usage.completionTokens)} completion tokens per answer`;
 }
 
 function reasonFor(
-  winner: Finalist,
-  best: Finalist,
+  winner: ScoredFinalist,
+  best: ScoredFinalist,
   verdict: string,
   input: DecideInput,
   comparisons: TestResult['comparisons'],

@@ -1,23 +1,32 @@
-/** What the pipeline of an export returns: types only. */
-import type { ArtifactRef } from '../common/artifact-ref.ts';
-import type { ExportFormat } from '../spec/export-format.ts';
+/** What the pipeline of an export returns. */
+import { z } from 'zod';
+import { artifactRefSchema } from '../common/artifact-ref.ts';
+import type { Immutable } from '../common/immutable.ts';
+import { exportFormatSchema } from '../spec/export-format.ts';
 
+/** How far an export is from base and adapter. */
+export const driftSchema = z.strictObject({
+  rows: z.int(),
+  equalAnswers: z.int(),
+  logProbDifferenceNats: z.number().nullable(),
+});
+
+/** An exported model. */
+export const exportedModelSchema = z.strictObject({
+  /** A file, or a packed folder. */
+  export: artifactRefSchema,
+  form: z.enum(['file', 'folder']),
+  format: exportFormatSchema,
+  /** SHA-256 of the weights file; for shards, of their `sha256sum` listing. */
+  sha256: z.string(),
+  sizeBytes: z.int(),
+  /** Layers that the adapter changed. */
+  merged: z.int(),
+  /** Null when nothing was compared. */
+  drift: driftSchema.nullable(),
+});
+
+/** Outputs by node. */
 export interface ExportOutcome {
-  readonly export: {
-    /** A file, or a packed folder. */
-    readonly export: ArtifactRef;
-    readonly form: 'file' | 'folder';
-    readonly format: ExportFormat;
-    /** SHA-256 of the weights file; for shards, of their `sha256sum` listing. */
-    readonly sha256: string;
-    readonly sizeBytes: number;
-    /** Layers that the adapter changed. */
-    readonly merged: number;
-    /** How far the export is from base and adapter; null when nothing was compared. */
-    readonly drift: {
-      readonly rows: number;
-      readonly equalAnswers: number;
-      readonly logProbDifferenceNats: number | null;
-    } | null;
-  };
+  readonly export: Immutable<z.infer<typeof exportedModelSchema>>;
 }

@@ -1,6 +1,9 @@
-/** One training run: types only, free for workflow code. */
-import type { ArtifactRef } from '../common/artifact-ref.ts';
-import type { TrainingWarning } from './warning.ts';
+/** One training run: its plan, its state, its result. Workflow code imports types only. */
+import { z } from 'zod';
+import { artifactRefSchema } from '../common/artifact-ref.ts';
+import type { Immutable } from '../common/immutable.ts';
+import { usageSchema } from './usage.ts';
+import { trainingWarningSchema } from './warning.ts';
 import type { PipelinePlan, PlannedStep } from '../plan/pipeline-plan.ts';
 
 /** A compiled training: curation, then the step that trains on what it leaves. */
@@ -18,39 +21,50 @@ export interface TrainingState {
   readonly lastFailure: string;
 }
 
-interface TrainedAdapter {
-  readonly adapter: ArtifactRef;
-  readonly adapterSha256: string;
-  readonly model?: undefined;
-  readonly modelSha256?: undefined;
-}
+/** Output of every training step, but for what was trained. */
+export const trainingFactsSchema = z.strictObject({
+  /** Settings and loss curve (JSON). */
+  training: artifactRefSchema,
+  rows: z.int(),
+  steps: z.int(),
+  lossFirstNats: z.number(),
+  lossLastNats: z.number(),
+  /** Steps whose update was left out because they were not finite. */
+  skippedSteps: z.int(),
+  /** The first ones; the artifact `training` has all. */
+  warnings: z.array(trainingWarningSchema),
+  warningCount: z.int(),
+  usage: usageSchema,
+});
 
-/** Of full fine-tuning: a packed folder as transformers reads it. */
-interface TrainedModel {
-  readonly model: ArtifactRef;
-  readonly modelSha256: string;
-  readonly adapter?: undefined;
-  readonly adapterSha256?: undefined;
-}
+/** Output of a step that trains an adapter. */
+export const trainedAdapterSchema = z.strictObject({
+  /** Folder in PEFT format. */
+  adapter: artifactRefSchema,
+  adapterSha256: z.string(),
+  ...trainingFactsSchema.shape,
+});
 
-/** What a training step leaves of what `trainModel` returns. */
-export type TrainingResult = (TrainedAdapter | TrainedModel) & TrainingFacts;
+/** Output of a step that fine-tunes a whole model. */
+export const trainedModelSchema = z.strictObject({
+  /** Packed folder as transformers reads it. */
+  model: artifactRefSchema,
+  modelSha256: z.string(),
+  ...trainingFactsSchema.shape,
+});
+
+/** One of two forms, in which fields of the other one are known to be absent. */
+type Only<One, Other> = One & { readonly [Field in Exclude<keyof Other, keyof One>]?: undefined };
+
+export type TrainingFacts = Immutable<z.infer<typeof trainingFactsSchema>>;
+export type TrainedAdapter = Immutable<z.infer<typeof trainedAdapterSchema>>;
+export type TrainedModel = Immutable<z.infer<typeof trainedModelSchema>>;
+
+/** Output of a training step. */
+export type TrainingResult = Only<TrainedAdapter, TrainedModel> | Only<TrainedModel, TrainedAdapter>;
 
 /** What `trainModel` returns. */
 export type TrainOutcome = TrainingResult & { readonly failedAttempts: number };
-
-interface TrainingFacts {
-  readonly training: ArtifactRef;
-  readonly rows: number;
-  readonly steps: number;
-  readonly lossFirstNats: number;
-  readonly lossLastNats: number;
-  /** Steps whose update was left out because they were not finite. */
-  readonly skippedSteps: number;
-  /** The first ones; the artifact `training` has all. */
-  readonly warnings: readonly TrainingWarning[];
-  readonly warningCount: number;
-}
 
 /** Answer of the query `progress` of a training; loss and time left are in its activity's heartbeat. */
 export interface TrainProgress {

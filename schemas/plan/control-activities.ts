@@ -1,20 +1,29 @@
 /** Arguments and results of the control activities that judge, decide and report. Types only. */
 import type { ArtifactRef } from '../common/artifact-ref.ts';
+import type { Immutable } from '../common/immutable.ts';
 import type { JsonValue } from '../common/json.ts';
 import type { ApprovalRecord } from '../outcome/approval.ts';
 import type { MeasuredCandidate, RungOutput, Score } from '../outcome/candidate.ts';
 import type { Decision, DecisionRecord, MeasuredRecord, PathStep, TestResult } from '../outcome/decision.ts';
-import type { Facts } from '../spec/flowchart.ts';
+import type { AdaptationSpec, MetricChoice } from '../spec/adaptation-spec.ts';
+import type { Facts, Verdict } from '../spec/flowchart.ts';
+import type { PlannedRung } from './adaptation-plan.ts';
 
-export interface JudgeRungInput {
+/** What judging and deciding take from the spec. */
+export interface DecisionCriteria {
+  readonly target: AdaptationSpec['target'];
+  readonly primary: Immutable<MetricChoice>;
+  readonly statistics: Readonly<
+    Pick<AdaptationSpec['statistics'], 'level' | 'resamples'> & Pick<AdaptationSpec, 'seed'>
+  >;
+}
+
+export interface JudgeRungInput extends DecisionCriteria {
   readonly rung: string;
   readonly output: RungOutput;
   readonly best: MeasuredCandidate | null;
   /** Candidates compared on dev before this rung. */
   readonly triedBefore: number;
-  readonly target: number;
-  readonly primary: { readonly id: string; readonly with: { readonly [key: string]: JsonValue } };
-  readonly statistics: { readonly level: number; readonly resamples: number; readonly seed: number };
   /** Wall seconds the rung took. */
   readonly seconds: number;
 }
@@ -27,19 +36,23 @@ export interface JudgeRungResult {
   readonly leads: boolean;
 }
 
-export interface DecideInput {
-  readonly finalists: readonly {
-    readonly candidate: MeasuredCandidate;
-    /** Place of its rung in the default flowchart; null for one that has none. */
-    readonly order: number | null;
-    readonly score: Score;
-  }[];
+/** A finalist: the best candidate of a rung. */
+export interface Finalist {
+  readonly candidate: MeasuredCandidate;
+  readonly order: PlannedRung['order'];
+}
+
+/** A finalist with its score on the test rows. */
+export interface ScoredFinalist extends Finalist {
+  readonly score: Score;
+}
+
+export interface DecideInput extends DecisionCriteria {
+  readonly finalists: readonly ScoredFinalist[];
   readonly failed: TestResult['failed'];
-  readonly reached: 'target-met' | 'target-not-met' | 'budget-exhausted';
-  readonly target: number;
-  readonly nonInferiorityMargin: number;
-  readonly primary: JudgeRungInput['primary'];
-  readonly statistics: JudgeRungInput['statistics'];
+  /** How the flowchart ended. */
+  readonly reached: Verdict;
+  readonly nonInferiorityMargin: AdaptationSpec['statistics']['nonInferiorityMargin'];
 }
 
 export interface DecideResult {

@@ -1,13 +1,13 @@
 import type { ApplicationFailure } from '@temporalio/workflow';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import { fail } from '../shared/fail.ts';
-import type { Reached } from './position.ts';
+import type { Verdict } from '../../schemas/spec/flowchart.ts';
 import type { LadderState } from './state.ts';
 
 /** The failure of a ladder without a finalist: code and message of what happened, whatever the path ended with. */
 export function nothingMeasured(
   { spec }: AdaptationPlan,
-  reached: Reached,
+  reached: Verdict,
   state: LadderState,
 ): ApplicationFailure {
   const failed = state.decisions.flatMap((one) => (one.outcome === 'failed' ? [one] : []));

@@ -1,10 +1,8 @@
-import type { DecideInput } from '../../schemas/plan/control-activities.ts';
+import type { ScoredFinalist } from '../../schemas/plan/control-activities.ts';
 import type { TestResult } from '../../schemas/outcome/decision.ts';
+import type { Verdict } from '../../schemas/spec/flowchart.ts';
 import type { JsonValue } from '../../schemas/common/json.ts';
 import type { NodeOutputs } from '../shared/plan-border.ts';
-
-/** How the walk through the flowchart ended. */
-export type Reached = 'target-met' | 'target-not-met' | 'budget-exhausted';
 
 /** How far an adaptation is: where a run that continues it takes it up. */
 export interface Position {
@@ -14,9 +12,10 @@ export interface Position {
   node: string | null;
   /** When the rung of that node began, in milliseconds since 1970; null when none is running. */
   rungStartedMs: number | null;
-  reached: Reached | null;
+  /** How the walk through the flowchart ended. */
+  reached: Verdict | null;
   /** Finalists that have been scored on test, or could not be. */
-  readonly scored: DecideInput['finalists'][number][];
+  readonly scored: ScoredFinalist[];
   readonly notScored: TestResult['failed'][number][];
   /** Outputs of finished steps of the plan that is running, by activity id. */
   results: Record<string, JsonValue>;

@@ -1,11 +1,10 @@
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
-import type { FlowchartNode } from '../../schemas/spec/flowchart.ts';
+import type { FlowchartNode, Verdict } from '../../schemas/spec/flowchart.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
 import { Handover } from '../shared/continuation.ts';
 import { fail } from '../shared/fail.ts';
 import { toJson } from '../shared/plan-border.ts';
 import { budgetLeft } from './budget.ts';
-import type { Reached } from './position.ts';
 import { evaluate } from './predicate.ts';
 import type { LadderState } from './state.ts';
 import { tryRung } from './try-rung.ts';
@@ -32,7 +31,7 @@ export async function runLadder(
   plan: AdaptationPlan,
   inputs: JsonObject,
   state: LadderState,
-): Promise<Reached> {
+): Promise<Verdict> {
   const { position, continuation } = state;
   for (;;) {
     const name = (position.node ??= plan.flowchart.start);
@@ -63,7 +62,7 @@ interface Walk {
 }
 
 /** What follows a node: another one, or the end. */
-type Step = { readonly next: string } | { readonly reached: Reached };
+type Step = { readonly next: string } | { readonly reached: Verdict };
 
 async function visit(name: string, node: FlowchartNode, walk: Walk): Promise<Step> {
   const { plan, state } = walk;

@@ -3,10 +3,11 @@ import type { TestResult } from '../../schemas/outcome/decision.ts';
 import type { DecideResult } from '../../schemas/plan/control-activities.ts';
 import type { AdaptationPlan } from '../../schemas/plan/adaptation-plan.ts';
 import type { JsonObject } from '../../schemas/common/json.ts';
+import type { Verdict } from '../../schemas/spec/flowchart.ts';
 import { fail } from '../shared/fail.ts';
 import { outputOf, toJson } from '../shared/plan-border.ts';
 import { control } from '../shared/control-activities.ts';
-import type { Reached } from './position.ts';
+import { criteriaOf } from './criteria.ts';
 import { runSubPlan } from './try-rung.ts';
 import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
@@ -18,7 +19,7 @@ import { settled } from '../shared/step-failure.ts';
 export async function scoreFinalists(
   plan: AdaptationPlan,
   split: JsonObject,
-  reached: Reached,
+  reached: Verdict,
   state: LadderState,
 ): Promise<DecideResult> {
   const { scored: finalists, notScored: failed } = state.position;
@@ -37,10 +38,8 @@ export async function scoreFinalists(
     finalists,
     failed,
     reached,
-    target: spec.target,
+    ...criteriaOf(spec),
     nonInferiorityMargin: spec.statistics.nonInferiorityMargin,
-    primary: spec.metrics.primary,
-    statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
   });
 }
 

@@ -2,7 +2,7 @@ import { setCurrentDetails } from '@temporalio/workflow';
 import type { MeasuredCandidate } from '../../schemas/outcome/candidate.ts';
 import type { Usage } from '../../schemas/outcome/usage.ts';
 import type { DecisionRecord, PathStep, Progress } from '../../schemas/outcome/decision.ts';
-import type { JudgeRungResult } from '../../schemas/plan/control-activities.ts';
+import type { Finalist, JudgeRungResult } from '../../schemas/plan/control-activities.ts';
 import type { ApprovalRecord } from '../../schemas/outcome/approval.ts';
 import type { Facts, FactValue, Flowchart } from '../../schemas/spec/flowchart.ts';
 import type { StepResult } from '../../schemas/plan/pipeline-plan.ts';
@@ -12,12 +12,6 @@ import { Continuation } from '../shared/continuation.ts';
 import { renderDashboard } from '../shared/dashboard.ts';
 import { atStart, type Position } from './position.ts';
 import { WorkClock, type ClockReading } from './work-clock.ts';
-
-/** A finalist: the best candidate of a rung. */
-export interface Finalist {
-  readonly candidate: MeasuredCandidate;
-  readonly order: number | null;
-}
 
 /** Tokens of prompts, answers and trainings. */
 const tokensOf = ({ promptTokens, completionTokens, trainingTokens }: Usage): number =>

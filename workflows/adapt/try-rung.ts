@@ -8,6 +8,7 @@ import { runPlan } from '../pipeline/interpreter.ts';
 import { fail } from '../shared/fail.ts';
 import { outputOf, type NodeOutputs } from '../shared/plan-border.ts';
 import { budgetLeft, withinBudget, type Afforded } from './budget.ts';
+import { criteriaOf } from './criteria.ts';
 import { control } from '../shared/control-activities.ts';
 import type { LadderState } from './state.ts';
 import { settled } from '../shared/step-failure.ts';
@@ -62,15 +63,12 @@ async function measure(
 ): Promise<Afforded<JudgeRungResult>> {
   const ended = await withinBudget(budgetLeft(plan, state), state, () => runRung(rung, inputs, state));
   if ('cutOff' in ended) return ended;
-  const { spec } = plan;
   const value = await control.judgeRung({
     rung: rung.id,
     output: ended.value,
     best: state.best,
     triedBefore: state.tried,
-    target: spec.target,
-    primary: spec.metrics.primary,
-    statistics: { level: spec.statistics.level, resamples: spec.statistics.resamples, seed: spec.seed },
+    ...criteriaOf(plan.spec),
     seconds: seconds(),
   });
   return { value };

@@ -58,12 +58,6 @@ export async function trainModel(spec: unknown, carried?: TrainingState): Promis
   }
 }
 
-/** What a training step says beside its result. */
-interface StepCost {
-  readonly tokens: number;
-  readonly seconds: number;
-}
-
 /** Compiles and curates; the training step then has everything it needs. */
 async function prepare(spec: unknown, run: TrainingRun): Promise<TrainingState> {
   const { plan } = await control.compileTrainSpec({ spec: spec ?? null });
@@ -85,7 +79,7 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
     try {
       const { output } = await attemptStep(step, 'train');
       run.enter('done');
-      return outcomeOf(output, run.failedAttempts);
+      return { ...fromJson<TrainingResult>(output), failedAttempts: run.failedAttempts };
     } catch (error) {
       internal += isInternal(error) ? 1 : 0;
       if (!mayTryAgain(error) || internal >= MAX_INTERNAL_ATTEMPTS) throw error;
@@ -105,10 +99,4 @@ async function train(spec: unknown, { step }: TrainingState, run: TrainingRun): 
 function refuseEndless(failedAttempts: number, lastFailure: string): void {
   if (failedAttempts < MAX_RESUMABLE_ATTEMPTS) return;
   throw fail('TRAINING_NO_PROGRESS', `${failedAttempts} attempts have failed. The last one: ${lastFailure}`);
-}
-
-function outcomeOf(output: JsonObject, failedAttempts: number): TrainOutcome {
-  // What a ladder counts against its budget, and nobody asks of a single training.
-  const { tokens: _tokens, seconds: _seconds, ...result } = fromJson<TrainingResult & StepCost>(output);
-  return { ...result, failedAttempts };
 }

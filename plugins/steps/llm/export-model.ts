@@ -7,6 +7,7 @@ import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
 import { MODEL_STEP } from '../../sdk/model-step.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
 import { maxNewTokensSchema } from '../../../schemas/common/limits.ts';
+import { exportedModelSchema } from '../../../schemas/outcome/export-run.ts';
 import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
 import { exportFormatSchema, MAX_DRIFT_NATS } from '../../../schemas/spec/export-format.ts';
 import { methodOf } from '../../sdk/model-calls.ts';
@@ -49,26 +50,8 @@ const withSchema = optionsSchema
     message: 'gguf-lora writes an adapter, so there must be one',
   });
 
-const driftSchema = z.strictObject({
-  rows: z.int(),
-  equalAnswers: z.int(),
-  logProbDifferenceNats: z.number().nullable(),
-});
-
-const outputSchema = z.strictObject({
-  /** A file, or a packed folder. */
-  export: artifactRefSchema,
-  form: z.enum(['file', 'folder']),
-  format: exportFormatSchema,
-  /** SHA-256 of the weights file; for shards, of their `sha256sum` listing. */
-  sha256: z.string(),
-  sizeBytes: z.int(),
-  merged: z.int(),
-  drift: driftSchema.nullable(),
-});
-
 type With = z.infer<typeof withSchema>;
-type Output = z.infer<typeof outputSchema>;
+type Output = z.infer<typeof exportedModelSchema>;
 
 async function promptsOf(
   check: z.infer<typeof checkSchema>,
@@ -135,7 +118,7 @@ export const exportModel: StepKindV1<With, Output> = {
   // Folders of many gigabytes are hashed and copied in silence.
   stallTimeoutMs: 3_600_000,
   withSchema,
-  outputSchema,
+  outputSchema: exportedModelSchema,
   names: {
     model: 'models',
     'check.recipe.demonstrations.retriever': 'retrievers',

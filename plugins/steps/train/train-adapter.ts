@@ -1,26 +1,13 @@
 import { z } from 'zod';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
-import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { trainedAdapterSchema } from '../../../schemas/outcome/train-run.ts';
 import { loraConfigSchema } from '../../../schemas/spec/lora-config.ts';
-import {
-  runTraining,
-  TRAINING_STEP,
-  trainingInput,
-  trainingOutcome,
-  trainingOutput,
-  trainingSalt,
-} from './training-step.ts';
+import { runTraining, TRAINING_STEP, trainingInput, trainingOutcome, trainingSalt } from './training-step.ts';
 
 const withSchema = z.strictObject({ ...trainingInput, config: loraConfigSchema });
 
-const outputSchema = z.strictObject({
-  adapter: artifactRefSchema,
-  adapterSha256: z.string(),
-  ...trainingOutput,
-});
-
 type With = z.infer<typeof withSchema>;
-type Output = z.infer<typeof outputSchema>;
+type Output = z.infer<typeof trainedAdapterSchema>;
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const trainer = context.trainer(input.trainer);
@@ -38,7 +25,7 @@ export const trainAdapter: StepKindV1<With, Output> = {
   kind: 'train.adapter@1',
   title: 'Train an adapter',
   withSchema: withSchema,
-  outputSchema,
+  outputSchema: trainedAdapterSchema,
   summarize: (input) => {
     const config = input['config'] as { learningRate?: unknown; r?: unknown } | undefined;
     return `train LoRA r=${JSON.stringify(config?.r)} lr=${JSON.stringify(config?.learningRate)}`;

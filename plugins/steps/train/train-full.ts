@@ -1,28 +1,14 @@
 import { z } from 'zod';
 import { EscadaFailure } from '../../sdk/contracts/failure.ts';
 import type { StepContext, StepKindV1 } from '../../sdk/contracts/step-kind.ts';
-import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
+import { trainedModelSchema } from '../../../schemas/outcome/train-run.ts';
 import { fullConfigSchema } from '../../../schemas/spec/full-config.ts';
-import {
-  runTraining,
-  TRAINING_STEP,
-  trainingInput,
-  trainingOutcome,
-  trainingOutput,
-  trainingSalt,
-} from './training-step.ts';
+import { runTraining, TRAINING_STEP, trainingInput, trainingOutcome, trainingSalt } from './training-step.ts';
 
 const withSchema = z.strictObject({ ...trainingInput, config: fullConfigSchema });
 
-const outputSchema = z.strictObject({
-  /** Packed folder as transformers reads it. */
-  model: artifactRefSchema,
-  modelSha256: z.string(),
-  ...trainingOutput,
-});
-
 type With = z.infer<typeof withSchema>;
-type Output = z.infer<typeof outputSchema>;
+type Output = z.infer<typeof trainedModelSchema>;
 
 async function run(input: With, context: StepContext): Promise<Output> {
   const trainer = context.trainer(input.trainer);
@@ -45,7 +31,7 @@ export const trainFull: StepKindV1<With, Output> = {
   kind: 'train.full@1',
   title: 'Full fine-tuning',
   withSchema,
-  outputSchema,
+  outputSchema: trainedModelSchema,
   summarize: (input) => {
     const config = input['config'] as { learningRate?: unknown } | undefined;
     return `full fine-tuning lr=${JSON.stringify(config?.learningRate)}`;

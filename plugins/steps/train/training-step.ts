@@ -12,10 +12,9 @@ import type {
   TrainSummary,
 } from '../../sdk/contracts/trainer.ts';
 import { recipeSchema } from '../../../schemas/outcome/recipe.ts';
-import { usageSchema } from '../../../schemas/outcome/usage.ts';
 import { artifactRefSchema } from '../../../schemas/common/artifact-ref.ts';
-import { trainingWarningSchema } from '../../../schemas/outcome/warning.ts';
 import { readRows, type DataRow } from '../../sdk/dataset/read-rows.ts';
+import type { trainingFactsSchema } from '../../../schemas/outcome/train-run.ts';
 import { methodOf } from '../../sdk/model-calls.ts';
 import { modelSalt } from '../../sdk/model-salt.ts';
 import { RECIPE_REFS } from '../llm/recipe-refs.ts';
@@ -35,22 +34,6 @@ export const trainingInput = {
   rowsLimit: z.int().min(1).nullable().default(null),
   /** Rows for the replies after every epoch, such as a held-out split; null for some of `rows`. */
   samples: artifactRefSchema.nullable().default(null),
-};
-
-/** Output of every training step, but for what was trained. */
-export const trainingOutput = {
-  /** Settings and loss curve (JSON). */
-  training: artifactRefSchema,
-  rows: z.int(),
-  steps: z.int(),
-  lossFirstNats: z.number(),
-  lossLastNats: z.number(),
-  /** Steps whose update was left out because they were not finite. */
-  skippedSteps: z.int(),
-  /** The first ones; `training` has all. */
-  warnings: z.array(trainingWarningSchema),
-  warningCount: z.int(),
-  usage: usageSchema,
 };
 
 type Input = z.infer<z.ZodObject<typeof trainingInput>>;
@@ -190,7 +173,7 @@ export async function trainingOutcome<Config extends TrainingConfig>(
   trainer: TrainerV1,
   { request, result, peakMemoryBytes }: EndedTraining<Config, TrainSummary>,
   { store }: StepContext,
-): Promise<z.infer<z.ZodObject<typeof trainingOutput>>> {
+): Promise<z.infer<typeof trainingFactsSchema>> {
   // No times in here: where a trainer resumes exactly, the artifact of a resumed run equals the one of an undisturbed run.
   const by = { id: trainer.id, ...result.by };
   const rows = request.rows.length;
