@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { MeasuredRecord, PathStep, Progress } from '../../schemas/outcome/decision.ts';
 import { STANDARD_FLOWCHART } from '../fixtures/standard-flowchart.ts';
 import { MAX_DASHBOARD_BYTES } from '../../schemas/plan/constants.ts';
-import { cell, scoreBar } from '../../workflows/shared/dashboard-text.ts';
+import { cell, scoreBar, secondsText } from '../../workflows/shared/dashboard-text.ts';
 import { renderDashboard } from '../../workflows/shared/dashboard.ts';
 import { cutToBytes, summaryLine, utf8Bytes } from '../../schemas/common/plain-text.ts';
 
@@ -34,7 +34,7 @@ function record(rung: string, changes: Partial<MeasuredRecord> = {}): MeasuredRe
       promptTokens: 1,
       completionTokens: 1,
       trainingTokens: 0,
-      secondsPerAnswer: 1,
+      secondsPerAnswer: 0.0834,
       peakMemoryBytes: null,
     },
     diagnostics: [],
@@ -65,10 +65,10 @@ test('shows phase, time, steps, what runs, the ladder, what comes next and the p
     '**Steps:** 2 done, 1 of them from the store  ',
     '**Running:** `icl/recipes/0/answers`  ',
     '',
-    '| rung | chrf on dev | interval | bound | 0 to 1 |',
-    '|---|---|---|---|---|',
-    '| zero-shot | 0.500 | 0.400–0.600 | 0.380 | `········━━●━━··│····` |',
-    '| target | 0.750 |  |  | `···············│····` |',
+    '| rung | chrf on dev | interval | bound | s per answer | 0 to 1 |',
+    '|---|---|---|---|---|---|',
+    '| zero-shot | 0.500 | 0.400–0.600 | 0.380 | 0.083 | `········━━●━━··│····` |',
+    '| target | 0.750 |  |  |  | `···············│····` |',
     '',
     '**Next:** *Is the target met, on the corrected lower bound?* yes → *Target met*, no → *Does the profile allow rag?*',
     '',
@@ -95,9 +95,9 @@ test('a rung without a score has a row of its own, and does not hide the metric 
   const text = renderDashboard(PROGRESS, [failed, record('icl'), cut], null).replaceAll('\u00a0 |', ' |');
   const rows = text.split('\n').filter((line) => line.startsWith('|'));
   assert.deepEqual(rows.slice(0, 1).concat(rows[2] ?? '', rows[4] ?? ''), [
-    '| rung | chrf on dev | interval | bound | 0 to 1 |',
-    '| peft | failed |  |  | `TRAINER_FAILED` |',
-    '| rag | cut off |  |  | budget of seconds |',
+    '| rung | chrf on dev | interval | bound | s per answer | 0 to 1 |',
+    '| peft | failed |  |  |  | `TRAINER_FAILED` |',
+    '| rag | cut off |  |  |  | budget of seconds |',
   ]);
   assert.match(text, /- \*\*peft\*\*: TRAINER&#95;FAILED: why/);
 });
@@ -168,7 +168,7 @@ test('other people’s words stay words', () => {
   );
   const rows = text.split('\n').filter((line) => line.startsWith('|'));
   assert.equal(rows.length, 4);
-  for (const row of rows) assert.equal(row.split('|').length, 7, row);
+  for (const row of rows) assert.equal(row.split('|').length, 8, row);
   assert.doesNotMatch(text.replaceAll(/`[^`\n]*`/g, ''), /<script|\[l\]|\*\*b|\u202e/);
 });
 
@@ -199,6 +199,7 @@ test('a summary is one line of text in so many bytes, names as they are', () => 
 });
 
 test('figures of text', () => {
+  assert.deepEqual([0, 0.0834, 0.5, 2.345, 120].map(secondsText), ['0', '0.083', '0.5', '2.3', '120.0']);
   assert.equal(utf8Bytes('aé█😀'), Buffer.byteLength('aé█😀'));
   assert.equal(scoreBar({ value: 1, low: -1, high: 2 }, 0, 4), '│━━●');
   assert.equal(cell(`${'x'.repeat(400)}`).length, 321);

@@ -30,6 +30,10 @@ export function bar(share: number, cells: number): string {
   return '█'.repeat(full) + '░'.repeat(cells - full);
 }
 
+/** Seconds, with the digits that count. */
+export const secondsText = (seconds: number): string =>
+  seconds < 1 ? String(Number(seconds.toPrecision(2))) : seconds.toFixed(1);
+
 /** A score on the line from 0 to 1: `━` its interval, `●` the score, `│` the target. */
 export function scoreBar(
   score: Pick<MeasuredRecord, 'value' | 'low' | 'high'> | null,

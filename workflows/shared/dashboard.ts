@@ -4,7 +4,7 @@ import type { DecisionRecord, PathStep, Progress } from '../../schemas/outcome/d
 import type { Approval } from '../../schemas/outcome/approval.ts';
 import type { Flowchart, FlowchartNode } from '../../schemas/spec/flowchart.ts';
 import { utf8Bytes } from '../../schemas/common/plain-text.ts';
-import { bar, cell, code, scoreBar } from './dashboard-text.ts';
+import { bar, cell, code, scoreBar, secondsText } from './dashboard-text.ts';
 
 /** What answers need of an approval. */
 type WaitingApproval = Pick<Approval, 'id' | 'title' | 'digest'>;
@@ -127,22 +127,23 @@ function ladderLines(decisions: readonly DecisionRecord[], target: number | null
   if (decisions.length === 0) return [];
   const metric = decisions.find((one) => one.outcome === 'measured')?.metric ?? 'score';
   return [
-    row(['rung', `${cell(metric)} on dev`, 'interval', 'bound', '0 to 1']),
-    '|---|---|---|---|---|',
+    row(['rung', `${cell(metric)} on dev`, 'interval', 'bound', 's per answer', '0 to 1']),
+    '|---|---|---|---|---|---|',
     ...decisions.map((one) => row([cell(one.rung), ...ladderCells(one, target)])),
     ...(target === null
       ? []
-      : [row(['target', target.toFixed(3), '', '', `\`${scoreBar(null, target, BAR_CELLS)}\``])]),
+      : [row(['target', target.toFixed(3), '', '', '', `\`${scoreBar(null, target, BAR_CELLS)}\``])]),
   ];
 }
 
-/** Score, interval, bound and picture; of a rung without a score what happened instead. */
+/** Score, interval, bound, seconds per answer and picture; of a rung without a score what happened instead. */
 function ladderCells(record: DecisionRecord, target: number | null): string[] {
-  if (record.outcome === 'failed') return ['failed', '', '', code(record.code)];
-  if (record.outcome === 'cut-off') return ['cut off', '', '', `budget of ${record.by}`];
+  if (record.outcome === 'failed') return ['failed', '', '', '', code(record.code)];
+  if (record.outcome === 'cut-off') return ['cut off', '', '', '', `budget of ${record.by}`];
   const figures = [record.value, record.low, record.high, record.correctedLow].map((one) => one.toFixed(3));
   const [value = '', low = '', high = '', bound = ''] = figures;
-  return [value, `${low}–${high}`, bound, `\`${scoreBar(record, target, BAR_CELLS)}\``];
+  const perAnswer = secondsText(record.cost.secondsPerAnswer);
+  return [value, `${low}–${high}`, bound, perAnswer, `\`${scoreBar(record, target, BAR_CELLS)}\``];
 }
 
 function pathLines(path: readonly PathStep[], most: number): string[] {

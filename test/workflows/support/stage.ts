@@ -35,7 +35,8 @@ import { startOptions, type StartRequest } from '../../../client/start-request.t
 import { FileStore } from '../../../core/store/file-store.ts';
 import { createControlActivities } from '../../../activities/control-activities.ts';
 import { createServices } from '../../../activities/services.ts';
-import type { PluginHost } from '../../../plugins/host/host.ts';
+import type { ListedPlugin, PluginHost } from '../../../plugins/host/host.ts';
+import type { PluginV1 } from '../../../plugins/sdk/contracts/plugin.ts';
 import { createProjectHost } from '../../../plugins.ts';
 import type { ControlActivities } from '../../../activities/control-activities.ts';
 import type { AdaptationSpecInput } from '../../../schemas/spec/adaptation-spec.ts';
@@ -57,8 +58,6 @@ const NAMESPACE = 'default';
 /** What a Schedule adds to the workflow id of its action. */
 const SCHEDULED_AT = /-\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 
-const PLUGINS = [{ plugin: testKinds }];
-
 type AnyActivity = (...given: never[]) => Promise<unknown>;
 
 /** Server, store and workers of one test file. */
@@ -69,12 +68,15 @@ export class Stage {
   /** Files that specs may name, as paths relative to it. */
   readonly dataDir: string;
   readonly taskQueue: string;
-  readonly #host: PluginHost = createProjectHost(PLUGINS);
+  readonly #plugins: readonly ListedPlugin[];
+  readonly #host: PluginHost;
   readonly #runs = new Map<string, StagedRun>();
   readonly #closing = new AbortController();
   readonly #opened: { readonly close: () => Promise<unknown> }[] = [];
 
-  private constructor(server: TestServer, client: Client, name: string) {
+  private constructor(server: TestServer, client: Client, name: string, plugins: readonly PluginV1[]) {
+    this.#plugins = [testKinds, ...plugins].map((plugin) => ({ plugin }));
+    this.#host = createProjectHost(this.#plugins);
     this.server = server;
     this.client = client;
     this.taskQueue = `stage-${name}`;
@@ -84,13 +86,17 @@ export class Stage {
 
   static #installed = false;
 
-  /** `config`: dynamic settings of the server, by name. */
-  static async open(name: string, config: Readonly<Record<string, number>> = {}): Promise<Stage> {
+  /** `config`: dynamic settings of the server, by name. `plugins`: what specs may name beside the built-in plugins. */
+  static async open(
+    name: string,
+    config: Readonly<Record<string, number>> = {},
+    plugins: readonly PluginV1[] = [],
+  ): Promise<Stage> {
     if (!Stage.#installed) Runtime.install({ logger: new DefaultLogger('ERROR') });
     Stage.#installed = true;
     const [server, workflowBundle] = await Promise.all([TestServer.start(config), bundledWorkflows()]);
     const connection = await Connection.connect({ address: server.address });
-    const stage = new Stage(server, new Client({ connection, namespace: NAMESPACE }), name);
+    const stage = new Stage(server, new Client({ connection, namespace: NAMESPACE }), name, plugins);
     stage.#opened.push({ close: () => server.stop() }, connection);
     try {
       await mkdir(stage.dataDir, { recursive: true });
@@ -172,7 +178,7 @@ export class Stage {
 
   /** Queue and plugins of this stage, for start requests. */
   get requestOptions() {
-    return { taskQueue: this.taskQueue, plugins: PLUGINS };
+    return { taskQueue: this.taskQueue, plugins: this.#plugins };
   }
 
   /** Starts what a request says. */
