@@ -36,9 +36,12 @@ fn assert_says(path: &Path, parts: &[&str]) {
     }
 }
 
+/// Files of a folder (name, content), and what the refusal says.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn weights_that_are_missing_or_called_otherwise_are_named() {
-    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+    let cases: [Case; 7] = [
         (
             &[
                 ("model-00001-of-00002.safetensors", ""),
