@@ -6,18 +6,12 @@ import { FileStore } from '../../core/store/file-store.ts';
 import { noCheckpoints } from '../../plugins/sdk/testing/no-checkpoints.ts';
 import { compilePipelineSpec } from '../../core/compile/compile-pipeline-spec.ts';
 import { compileSpec } from '../../core/compile/compile-spec.ts';
-import { corePlugin } from '../../plugins/steps/index.ts';
 import { readRows } from '../../plugins/sdk/dataset/read-rows.ts';
+import { createProjectHost } from '../../plugins.ts';
 import { readSpecFile } from '../../cli/lib/load-spec.ts';
 import type { StepContext } from '../../plugins/sdk/contracts/step-kind.ts';
-import { curationPlugin } from '../../plugins/curation/index.ts';
-import { createPluginHost } from '../../plugins/host/host.ts';
-import { metricsPlugin } from '../../plugins/metrics/index.ts';
-import { createNf4LoraPlugin } from '../../plugins/nf4-lora/index.ts';
-import { retrievalPlugin } from '../../plugins/retrieval/index.ts';
 import { openIndex } from '../../plugins/retrieval/worker/lexical-index.ts';
 import { lexicalRetriever } from '../../plugins/retrieval/worker/lexical-retriever.ts';
-import { rungsPlugin } from '../../plugins/rungs/index.ts';
 import { parseValue } from '../../plugins/sdk/schema-check/check-value.ts';
 
 export interface Reader {
@@ -30,15 +24,8 @@ export interface Reader {
   read(file: string, folder: string): Promise<void>;
 }
 
-const host = createPluginHost([
-  { plugin: corePlugin },
-  { plugin: metricsPlugin },
-  { plugin: retrievalPlugin },
-  // Small, so that the bound on memory means something.
-  { plugin: curationPlugin, options: { memoryLimitMiB: 256, threads: 1 } },
-  { plugin: createNf4LoraPlugin() },
-  { plugin: rungsPlugin },
-]);
+// Small, so that the bound on memory means something.
+const host = createProjectHost([], { options: { curation: { memoryLimitMiB: 256, threads: 1 } } });
 
 function contextFor(file: string, folder: string): StepContext {
   const none = (): never => {
@@ -193,7 +180,7 @@ const PIPELINE = {
         },
       ],
     },
-    { id: 'ask', form: 'approval', title: 'Go on?', of: '${nodes.each.output}' },
+    { id: 'ask', form: 'approval', title: 'Go on?', subject: '${nodes.each.output}' },
   ],
 };
 
