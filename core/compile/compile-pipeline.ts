@@ -181,7 +181,7 @@ function planStep(node: StepNode, scope: Scope, options: NodeOptions, issues: Is
 const summaryOf = (kind: StepKindV1 | null, values: JsonObject, uses: string): string =>
   kind?.summarize?.(withoutLiterals(values) as JsonObject) ?? kind?.title ?? uses;
 
-/** Stands in a plan that is refused anyway. */
+/** Placeholder classes of a step in a plan that is refused anyway. */
 const UNKNOWN_CLASSES: StepClasses = { resource: 'cpu', retry: 'readOnly' };
 
 function classesOf(

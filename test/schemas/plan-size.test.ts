@@ -7,7 +7,7 @@ import { pipelineSpecSchema } from '../../schemas/spec/pipeline-spec.ts';
 const step = (id: string) => ({ id, form: 'step', uses: 'test.kind@1' }) as const;
 const map = (id: string, body: number, over: unknown) =>
   ({ id, form: 'map', body: Array.from({ length: body }, (_, at) => step(`s${at}`)), over }) as const;
-const approval = (id: string) => ({ id, form: 'approval', title: 'Go on?', subject: 1 }) as const;
+const approval = (id: string) => ({ id, form: 'approval', title: 'Continue?', subject: 1 }) as const;
 const items = (count: number) => Array.from({ length: count }, () => 1);
 
 test('steps are counted once, bodies for each item that is known, approvals as two', () => {

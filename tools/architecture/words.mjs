@@ -175,7 +175,7 @@ export const WORDS = [
     pattern: /wants people to know|no affair of the engine|in the words and codes of those/g,
     use: '"Training warnings", "Not sent: …", "Failures in the caller\'s error codes"',
   },
-  { id: 'told', pattern: /\btold\b/g, within: PROSE, use: 'reported, said in the message' },
+  { id: 'told', pattern: /\btold\b/gi, within: PROSE, use: 'reported, said in the message' },
   {
     id: 'tell',
     pattern: /\btell(?:s|ing)?\b/g,
@@ -185,19 +185,19 @@ export const WORDS = [
   },
   {
     id: 'stands',
-    pattern: /\bstands?\b/g,
+    pattern: /\bstands?\b/gi,
     within: PROSE,
     use: 'is',
     allow: { 'tools/reference/letters.ts': RUNS },
   },
   {
     id: 'goes on',
-    pattern: /\b(?:go|goes|going|went) on\b/g,
+    pattern: /\b(?:go|goes|going|went) on\b/gi,
     within: PROSE,
     use: 'continues',
   },
-  { id: 'lies', pattern: /\blies\b/g, within: PROSE, use: 'is' },
-  { id: 'anew', pattern: /\banew\b/g, within: PROSE, use: 'again' },
+  { id: 'lies', pattern: /\blies\b/gi, within: PROSE, use: 'is' },
+  { id: 'anew', pattern: /\banew\b/gi, within: PROSE, use: 'again' },
   {
     id: 'for ever',
     pattern: /\bfor ever\b/g,

@@ -180,7 +180,7 @@ const PIPELINE = {
         },
       ],
     },
-    { id: 'ask', form: 'approval', title: 'Go on?', subject: '${nodes.each.output}' },
+    { id: 'ask', form: 'approval', title: 'Continue?', subject: '${nodes.each.output}' },
   ],
 };
 

@@ -21,7 +21,7 @@ const MAX_DRAWS = 2_000_000_000;
 export interface ResampleWork {
   /** Aborting it ends the threads; the reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** Told now and then how many resamples are done. */
+  /** Called now and then with how many resamples are done. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

@@ -15,7 +15,7 @@ export interface NamedMetricRow extends MetricRow {
 /** How scoring many rows is stopped and shown. */
 export interface MetricWork {
   readonly signal: AbortSignal;
-  /** Told now and then how many rows are done. */
+  /** Called now and then with how many rows are done. */
   onProgress(done: number): void;
 }
 

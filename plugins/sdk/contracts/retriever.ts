@@ -13,7 +13,7 @@ export interface RetrieverHit {
 export interface RetrieverWork {
   /** Aborting it ends the work, and the use of an opened index; the reason is thrown. */
   readonly signal: AbortSignal;
-  /** Told now and then how many documents are done. */
+  /** Called now and then with how many documents are done. */
   readonly onProgress?: (documents: number) => void;
 }
 

@@ -183,7 +183,7 @@ suite('pipelines', { concurrency: 4 }, () => {
     const known = Array.from({ length: 2 }, (_, at) => ({
       ...{ id: `m${at}`, form: 'map', body, over: Array.from({ length: 64 }, () => 1) },
     }));
-    const gate = { id: 'gate', form: 'approval', title: 'Go on?', subject: 1 };
+    const gate = { id: 'gate', form: 'approval', title: 'Continue?', subject: 1 };
     const early = await (await start([...known, gate])).failure();
     assert.equal(early.code, 'INVALID_SPEC');
     assert.match(
@@ -213,7 +213,7 @@ suite('pipelines', { concurrency: 4 }, () => {
         /^pipeline\/each\/0\/sum: what the step is given/,
       ],
       [
-        { id: 'ask', form: 'approval', title: 'Go on?', subject: both },
+        { id: 'ask', form: 'approval', title: 'Continue?', subject: both },
         /^pipeline\/ask: the subject of the approval has/,
       ],
     ];
@@ -235,7 +235,7 @@ suite('pipelines', { concurrency: 4 }, () => {
         {
           id: 'ask',
           form: 'approval',
-          title: 'Go on?',
+          title: 'Continue?',
           subject: '${nodes.source.output.text}',
           timeoutSeconds: 600,
         },

@@ -76,7 +76,7 @@ struct Manifest {
 }
 
 /// Writes `checkpoint-<rows of the log>` into `folder`, one tensor in memory at a time, and removes all but the newest
-/// two checkpoints. Goes on to its end also where the caller has given up.
+/// two checkpoints. Continues to its end also where the caller has given up.
 pub fn save<B: Backend>(
     folder: &Path,
     identity: &RunIdentity,
